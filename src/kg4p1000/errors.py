@@ -1,0 +1,114 @@
+"""Every error that the package raises on purpose: slug, title and HTTP status in one place.
+
+The slug is the last part of the problem type (RFC 9457) and the name of its page in
+``docs/problems/``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class KgError(Exception):
+    """Base of all our errors.
+
+    Args:
+        detail: what happened and what to do about it, for a person.
+        members: further members of the problem document, such as ``line``.
+    """
+
+    slug = "internal"
+    title = "Something went wrong on our side"
+    status = 500
+
+    def __init__(self, detail: str = "", **members: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.members = {name: value for name, value in members.items() if value is not None}
+
+
+class BadSettings(KgError):
+    slug, title, status = "bad-settings", "The settings are not valid", 500
+
+
+class MalformedQuery(KgError):
+    slug, title, status = "malformed-query", "The query is not valid SPARQL", 400
+
+
+class MalformedRequest(KgError):
+    slug, title, status = "malformed-request", "The request is not valid", 400
+
+
+class BadParameter(KgError):
+    slug, title, status = "bad-parameter", "A parameter is missing or wrong", 400
+
+
+class Refused(KgError):
+    slug, title, status = "refused", "This endpoint does not do that", 403
+
+
+class NotFound(KgError):
+    slug, title, status = "not-found", "There is nothing under this name", 404
+
+
+class NotAllowed(KgError):
+    slug, title, status = "not-allowed", "This address does not take that method", 405
+
+
+class NotAcceptable(KgError):
+    slug, title, status = "not-acceptable", "None of the formats asked for can be given", 406
+
+
+class TooLarge(KgError):
+    slug, title, status = "too-large", "The request is too large", 413
+
+
+class WrongMediaType(KgError):
+    slug, title, status = "wrong-media-type", "The body has a media type that is not taken here", 415
+
+
+class BrokenFile(KgError):
+    """A file that does not parse; members: ``file``, ``line``, ``column``."""
+
+    slug, title, status = "broken-file", "A file does not parse", 422
+
+
+class ShapesViolated(KgError):
+    """Data that the shapes refuse; member ``report``: the validation report as plain values.
+
+    Args:
+        report: a `validation.Report`.
+    """
+
+    slug, title, status = "shapes-violated", "The data do not fit the shapes", 422
+
+    def __init__(self, detail: str, report: Any) -> None:
+        super().__init__(detail, report=report.to_dict())
+        self.report = report
+
+
+class TimeLimit(KgError):
+    slug, title, status = "time-limit", "The query ran into the time limit", 503
+
+
+class MemoryLimit(KgError):
+    slug, title, status = "memory-limit", "The query ran into the memory limit", 503
+
+
+class ReaderLost(KgError):
+    slug, title, status = "reader-lost", "The process that answered the query ended", 503
+
+
+class StoreUnusable(KgError):
+    slug, title, status = "store-unusable", "The store cannot be used", 503
+
+
+def all_errors() -> list[type[KgError]]:
+    """Every concrete error class, in order of its slug; the problem pages are checked against it."""
+    found: list[type[KgError]] = []
+    waiting = [KgError]
+    while waiting:
+        cls = waiting.pop()
+        found.append(cls)
+        waiting += cls.__subclasses__()
+    return sorted(found, key=lambda cls: cls.slug)
