@@ -1,0 +1,194 @@
+"""Files to graphs: what stands in ``ontology/``, ``shapes/`` and ``data/`` becomes the next version.
+
+A build is a change set: the difference between what the files said at the last build and what they say
+now, applied to the published version. Where a steward has changed the same statements since, the
+steward's stay and the conflict is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyoxigraph as ox
+from pyoxigraph import BlankNode, NamedNode, Quad, Triple
+
+from .curation import Commit, commit
+from .errors import BrokenFile
+from .store import Delta, Store
+from .store.changes import canonical, parse_lines, sorted_lines, write_durably
+from .terms import GRAPH
+from .validation import Shapes
+
+#: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
+_FOLDERS = {"ontology": "ontology", "shapes": "shapes", "data": None}
+#: A file that has a graph of its own although it stands in a folder with one graph.
+_OWN_GRAPH = {"ontology/codes.ttl": "codes"}
+
+Key = tuple[object, object, object]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the knowledge and the graph that it goes into."""
+
+    path: Path
+    graph: NamedNode
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Statements of one subject and property that both the files and a steward changed."""
+
+    graph: NamedNode
+    subject: NamedNode
+    predicate: NamedNode
+    steward: frozenset[Quad]
+    files: frozenset[Quad]
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build did."""
+
+    commit: Commit
+    files: int
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def sources(folder: Path) -> list[Source]:
+    """The files of the knowledge below a folder, in a fixed order.
+
+    Raises:
+        BrokenFile: a folder that must be there is not.
+    """
+    found: list[Source] = []
+    for name, graph in _FOLDERS.items():
+        if not (folder / name).is_dir():
+            raise BrokenFile(
+                f"{folder / name} is not there. Say where the files are: --files FOLDER.",
+                file=str(folder / name),
+            )
+        for path in sorted((folder / name).glob("*.ttl")):
+            own = _OWN_GRAPH.get(f"{name}/{path.name}")
+            found.append(Source(path, NamedNode(GRAPH + (own or graph or path.stem))))
+    return found
+
+
+def parse_file(path: Path) -> list[Triple]:
+    """Parse a Turtle file.
+
+    Raises:
+        BrokenFile: with ``file``, ``line`` and ``column``.
+    """
+    try:
+        data = path.read_bytes()
+        return [
+            Triple(q.subject, q.predicate, q.object)
+            for q in ox.parse(data, format=ox.RdfFormat.TURTLE, base_iri=GRAPH)
+        ]
+    except OSError as e:
+        raise BrokenFile(f"{path} cannot be read: {e.strerror}.", file=str(path)) from e
+    except SyntaxError as e:
+        raise BrokenFile(
+            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
+            file=str(path),
+            line=e.lineno,
+            column=e.offset,
+        ) from e
+
+
+def read(source: Source) -> list[Quad]:
+    """The quads of a file; blank nodes named after file and place, the same in every build."""
+    dataset = ox.Dataset(Quad(t.subject, t.predicate, t.object) for t in parse_file(source.path))
+    dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+    stem = f"{source.path.parent.name}-{source.path.stem}-"
+
+    def named(term):
+        return BlankNode(stem + term.value) if isinstance(term, BlankNode) else term
+
+    return [Quad(named(q.subject), q.predicate, named(q.object), source.graph) for q in dataset]
+
+
+def load_shapes(folder: Path) -> Shapes:
+    """The shapes of a folder of the knowledge."""
+    return Shapes.from_files(sorted((folder / "shapes").glob("*.ttl")))
+
+
+def build(
+    store: Store, folder: Path, *, author: str, message: str = "", dry_run: bool = False
+) -> Build:
+    """Bring the store to what the files say.
+
+    Raises:
+        BrokenFile: a file does not parse; nothing was changed.
+        ShapesViolated: the files do not fit the shapes; nothing was changed. Has the report.
+    """
+    files = sources(folder)
+    now = canonical(quad for source in files for quad in read(source))
+    last = _last_build(store)
+    theirs = Delta(now - last, last - now)
+    conflicts, settled = _conflicts(store, last, theirs)
+
+    def remember(version: int) -> None:
+        lines = "".join(f"{line} .\n" for line in sorted_lines(now))
+        write_durably(store.path / "builds" / f"{version:08}.nq", lines.encode())
+
+    done = commit(
+        store,
+        load_shapes(folder),
+        settled,
+        author=author,
+        message=message or f"Build from {len(files)} files",
+        source="build",
+        dry_run=dry_run,
+        before=remember,
+    )
+    return Build(done, len(files), conflicts)
+
+
+def _last_build(store: Store) -> frozenset[Quad]:
+    """What the files said at the last build that was accepted."""
+    for entry in store.entries():
+        path = store.path / "builds" / f"{entry.version:08}.nq"
+        if entry.source == "build" and path.exists():
+            return frozenset(parse_lines(path.read_text(encoding="utf-8").splitlines(True)))
+    return frozenset()
+
+
+def _conflicts(
+    store: Store, last: frozenset[Quad], theirs: Delta
+) -> tuple[tuple[Conflict, ...], Delta]:
+    """Sort a build's changes into those to apply and those that meet a steward's.
+
+    Statements are compared by graph, subject and property: where files and steward changed the same
+    one to different values, the steward's stay.
+    """
+    by_files = _by_key(theirs.added | theirs.removed)
+    touched = {quad.graph_name for quad in last}
+    present = frozenset(q for q in store.quads() if q.graph_name in touched) if last else last
+    by_steward = _by_key(present ^ last)
+    wanted, held = _by_key((last - theirs.removed) | theirs.added), _by_key(present)
+    conflicts: list[Conflict] = []
+    for key in sorted(by_files.keys() & by_steward.keys(), key=str):
+        ours, files = held.get(key, frozenset()), wanted.get(key, frozenset())
+        if ours != files:
+            conflicts.append(Conflict(key[0], key[1], key[2], ours, files))  # type: ignore[arg-type]
+    kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
+
+    def free(quads: Iterable[Quad]) -> frozenset[Quad]:
+        return frozenset(q for q in quads if _key(q) not in kept)
+
+    return tuple(conflicts), Delta(free(theirs.added), free(theirs.removed))
+
+
+def _key(quad: Quad) -> Key:
+    return quad.graph_name, quad.subject, quad.predicate
+
+
+def _by_key(quads: Iterable[Quad]) -> dict[Key, frozenset[Quad]]:
+    grouped: dict[Key, set[Quad]] = {}
+    for quad in quads:
+        grouped.setdefault(_key(quad), set()).add(quad)
+    return {key: frozenset(group) for key, group in grouped.items()}

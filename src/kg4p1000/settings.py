@@ -1,0 +1,114 @@
+"""Settings: one frozen dataclass, read once. Defaults < file < environment < flags.
+
+Only `cli` loads settings; everybody else gets them, or a value from them, as an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import BadSettings
+
+ENVIRONMENT_PREFIX = "KG4P1000_"
+
+
+def default_store() -> Path:
+    """The user's data folder, as the XDG base directory specification has it."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "kg4p1000"
+
+
+def default_files() -> Path:
+    """The folder of the knowledge: the working folder, the checkout, or what the package carries."""
+    package = Path(__file__).parent
+    for folder in (Path("."), package.parent.parent, package / "knowledge"):
+        if (folder / "ontology").is_dir() and (folder / "shapes").is_dir():
+            return folder
+    return Path(".")
+
+
+def _setting(default: Any, help: str) -> Any:
+    if callable(default):
+        return field(default_factory=default, metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; `docs/configuration.md` holds the same table, and a test compares."""
+
+    store: Path = _setting(default_store, "Folder of the store.")
+    files: Path = _setting(
+        default_files, "Folder with ontology/, shapes/, queries/ and data/, which make the graph."
+    )
+    host: str = _setting("127.0.0.1", "Address on which the service listens.")
+    port: int = _setting(8000, "Port on which the service listens.")
+    readers: int = _setting(4, "Number of queries that run at once.")
+    query_timeout: float = _setting(30.0, "Seconds of evaluation after which a query is stopped.")
+    query_memory: int = _setting(
+        1024, "Megabytes that a query may take beyond the opened database before it is stopped."
+    )
+    query_size: int = _setting(
+        1_000_000, "Largest query text that is taken, in bytes; longer ones are answered with 413."
+    )
+    public_url: str = _setting(
+        "", "Address under which the service is known outside, for links; empty: the request's own."
+    )
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        flags: values by field name; None means not given.
+        environment: names with `ENVIRONMENT_PREFIX` count.
+        file: a TOML file; without one, ``kg4p1000.toml`` of the working folder where it is there.
+
+    Raises:
+        BadSettings: an unknown key or a value of the wrong type, with where it stands.
+    """
+    values: dict[str, Any] = {}
+    path = file or Path("kg4p1000.toml")
+    if file or path.exists():
+        try:
+            values |= _typed(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        except (OSError, tomllib.TOMLDecodeError) as e:
+            raise BadSettings(f"{path}: {e}") from e
+    own = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in (environment or {}).items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    values |= _typed(own, f"the environment ({ENVIRONMENT_PREFIX}…)")
+    values |= _typed({k: v for k, v in (flags or {}).items() if v is not None}, "the command line")
+    return Settings(**values)
+
+
+def _typed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    types = {f.name: str(f.type) for f in fields(Settings)}
+    convert = {"Path": Path, "str": str, "int": int, "float": float}
+    result: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in types:
+            raise BadSettings(f"{where}: unknown setting {name!r}; known are {', '.join(types)}.")
+        wanted = types[name]
+        number = wanted in ("int", "float")
+        try:
+            if isinstance(value, bool) or (number and isinstance(value, (list, dict))):
+                raise ValueError
+            result[name] = convert[wanted](value)
+            if number and result[name] <= 0:
+                raise ValueError
+        except (TypeError, ValueError):
+            expected = f"a {wanted} above zero" if number else f"a {wanted}"
+            raise BadSettings(f"{where}: {name} is {value!r} and must be {expected}.") from None
+    return result

@@ -1,0 +1,189 @@
+"""The change log: what a change is, and how it is written down.
+
+An entry is an RDF Patch file: header rows (``H``), then one row for each quad removed (``D``) and
+added (``A``) in sorted order, so that the same change always gives the same bytes. Its SHA-256 stands
+in the header of the next entry; a log that was tampered with does not add up.
+
+Source: RDF Patch, https://afs.github.io/rdf-delta/rdf-patch.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyoxigraph as ox
+from pyoxigraph import Quad
+
+from ..errors import StoreUnusable
+
+GENESIS = "0" * 64
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Quads to add and quads to remove; a quad in both is added."""
+
+    added: frozenset[Quad] = frozenset()
+    removed: frozenset[Quad] = frozenset()
+
+    @classmethod
+    def of(cls, added: Iterable[Quad] = (), removed: Iterable[Quad] = ()) -> Delta:
+        """A delta in the literal forms that the store keeps ("0042"^^xsd:integer is 42 there)."""
+        kept = canonical(added)
+        return cls(kept, canonical(removed) - kept)
+
+    def inverse(self) -> Delta:
+        """The delta that undoes this one."""
+        return Delta(self.removed, self.added)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+    def __len__(self) -> int:
+        return len(self.added) + len(self.removed)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The header of one log entry: who changed what when, and the entry before."""
+
+    version: int
+    previous: str
+    author: str
+    time: datetime
+    message: str
+    source: str
+    added: int
+    removed: int
+    digest: str = ""
+
+
+def canonical(quads: Iterable[Quad]) -> frozenset[Quad]:
+    """The quads in the literal forms in which Oxigraph keeps them."""
+    store = ox.Store()
+    store.bulk_extend(quads)
+    return frozenset(store)
+
+
+def sorted_lines(quads: Iterable[Quad]) -> list[str]:
+    """The quads as sorted N-Quads statements without the final full stop."""
+    return sorted(str(quad) for quad in quads)
+
+
+def write_entry(folder: Path, entry: Entry, delta: Delta) -> Entry:
+    """Write an entry and force it to disk; from then on the change counts as accepted."""
+
+    def text(value: str) -> str:
+        return str(ox.Literal(value))
+
+    rows = [
+        f'H version "{entry.version}" .',
+        f'H previous "{entry.previous}" .',
+        f"H author {text(entry.author)} .",
+        f"H time {text(entry.time.isoformat())} .",
+        f"H message {text(entry.message)} .",
+        f"H source {text(entry.source)} .",
+        f'H removed "{len(delta.removed)}" .',
+        f'H added "{len(delta.added)}" .',
+        "TX .",
+        *(f"D {line} ." for line in sorted_lines(delta.removed)),
+        *(f"A {line} ." for line in sorted_lines(delta.added)),
+        "TC .",
+    ]
+    data = ("\n".join(rows) + "\n").encode()
+    path = entry_path(folder, entry.version)
+    write_durably(path, data)
+    return read_entry(path)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace a file in one step, and return only when the disk has it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(aside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(aside, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries (a rename, say) to disk."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def entry_path(folder: Path, version: int) -> Path:
+    return folder / f"{version:08}.rdfp"
+
+
+def read_entry(path: Path, whole: bool = True) -> Entry:
+    """Read the header of an entry.
+
+    Args:
+        whole: also hash the file and see that it is complete; a header alone is quicker.
+
+    Raises:
+        StoreUnusable: the file is not a whole entry.
+    """
+    header: dict[str, str] = {}
+    with open(path, "rb") as file:
+        for row in file:
+            if not row.startswith(b"H "):
+                break
+            _, name, value = row.decode().rstrip(" .\n").split(" ", 2)
+            header[name] = _literal(value)
+        digest = ""
+        if whole:
+            file.seek(0)
+            data = file.read()
+            if not data.endswith(b"\nTC .\n"):
+                raise StoreUnusable(f"{path.name} in the change log is not complete.")
+            digest = hashlib.sha256(data).hexdigest()
+    try:
+        return Entry(
+            version=int(header["version"]),
+            previous=header["previous"],
+            author=header["author"],
+            time=datetime.fromisoformat(header["time"]),
+            message=header["message"],
+            source=header["source"],
+            added=int(header["added"]),
+            removed=int(header["removed"]),
+            digest=digest,
+        )
+    except (KeyError, ValueError) as e:
+        raise StoreUnusable(f"{path.name} in the change log has no valid header: {e}") from e
+
+
+def read_delta(path: Path) -> Delta:
+    """Read what an entry adds and removes."""
+    rows: dict[str, list[str]] = {"A": [], "D": []}
+    with open(path, encoding="utf-8") as file:
+        for row in file:
+            if row[:2] in ("A ", "D "):
+                rows[row[0]].append(row[2:])
+    return Delta(frozenset(parse_lines(rows["A"])), frozenset(parse_lines(rows["D"])))
+
+
+def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:
+    """Parse N-Quads statements, blank node labels kept."""
+    return ox.parse("".join(lines), format=ox.RdfFormat.N_QUADS)
+
+
+def _literal(text: str) -> str:
+    quad = next(parse_lines([f"<s:> <p:> {text} ."]))
+    return quad.object.value
+
+
+def now() -> datetime:
+    """The time, to the second, as log entries state it."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,166 @@
+"""A process that answers queries over one published version, and can be killed at any time.
+
+Run as ``python -m kg4p1000.store.reader FOLDER``. It reads one JSON line a query from standard input
+and answers on standard output with one JSON line (what kind of result, or why not), then frames: four
+bytes of length (big endian) and as many bytes of the serialised result; length 0 ends the result, and
+`FAULT` announces an error after bytes went out.
+
+Limits are the kernel's: the interval timer ends the process with SIGALRM, an allocation beyond
+the address space limit with SIGABRT, whatever the query is doing and whether or not anyone is
+left to watch.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import struct
+import sys
+from typing import Any, BinaryIO
+
+import pyoxigraph as ox
+from pyoxigraph import DefaultGraph, NamedNode, Variable
+
+from ..terms import BASE, PREFIXES
+
+FAULT = 0xFFFFFFFF
+_FRAME = 64 * 1024
+
+_RESULT_FORMATS = {
+    "json": ox.QueryResultsFormat.JSON,
+    "xml": ox.QueryResultsFormat.XML,
+    "csv": ox.QueryResultsFormat.CSV,
+    "tsv": ox.QueryResultsFormat.TSV,
+}
+_RDF_FORMATS = {
+    "turtle": ox.RdfFormat.TURTLE,
+    "ntriples": ox.RdfFormat.N_TRIPLES,
+    "jsonld": ox.RdfFormat.JSON_LD,
+    "rdfxml": ox.RdfFormat.RDF_XML,
+}
+
+
+class _Framed:
+    """A file-like object that sends what is written to it in frames."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._waiting += data
+        if len(self._waiting) >= _FRAME:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._out.write(struct.pack(">I", len(self._waiting)) + self._waiting)
+            self._out.flush()
+            self._waiting = bytearray()
+
+
+def _term(text: str) -> Any:
+    quad = next(ox.parse(f"<s:> <p:> {text} .", format=ox.RdfFormat.N_QUADS))
+    return quad.object
+
+
+def evaluate(database: ox.Store, request: dict[str, Any]) -> Any:
+    """Start a query.
+
+    Args:
+        request: ``query``; ``bindings`` (name to term in N-Triples form); ``default_graphs`` and
+            ``named_graphs`` (IRIs) together or not at all.
+    """
+    dataset: dict[str, Any] = {}
+    if request.get("default_graphs") is not None:
+        database, dataset = _dataset(database, request["default_graphs"], request["named_graphs"])
+    bindings = {Variable(name): _term(text) for name, text in request.get("bindings", {}).items()}
+    return database.query(
+        request["query"],
+        base_iri=BASE,
+        prefixes=PREFIXES,
+        substitutions=bindings or None,
+        **dataset,
+    )
+
+
+def _dataset(
+    database: ox.Store, default: list[str], named: list[str]
+) -> tuple[ox.Store, dict[str, Any]]:
+    """The dataset of a request: several default graphs are merged, so that no triple counts twice."""
+    graphs = [NamedNode(name) for name in named]
+    if len(default) < 2:
+        only = NamedNode(default[0] if default else "urn:x-kg4p1000:empty")
+        return database, {"default_graph": [only], "named_graphs": graphs}
+    merge = ox.Store()
+    for name in default:
+        found = database.quads_for_pattern(None, None, None, NamedNode(name))
+        merge.extend(ox.Quad(q.subject, q.predicate, q.object) for q in found)
+    for graph in graphs:
+        merge.extend(database.quads_for_pattern(None, None, None, graph))
+    return merge, {"default_graph": [DefaultGraph()], "named_graphs": graphs}
+
+
+def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
+    try:
+        result = evaluate(database, request)
+    except SyntaxError as e:
+        _head(out, {"error": "syntax", "message": str(e)})
+        return
+    except (ValueError, RuntimeError, OSError) as e:
+        _head(out, {"error": "evaluation", "message": str(e)})
+        return
+    framed = _Framed(out)
+    try:
+        if isinstance(result, ox.QueryTriples):
+            _head(out, {"kind": "triples"})
+            form = _RDF_FORMATS[request["rdf_format"]]
+            ox.serialize(result, framed, form, prefixes=PREFIXES)
+        else:
+            boolean = isinstance(result, ox.QueryBoolean)
+            variables = [] if boolean else [v.value for v in result.variables]
+            _head(out, {"kind": "boolean" if boolean else "solutions", "variables": variables})
+            result.serialize(framed, _RESULT_FORMATS[request["result_format"]])
+    except (ValueError, RuntimeError, OSError) as e:
+        framed.flush()
+        message = json.dumps({"message": str(e)}).encode()
+        out.write(struct.pack(">II", FAULT, len(message)) + message)
+        out.flush()
+        return
+    framed.flush()
+    out.write(struct.pack(">I", 0))
+    out.flush()
+
+
+def _head(out: BinaryIO, head: dict[str, Any]) -> None:
+    out.write(json.dumps(head).encode() + b"\n")
+    out.flush()
+
+
+def _address_space() -> int:
+    """The size of this process's address space in bytes."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def main(folder: str) -> None:
+    """Serve until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when readers stop
+    database = ox.Store.read_only(folder)
+    list(database.query("SELECT * WHERE { ?s ?p ?o } LIMIT 1"))
+    opened = _address_space()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    out = sys.stdout.buffer
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if memory := request.get("memory"):
+            resource.setrlimit(resource.RLIMIT_AS, (opened + memory, hard))
+        signal.setitimer(signal.ITIMER_REAL, request.get("timeout") or 0)
+        _answer(database, request, out)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,168 @@
+"""Errors as answers: ``application/problem+json`` for programs (RFC 9457), a page for people.
+
+Also the pages under ``/problem/`` to which the types of the problems point.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from .. import errors
+from ..errors import KgError, NotFound
+from ..terms import PROBLEM
+from .negotiation import prefers_page
+from .services import services
+
+_log = logging.getLogger(__name__)
+blueprint = Blueprint("problems", __name__)
+
+#: Seconds after which it makes sense to try again; a limit would only be met again.
+_RETRY_AFTER = {"reader-lost": 1, "store-unusable": 30}
+_BY_STATUS = {
+    cls.status: cls
+    for cls in (
+        errors.MalformedRequest,
+        errors.NotFound,
+        errors.NotAllowed,
+        errors.NotAcceptable,
+        errors.TooLarge,
+        errors.WrongMediaType,
+    )
+}
+
+
+def register(app: Flask) -> None:
+    """Let the application answer every error as a problem."""
+    app.register_error_handler(KgError, _kg_error)
+    app.register_error_handler(HTTPException, _http_exception)
+    app.register_error_handler(Exception, _unexpected)
+    app.register_blueprint(blueprint)
+
+
+def document(error: KgError) -> dict[str, Any]:
+    """The problem document of an error."""
+    return {
+        "type": PROBLEM + error.slug if error.slug else "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": f"urn:uuid:{g.request_id}",
+        **error.members,
+    }
+
+
+def _answer(error: KgError) -> Response:
+    problem = document(error)
+    if prefers_page(request.accept_mimetypes):
+        response = Response(render_template("problem.html", problem=problem, slug=error.slug))
+    else:
+        text = json.dumps(problem, ensure_ascii=False, default=_plain, indent=2)
+        response = Response(text + "\n", content_type="application/problem+json")
+    response.status_code = error.status
+    response.headers["Cache-Control"] = "no-store"
+    if error.slug in _RETRY_AFTER:
+        response.headers["Retry-After"] = str(_RETRY_AFTER[error.slug])
+    return response
+
+
+def _kg_error(error: KgError) -> Response:
+    if error.status >= 500:
+        _log.error("%s %s: %s", g.request_id, error.slug, error.detail)
+    if error.status == 500:
+        # Raised where nobody meant it for a client, so its text may tell of the inside.
+        return _answer(type(error)())
+    return _answer(error)
+
+
+def _http_exception(error: HTTPException) -> Response:
+    """Errors that Flask raises: no route, wrong method, body too large and the like."""
+    given = error.get_response()
+    if error.code is None or error.code < 400:
+        return Response(given.get_data(), given.status_code, list(given.headers))
+    response = _answer(_translated(error))
+    if "Allow" in given.headers:
+        response.headers["Allow"] = given.headers["Allow"]
+    return response
+
+
+def _translated(error: HTTPException) -> KgError:
+    code = error.code or 500
+    detail = {
+        404: f"There is nothing at {request.path}.",
+        405: f"{request.path} does not take {request.method}; the Allow header says what it takes.",
+    }.get(code, error.description or "")
+    if code in _BY_STATUS:
+        return _BY_STATUS[code](detail)
+    if code >= 500:
+        return KgError()
+    other = KgError(detail)
+    # No page of ours tells more than the status itself (RFC 9457, section 4.2.1).
+    other.slug, other.status, other.title = "", code, HTTPStatus(code).phrase
+    return other
+
+
+def _unexpected(error: Exception) -> Response:
+    _log.error("%s failed", g.request_id, exc_info=error)
+    return _answer(KgError())
+
+
+def _plain(value: Any) -> Any:
+    """Members that JSON does not know, such as a validation report."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    return str(value)
+
+
+# pages
+
+
+@blueprint.route("/problem/")
+def index() -> str:
+    """List what can go wrong."""
+    return render_template("problems.html", problems=errors.all_errors())
+
+
+@blueprint.route("/problem/<slug>")
+def page(slug: str) -> str:
+    """Show what a problem means and what to do about it."""
+    found = next((cls for cls in errors.all_errors() if cls.slug == slug), None)
+    if found is None:
+        raise NotFound(f"There is no problem {slug!r}; /problem/ lists them.")
+    path = services().settings.files / "docs" / "problems" / f"{slug}.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"# {found.title}\n"
+    return render_template("problem_page.html", error=found, blocks=list(blocks(text)))
+
+
+def blocks(text: str) -> list[tuple[str, list[tuple[str, str]] | str]]:
+    """Read the little Markdown of our own pages.
+
+    Returns:
+        Pairs of a kind (``h1``, ``h2``, ``p``, ``li``, ``pre``) and its content: text for ``pre``,
+        else pairs of ``code`` or ``text`` and the words.
+    """
+    found: list[tuple[str, list[tuple[str, str]] | str]] = []
+    for part in re.split(r"\n{2,}", text.strip()):
+        if part.startswith("```"):
+            found.append(("pre", "\n".join(part.splitlines()[1:-1])))
+        elif part.startswith("- "):
+            found += [("li", _inline(item)) for item in re.split(r"\n- ", part[2:])]
+        else:
+            marks = re.match(r"(#{1,2}) ", part)
+            kind = f"h{len(marks[1])}" if marks else "p"
+            found.append((kind, _inline(part[marks.end() :] if marks else part)))
+    return found
+
+
+def _inline(text: str) -> list[tuple[str, str]]:
+    parts = " ".join(text.split()).split("`")
+    return [("code" if i % 2 else "text", part) for i, part in enumerate(parts) if part]

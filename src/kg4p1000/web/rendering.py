@@ -1,0 +1,86 @@
+"""Terms as people see them: what stands on the page and where its link goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from flask import request
+from pyoxigraph import BlankNode, Literal, NamedNode
+
+from ..terms import BASE, GRAPH, ID, PREFIXES, curie
+from .services import Term
+
+#: Parts of our name space that this service answers, as they begin in its own addresses.
+_OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "shapes/")
+#: Data types that say nothing that the value does not show.
+_PLAIN_TYPES = {
+    PREFIXES["xsd"] + name for name in ("string", "integer", "decimal", "boolean", "double")
+} | {PREFIXES["rdf"] + "langString"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A term on a page.
+
+    Attributes:
+        text: what is shown; pages escape it.
+        href: where its link goes; None for no link.
+        hint: shown on hovering, such as the whole IRI.
+        lang: language tag of a literal.
+        datatype: CURIE of the data type, where it tells something.
+    """
+
+    text: str
+    href: str | None = None
+    hint: str = ""
+    lang: str = ""
+    datatype: str = ""
+    kind: str = "literal"
+
+
+def cell(term: Term | None) -> Cell | None:
+    """A term for a table of results, with IRIs as CURIEs where we have a prefix."""
+    if term is None:
+        return None
+    if isinstance(term, NamedNode):
+        return Cell(short(term.value), href(term.value), term.value, kind="iri")
+    if isinstance(term, BlankNode):
+        return Cell(f"_:{term.value}", kind="blank", hint="A node without a name")
+    if isinstance(term, Literal):
+        datatype = term.datatype.value
+        shown = "" if datatype in _PLAIN_TYPES else short(datatype)
+        return Cell(term.value, lang=term.language or "", datatype=shown)
+    return Cell(str(term), kind="triple")
+
+
+def short(iri: str) -> str:
+    """The CURIE of an IRI, or the IRI itself."""
+    return curie(iri) or iri
+
+
+def href(iri: str) -> str | None:
+    """Where the link of an IRI goes: our own to this service, others to themselves.
+
+    An IRI that is neither http nor https gets no link, for it might be a script.
+    """
+    if iri.startswith(BASE):
+        path = iri.removeprefix(BASE)
+        if path.startswith("id/"):
+            path = "page/" + path.removeprefix("id/")
+        elif path and not path.startswith(_OWN):
+            return iri
+        return f"{request.script_root}/{quote(path, safe='/:@!$&()*+,;=~%')}"
+    return iri if urlsplit(iri).scheme in ("http", "https") else None
+
+
+def data_href(iri: str, suffix: str) -> str:
+    """Where the data of one of our IRIs are, in the format of a suffix (``ttl``, ``nt`` …)."""
+    if iri.startswith(ID):
+        return f"{request.script_root}/data/{quote(iri.removeprefix(ID))}.{suffix}"
+    return f"{href(iri)}?format={suffix}"
+
+
+def graph_name(iri: str) -> str:
+    """The short name of a named graph."""
+    return iri.removeprefix(GRAPH)

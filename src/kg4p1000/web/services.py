@@ -1,0 +1,99 @@
+"""What the routes work with, and what all of them need to know of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import pyoxigraph as ox
+from flask import current_app, g, request
+from werkzeug.datastructures import MultiDict
+
+from ..errors import BadParameter, StoreUnusable
+from ..queries import Library
+from ..settings import Settings
+from ..store import Readers, Store
+
+Term = ox.NamedNode | ox.BlankNode | ox.Literal
+Row = dict[str, Term | None]
+
+_NAME = "kg4p1000"
+
+
+@dataclass(frozen=True)
+class Services:
+    """The collaborators of the routes, as `create_app` got them."""
+
+    settings: Settings
+    store: Store
+    readers: Readers
+    library: Library
+
+    def select(
+        self,
+        text: str,
+        version: int | None = None,
+        *,
+        default_graphs: list[str] | None = None,
+        **bindings: Term,
+    ) -> list[Row]:
+        """Run one of our own SELECT queries.
+
+        Args:
+            bindings: terms for variables; each must be projected by the query.
+        """
+        result = self.readers.query(
+            text, bindings=bindings, default_graphs=default_graphs, version=version
+        )
+        solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
+        return list(_rows(cast(ox.QuerySolutions, solutions)))
+
+
+def _rows(solutions: ox.QuerySolutions) -> Iterator[Row]:
+    names = [variable.value for variable in solutions.variables]
+    for solution in solutions:
+        yield {name: cast(Term | None, solution[name]) for name in names}
+
+
+def attach(services: Services) -> None:
+    """Give the collaborators to the application that is being made (in its context)."""
+    current_app.extensions[_NAME] = services
+
+
+def services() -> Services:
+    """The collaborators of the application that answers the request."""
+    return cast(Services, current_app.extensions[_NAME])
+
+
+def asked_version(values: MultiDict[str, str]) -> int | None:
+    """The version of the graph that a request names; None when it names none.
+
+    Raises:
+        BadParameter: it is not a whole number above zero.
+    """
+    text = values.get("version", "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or not int(text[:18]):
+        raise BadParameter(
+            f"version is {text!r} and must be the number of a version, such as 1.",
+            parameter="version",
+        )
+    return int(text[:18])
+
+
+def page_version() -> int:
+    """The version that a page is made from, the same for all queries of the page.
+
+    Raises:
+        NotFound: the request names a version that is not there.
+        StoreUnusable: nothing was published yet.
+    """
+    store = services().store
+    version = asked_version(request.args) or store.current
+    if not version:
+        raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
+    store.entry(version)
+    g.version = version
+    return version

@@ -1,0 +1,53 @@
+"""Results as responses: with a length when they are short, in pieces when they are long.
+
+A result that breaks off after bytes went out ends as a broken transfer, so that nobody takes it for
+whole: the exception leaves the generator, and waitress closes the connection without the final
+chunk. HTTP/1.0 has no such mark, so there the whole result is awaited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from flask import Response, g, request
+
+from ..errors import KgError
+from ..store import Result
+
+_log = logging.getLogger(__name__)
+#: Results up to this size are awaited: they get a length, and a limit that is met gets its 503.
+_SHORT = 64 * 1024
+
+
+def respond(result: Result, media_type: str) -> Response:
+    """The response for a result.
+
+    Raises:
+        TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
+    """
+    chunks = result.chunks()
+    whole = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    head: list[bytes] = []
+    size = 0
+    body: bytes | Iterator[bytes]
+    for chunk in chunks:
+        head.append(chunk)
+        size += len(chunk)
+        if size > _SHORT and not whole:
+            body = _rest(head, chunks)
+            break
+    else:
+        body = b"".join(head)
+    g.version = result.version
+    return Response(body, content_type=f"{media_type}; charset=utf-8")
+
+
+def _rest(head: list[bytes], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    request_id = g.request_id
+    yield from head
+    try:
+        yield from chunks
+    except KgError as problem:
+        _log.warning("%s broke off: %s", request_id, problem.detail)
+        raise

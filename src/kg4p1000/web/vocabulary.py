@@ -1,0 +1,194 @@
+"""The words of a version: its terms with their names, how properties relate, and its named graphs.
+
+Read once a version and kept, for every page needs it; a version never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from pyoxigraph import Literal, NamedNode
+
+from ..terms import GRAPH, iri
+from .names import KNOWN_NAMES, NAMING, Name, from_rows, unnamed
+from .services import Row, Services
+
+#: Versions whose words are kept.
+_KEPT = 4
+_INVERSE = iri("owl:inverseOf").value
+_NARROWER = (iri("rdfs:subPropertyOf").value, iri("rdfs:subClassOf").value)
+_TYPE = iri("rdf:type").value
+_SYMMETRIC = iri("owl:SymmetricProperty").value
+
+_TERMS = f"""SELECT ?other ?property ?name WHERE {{
+  VALUES ?property {{ {NAMING} }}
+  {{ GRAPH graph:ontology {{ ?other ?property ?name }} }}
+  UNION {{ GRAPH graph:codes {{ ?other ?property ?name }} }}
+  UNION {{ GRAPH graph:graphs {{ ?other ?property ?name }} }}
+}}"""
+_RELATIONS = f"""SELECT ?one ?property ?other WHERE {{
+  VALUES ?property {{ owl:inverseOf rdfs:subPropertyOf rdfs:subClassOf <{_TYPE}> }}
+  GRAPH graph:ontology {{ ?one ?property ?other FILTER(isIRI(?other)) }}
+}}"""
+_GRAPHS = """SELECT ?graph ?property ?value WHERE {
+  GRAPH graph:graphs { ?graph ?property ?value } FILTER(STRSTARTS(STR(?graph), STR(graph:)))
+}"""
+
+#: How a property of other vocabularies reads from the other end.
+_BACKWARDS = {
+    "rdf:type": "instances",
+    "rdfs:subClassOf": "narrower classes",
+    "rdfs:subPropertyOf": "narrower properties",
+    "rdfs:domain": "properties that start here",
+    "rdfs:range": "properties that lead here",
+    "rdfs:isDefinedBy": "defines",
+    "owl:inverseOf": "inverse property",
+    "skos:inScheme": "codes",
+    "skos:topConceptOf": "top codes",
+    "skos:broader": "narrower codes",
+    "dcterms:isPartOf": "has part",
+    "dcterms:isVersionOf": "has version",
+    "dcterms:source": "is the source of",
+    "dcterms:license": "is the licence of",
+    "dcterms:isReferencedBy": "references",
+    "p-plan:isStepOfPlan": "has step",
+    "prov:wasAttributedTo": "is the author of",
+    "prov:wasDerivedFrom": "was the ground for",
+    "org:classification": "classifies",
+    "k4p:status": "is the status of",
+    "k4p:horizon": "is the horizon of",
+    "k4p:indicator": "is measured in",
+    "k4p:unit": "is the unit of",
+    "k4p:organisationType": "organisations of this type",
+    "k4p:overlapKind": "overlaps of this kind",
+    "k4p:relationKind": "relations of this kind",
+    "k4p:quantifier": "measures with it",
+    "k4p:mentionOf": "mentions of it",
+}
+_BACKWARDS_BY_IRI = {iri(name).value: label for name, label in _BACKWARDS.items()}
+
+
+@dataclass(frozen=True)
+class GraphEntry:
+    """A named graph as the register has it."""
+
+    iri: str
+    title: str
+    description: str = ""
+    licence: str = ""
+    source: str = ""
+    author: str = ""
+    editable: bool = False
+    in_default: bool = False
+    in_dumps: bool = False
+
+    @property
+    def topic(self) -> str:
+        """Its short name."""
+        return self.iri.removeprefix(GRAPH)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of one version.
+
+    Attributes:
+        inverses: property to its inverse; a symmetric one to itself.
+        narrower: property or class to all below it.
+        graphs: the register, by IRI.
+    """
+
+    names: dict[str, Name]
+    inverses: dict[str, str] = field(default_factory=dict)
+    narrower: dict[str, frozenset[str]] = field(default_factory=dict)
+    graphs: dict[str, GraphEntry] = field(default_factory=dict)
+
+    def name(self, value: str) -> Name:
+        """The name of a term; a CURIE where there is none."""
+        return self.names.get(value) or unnamed(value)
+
+    def property_name(self, value: str, incoming: bool) -> Name:
+        """What a property is called, or how it reads from the other end."""
+        name = self.name(value)
+        if not incoming:
+            return name
+        backwards = _BACKWARDS_BY_IRI.get(value, f"← {name.text}")
+        return replace(name, text=backwards, lang="en")
+
+
+def vocabulary(services: Services, version: int) -> Vocabulary:
+    """The words of a version."""
+    return _read(services, version)
+
+
+@lru_cache(maxsize=_KEPT)
+def _read(services: Services, version: int) -> Vocabulary:
+    names = {key: unnamed(key) for key in KNOWN_NAMES}
+    names |= from_rows(services.select(_TERMS, version))
+    relations = services.select(_RELATIONS, version)
+    return Vocabulary(
+        names=names,
+        inverses=_inverses(relations),
+        narrower=_narrower(relations),
+        graphs=_graphs(services.select(_GRAPHS, version)),
+    )
+
+
+def _pairs(relations: Iterable[Row], wanted: tuple[str, ...]) -> list[tuple[str, str]]:
+    pairs = []
+    for row in relations:
+        one, prop, other = row["one"], row["property"], row["other"]
+        if isinstance(one, NamedNode) and isinstance(prop, NamedNode) and prop.value in wanted:
+            assert isinstance(other, NamedNode)
+            pairs.append((one.value, other.value))
+    return pairs
+
+
+def _inverses(relations: list[Row]) -> dict[str, str]:
+    found = dict(_pairs(relations, (_INVERSE,)))
+    found |= {other: one for one, other in found.items()}
+    symmetric = (one for one, kind in _pairs(relations, (_TYPE,)) if kind == _SYMMETRIC)
+    return found | {one: one for one in symmetric}
+
+
+def _narrower(relations: list[Row]) -> dict[str, frozenset[str]]:
+    below: dict[str, set[str]] = {}
+    for one, other in _pairs(relations, _NARROWER):
+        below.setdefault(other, set()).add(one)
+    found: dict[str, frozenset[str]] = {}
+    for top in below:
+        reached: set[str] = set()
+        waiting = list(below[top])
+        while waiting:
+            term = waiting.pop()
+            if term not in reached:
+                reached.add(term)
+                waiting += below.get(term, ())
+        found[top] = frozenset(reached - {top})
+    return found
+
+
+def _graphs(rows: list[Row]) -> dict[str, GraphEntry]:
+    fields = {
+        iri("dcterms:title").value: "title",
+        iri("dcterms:description").value: "description",
+        iri("dcterms:license").value: "licence",
+        iri("dcterms:source").value: "source",
+        iri("prov:wasAttributedTo").value: "author",
+        iri("k4p:editable").value: "editable",
+        iri("k4p:inDefaultGraph").value: "in_default",
+        iri("k4p:inDumps").value: "in_dumps",
+    }
+    found: dict[str, dict] = {}
+    for row in rows:
+        graph, prop, value = row["graph"], row["property"], row["value"]
+        assert isinstance(graph, NamedNode) and isinstance(prop, NamedNode)
+        entry = found.setdefault(graph.value, {"title": graph.value.removeprefix(GRAPH)})
+        if prop.value in fields and isinstance(value, (Literal, NamedNode)):
+            name = fields[prop.value]
+            flag = name in ("editable", "in_default", "in_dumps")
+            entry[name] = value.value in ("true", "1") if flag else value.value
+    ordered = sorted(found.items(), key=lambda item: item[1]["title"].casefold())
+    return {key: GraphEntry(iri=key, **entry) for key, entry in ordered}
