@@ -64,7 +64,9 @@ def _told() -> Iterator[None]:
     except KgError as e:
         messages.print(f"[bold red]{e.title}.[/]", end=" ")
         messages.print(e.detail, markup=False)
-        raise SystemExit(2 if e.slug in ("bad-parameter", "not-found", "bad-settings") else 1) from None
+        raise SystemExit(
+            2 if e.slug in ("bad-parameter", "not-found", "bad-settings") else 1
+        ) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,13 +96,13 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     """
     store = Store(given.store)
     with _progress("Building"):
-        done = build.build(
-            store, given.files, author=_author(), message=message, dry_run=dry_run
-        )
+        done = build.build(store, given.files, author=_author(), message=message, dry_run=dry_run)
     change = done.commit.delta
     counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
     if done.commit.report.count("warning"):
-        messages.print(f"{done.commit.report.count('warning')} warnings; 'kg4p1000 validate' lists them.")
+        messages.print(
+            f"{done.commit.report.count('warning')} warnings; 'kg4p1000 validate' lists them."
+        )
     for conflict in done.conflicts:
         messages.print(
             f"[bold]Conflict[/] in {_short(conflict.graph)}: files and a steward both changed"
@@ -125,7 +127,10 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
 @click.option("--format", "form", type=click.Choice(["text", "json", "turtle"]), default="text")
 @click.option("--alone", is_flag=True, help="Check the files without the other files of the graph.")
 @click.option(
-    "--engine", type=click.Choice(["auto", "shacl", "pyshacl"]), default="auto", help="SHACL engine."
+    "--engine",
+    type=click.Choice(["auto", "shacl", "pyshacl"]),
+    default="auto",
+    help="SHACL engine.",
 )
 def validate_(
     given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: validation.Engine

@@ -80,9 +80,7 @@ def commit(
 def _asserted(draft: Draft) -> frozenset[Triple]:
     """The merge of the published graphs without what only the rules say."""
     return frozenset(
-        quad.triple
-        for graph in draft.merged - {INFERRED}
-        for quad in draft.quads(graph)
+        quad.triple for graph in draft.merged - {INFERRED} for quad in draft.quads(graph)
     )
 
 

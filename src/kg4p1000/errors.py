@@ -64,7 +64,11 @@ class TooLarge(KgError):
 
 
 class WrongMediaType(KgError):
-    slug, title, status = "wrong-media-type", "The body has a media type that is not taken here", 415
+    slug, title, status = (
+        "wrong-media-type",
+        "The body has a media type that is not taken here",
+        415,
+    )
 
 
 class BrokenFile(KgError):

@@ -28,7 +28,8 @@ RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
 #: Source: OWL 2 Profiles, section 4.3, tables 4 to 9 (the rule's name there).
 _PAIR_RULES = {
     RDFS + "subClassOf": "?x a <{b}> }} WHERE {{ ?x a <{a}>",  # cax-sco
-    OWL + "equivalentClass": "?x a <{b}> }} WHERE {{ ?x a <{a}>",  # cax-eqc1, with its inverse below
+    OWL
+    + "equivalentClass": "?x a <{b}> }} WHERE {{ ?x a <{a}>",  # cax-eqc1, with its inverse below
     RDFS + "subPropertyOf": "?x <{b}> ?y }} WHERE {{ ?x <{a}> ?y",  # prp-spo1
     OWL + "equivalentProperty": "?x <{b}> ?y }} WHERE {{ ?x <{a}> ?y",  # prp-eqp1
     OWL + "inverseOf": "?y <{b}> ?x }} WHERE {{ ?x <{a}> ?y",  # prp-inv1

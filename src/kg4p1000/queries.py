@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint
 
 _KEYS = {"summary", "question", "tags", "parameters", "returns", "status", "empty"}
 _XSD = PREFIXES["xsd"]
+#: Types of values that are not codes, and what to call them in a message.
+_VALUE_TYPES = {
+    "xsd:integer": "a whole number",
+    "xsd:decimal": "a number",
+    "xsd:string": "a text",
+    "iri": "an IRI",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Parameter:
         """
         try:
             return _convert(self.type, value.strip())
-        except (ValueError, InvalidOperation):
+        except ValueError:
             raise BadParameter(
                 f"The parameter {self.name!r} is {value!r} and must be {_describe(self.type)},"
                 f" such as {self.example!r}.",
@@ -115,7 +122,9 @@ class Library:
         for path in sorted(folder.rglob("*.rq")):
             query = read_query(path)
             if query.name in self._queries:
-                raise BrokenFile(f"{path}: a query with this name stands in {self[query.name].path}.")
+                raise BrokenFile(
+                    f"{path}: a query with this name stands in {self[query.name].path}."
+                )
             self._queries[query.name] = query
 
     def __getitem__(self, name: str) -> StoredQuery:
@@ -172,22 +181,39 @@ def read_query(path: Path) -> StoredQuery:
             f" {', '.join(sorted(_KEYS))}.",
             file=str(path),
         )
-    parameters = tuple(
-        Parameter(name, str(p["type"]), str(p["example"]), str(p.get("help", "")))
-        for name, p in (meta.get("parameters") or {}).items()
-    )
+    try:
+        parameters = tuple(
+            Parameter(name, _known(p["type"]), str(p["example"]), str(p.get("help", "")))
+            for name, p in (meta.get("parameters") or {}).items()
+        )
+        returns = {str(name): str(told) for name, told in (meta.get("returns") or {}).items()}
+        tags = tuple(str(tag) for tag in meta.get("tags") or ())
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        raise BrokenFile(
+            f"{path}: the #+ header needs parameters as name: {{type, example}}, returns as"
+            f" name: text, and tags as a list ({type(e).__name__}: {e}).",
+            file=str(path),
+        ) from e
     return StoredQuery(
         name=path.stem,
         text=text,
         path=path,
-        summary=meta["summary"],
-        question=meta.get("question", ""),
-        status=meta.get("status", "stable"),
-        empty=meta.get("empty", StoredQuery.empty),
-        tags=tuple(meta.get("tags") or ()),
+        summary=str(meta["summary"]),
+        question=str(meta.get("question", "")),
+        status=str(meta.get("status", "stable")),
+        empty=str(meta.get("empty", StoredQuery.empty)),
+        tags=tags,
         parameters=parameters,
-        returns=meta.get("returns") or {},
+        returns=returns,
     )
+
+
+def _known(kind: str) -> str:
+    """The type of a parameter, if it is one that `Parameter.term` can make."""
+    schemes = {f"code:{scheme}" for scheme in CODE_SCHEMES}
+    if kind not in {*ID_TYPES, *schemes, *_VALUE_TYPES}:
+        raise ValueError(f"unknown type {kind!r}")
+    return kind
 
 
 def _convert(kind: str, value: str) -> NamedNode | Literal:
@@ -199,9 +225,11 @@ def _convert(kind: str, value: str) -> NamedNode | Literal:
         return NamedNode(f"{CODE}{kind[5:]}/{value}")
     match kind:
         case "xsd:integer":
+            if not re.fullmatch(r"[+-]?[0-9]+", value):
+                raise ValueError(value)
             return Literal(str(int(value)), datatype=NamedNode(_XSD + "integer"))
         case "xsd:decimal":
-            if not Decimal(value).is_finite():
+            if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", value):
                 raise ValueError(value)
             return Literal(format(Decimal(value), "f"), datatype=NamedNode(_XSD + "decimal"))
         case "xsd:string":
@@ -216,9 +244,4 @@ def _describe(kind: str) -> str:
         return f"the code of one {kind}"
     if kind.startswith("code:"):
         return f"a code of the list {kind[5:]}"
-    return {
-        "xsd:integer": "a whole number",
-        "xsd:decimal": "a number",
-        "xsd:string": "a text",
-        "iri": "an IRI",
-    }.get(kind, kind)
+    return _VALUE_TYPES[kind]

@@ -26,10 +26,10 @@ def default_store() -> Path:
 def default_files() -> Path:
     """The folder of the knowledge: the working folder, the checkout, or what the package carries."""
     package = Path(__file__).parent
-    for folder in (Path("."), package.parent.parent, package / "knowledge"):
+    for folder in (Path(), package.parent.parent, package / "knowledge"):
         if (folder / "ontology").is_dir() and (folder / "shapes").is_dir():
             return folder
-    return Path(".")
+    return Path()
 
 
 def _setting(default: Any, help: str) -> Any:

@@ -85,6 +85,7 @@ class Query:
 
     @property
     def gives_triples(self) -> bool:
+        """Whether the result is a graph rather than rows or a yes or no."""
         return self.form in ("CONSTRUCT", "DESCRIBE")
 
 

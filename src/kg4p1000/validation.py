@@ -334,7 +334,8 @@ def validate(
                 raise
             hits = list(_by_pyshacl(text, shapes.core))
         for constraint, query in shapes.queries:
-            hits += [(row["this"], constraint, row["value"], _SPARQL) for row in select(query)]
+            for row in select(query):
+                hits.append((row["this"], constraint, row["value"] or row["this"], _SPARQL))
     findings = (shapes.finding(hit) for hit in set(hits))
     return Report(tuple(sorted(findings, key=Finding.sort_key)))
 

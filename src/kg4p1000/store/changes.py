@@ -122,6 +122,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def entry_path(folder: Path, version: int) -> Path:
+    """Where the entry of a version stands."""
     return folder / f"{version:08}.rdfp"
 
 

@@ -18,9 +18,7 @@ Row = dict[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
 
 def merged_graphs(database: ox.Store) -> set[NamedNode]:
     """The graphs whose merge is the default graph, as the register says."""
-    return {
-        quad.subject for quad in database.quads_for_pattern(None, _IN_DEFAULT, _TRUE, REGISTER)
-    }
+    return {quad.subject for quad in database.quads_for_pattern(None, _IN_DEFAULT, _TRUE, REGISTER)}
 
 
 def rows(solutions: ox.QuerySolutions) -> Iterator[Row]:
@@ -38,7 +36,9 @@ class MemoryGraph:
         self._database.bulk_extend(Quad(t.subject, t.predicate, t.object) for t in triples)
 
     def __iter__(self) -> Iterator[Triple]:
-        return (q.triple for q in self._database.quads_for_pattern(None, None, None, DefaultGraph()))
+        return (
+            q.triple for q in self._database.quads_for_pattern(None, None, None, DefaultGraph())
+        )
 
     def select(self, query: str) -> list[Row]:
         """Run a SELECT query."""
@@ -50,4 +50,3 @@ class MemoryGraph:
 
     def __len__(self) -> int:
         return len(self._database)
-

@@ -88,7 +88,10 @@ class Result:
     kind: str
     version: int
     variables: list[str] = field(default_factory=list)
-    _spool: Any = None
+    _reader: _Reader | None = None
+    _spool: Any = field(
+        default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
+    )
     _written: int = 0
     _ended: bool = False
     _fault: Exception | None = None
@@ -101,17 +104,21 @@ class Result:
             TimeLimit, MemoryLimit, ReaderLost: the query was stopped after bytes had gone out.
         """
         position = 0
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._written > position or self._ended)
-                if self._written == position:
-                    if self._fault:
-                        raise self._fault
-                    return
-                self._spool.seek(position)
-                data = self._spool.read(min(_CHUNK, self._written - position))
-            position += len(data)
-            yield data
+        try:
+            while True:
+                with self._news:
+                    while self._written == position and not self._ended:
+                        self._news.wait()
+                    if self._written == position:
+                        if self._fault:
+                            raise self._fault
+                        return
+                    self._spool.seek(position)
+                    data = self._spool.read(min(_CHUNK, self._written - position))
+                position += len(data)
+                yield data
+        finally:
+            self.close()
 
     def read(self) -> bytes:
         """The whole serialised result."""
@@ -121,8 +128,20 @@ class Result:
         """The whole result, when it was asked for as JSON."""
         return json.loads(self.read())
 
+    def close(self) -> None:
+        """Let go of the result; a query that is still running is stopped."""
+        with self._news:
+            if not self._ended and self._reader:
+                self._reader.process.kill()
+            self._spool.close()
+
+    def __del__(self) -> None:
+        self.close()
+
     def _add(self, data: bytes) -> None:
         with self._news:
+            if self._spool.closed:
+                return
             self._spool.seek(self._written)
             self._spool.write(data)
             self._written += len(data)
@@ -207,8 +226,7 @@ class Readers:
         if "error" in head:
             self._give_back(reader)
             raise _problem(head)
-        result = Result(head["kind"], reader.version, head.get("variables", []))
-        result._spool = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - lives as long as the result
+        result = Result(head["kind"], reader.version, head.get("variables", []), reader)
         threading.Thread(target=self._pump, args=(reader, result, limit), daemon=True).start()
         return result
 

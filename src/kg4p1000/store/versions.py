@@ -41,7 +41,9 @@ class Store:
         self._versions = path / "versions"
         self._log = path / "log"
         if path.exists() and any(path.iterdir()) and not self._log.is_dir():
-            raise StoreUnusable(f"{path} has files in it and is not a store; choose another folder.")
+            raise StoreUnusable(
+                f"{path} has files in it and is not a store; choose another folder."
+            )
         for folder in (self._versions, self._log, path / "builds"):
             folder.mkdir(parents=True, exist_ok=True)
         self._recover()
@@ -116,7 +118,9 @@ class Store:
             except StoreUnusable as e:
                 return [*findings, e.detail]
             if entry.previous != previous:
-                findings.append(f"Entry {number} does not follow entry {number - 1}: its hash differs.")
+                findings.append(
+                    f"Entry {number} does not follow entry {number - 1}: its hash differs."
+                )
             previous = entry.digest
             delta = changes.read_delta(path)
             state = (state - delta.removed) | delta.added
@@ -222,6 +226,7 @@ class Draft:
 
     @property
     def database(self) -> ox.Store:
+        """The database of the draft while it is open."""
         if self._database is None:
             raise StoreUnusable("This draft is closed.")
         return self._database
@@ -257,7 +262,9 @@ class Draft:
             homes = database.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
             if not any(home.graph_name in after for home in homes):
                 database.remove(Quad(quad.subject, quad.predicate, quad.object))
-        entered = [q for g in after - before for q in database.quads_for_pattern(None, None, None, g)]
+        entered = [
+            q for g in after - before for q in database.quads_for_pattern(None, None, None, g)
+        ]
         entered += [q for q in real.added if q.graph_name in after & before]
         _extend(database, (Quad(q.subject, q.predicate, q.object) for q in entered))
 

@@ -1,0 +1,95 @@
+"""The order of the modules and the homes of third-party packages, as docs/architecture.md has them."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "kg4p1000"
+#: A module may import only what stands above it.
+ORDER = [
+    "errors", "settings", "terms", "store", "sparql", "queries", "ontology", "validation",
+    "sources", "overlaps", "curation", "build", "web", "cli",
+]  # fmt: skip
+#: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.
+HOMES = {
+    "click": {"cli"},
+    "flask": {"web"},
+    "jinja2": {"web"},
+    "markupsafe": {"web"},
+    "pyoxigraph": set(ORDER),
+    "pyshacl": {"validation"},
+    "rdflib": {"validation"},
+    "rich": {"cli"},
+    "shacl": {"validation"},
+    "waitress": {"web"},
+    "werkzeug": {"web"},
+    "yaml": {"queries"},
+}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[tuple[str, str]]:
+    """Imported (package, our module or "") pairs of a file."""
+    found: set[tuple[str, str]] = set()
+    here = ["kg4p1000", *path.relative_to(SOURCE).with_suffix("").parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parent = ".".join(here[: len(here) - node.level]) if node.level else ""
+            stem = ".".join(part for part in (parent, node.module or "") if part)
+            names = [f"{stem}.{alias.name}" for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            found.add((package, rest.split(".")[0] if package == "kg4p1000" else ""))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_module_imports_only_what_stands_above_it(path):
+    own = module_of(path)
+    if own == "__init__":
+        pytest.skip("the package itself imports nothing")
+    for package, module in imports(path):
+        if package == "kg4p1000" and module and module not in {own, "__version__"}:
+            assert ORDER.index(module) < ORDER.index(own), f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_third_party_package_stays_in_its_home(path):
+    for package, _ in imports(path):
+        if package in sys.stdlib_module_names or package == "kg4p1000":
+            continue
+        assert package in HOMES, f"{package} has no home yet"
+        assert module_of(path) in HOMES[package], f"{package} in {path.name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_the_store_class_is_used_in_the_store_alone(path):
+    text = path.read_text(encoding="utf-8")
+    if module_of(path) != "store":
+        assert not re.search(r"\b(ox|pyoxigraph)\.Store\b", text)
+        assert not re.search(r"from pyoxigraph import [^\n]*\bStore\b", text)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_modules_and_functions_stay_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 500
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_the_order_here_is_the_order_in_the_docs():
+    text = (SOURCE.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \d+ \| `(\w+)", text, flags=re.M)
+    assert listed == ORDER

@@ -1,0 +1,245 @@
+"""Builds and commits: what is published, what is refused, and what a steward's change is worth."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pyoxigraph import Literal, NamedNode, Quad
+
+from kg4p1000 import curation
+from kg4p1000.build import build, load_shapes, read, sources
+from kg4p1000.errors import BrokenFile, ShapesViolated
+from kg4p1000.store import Delta, Store
+from kg4p1000.terms import iri
+
+ROOT = Path(__file__).parent.parent
+ACTORS = iri("graph:actors")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A copy of the knowledge that a test may change."""
+    for name in ("ontology", "shapes", "data", "queries"):
+        shutil.copytree(ROOT / name, tmp_path / "files" / name)
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def empty(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("built") / "store")
+    build(store, ROOT, author="tester")
+    return store
+
+
+@pytest.fixture
+def store(built, tmp_path):
+    """The real graph, in a store that a test may change."""
+    shutil.copytree(built.path, tmp_path / "copy")
+    return Store(tmp_path / "copy")
+
+
+def steward(store, added=(), removed=(), **options):
+    return curation.commit(
+        store,
+        load_shapes(ROOT),
+        Delta.of(added, removed),
+        author="steward",
+        message="a correction",
+        **options,
+    )
+
+
+def replace(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_build_publishes_what_the_files_say(built):
+    told = set().union(*(read(source) for source in sources(ROOT)))
+    kept = {q for q in built.quads() if q.graph_name != curation.INFERRED}
+    assert len(kept) == len(Delta.of(told).added)
+    assert built.current == 1
+
+
+def test_the_same_files_give_the_same_graph(built, files, empty):
+    build(empty, files, author="somebody else")
+    assert set(empty.quads()) == set(built.quads())
+    mine, theirs = ((s.path / "builds" / "00000001.nq").read_bytes() for s in (empty, built))
+    assert mine == theirs
+
+
+def test_building_again_from_the_same_files_changes_nothing(store):
+    assert build(store, ROOT, author="tester").commit.entry is None
+    assert store.current == 1
+
+
+def test_inferences_have_a_graph_of_their_own(built):
+    inferred = {q.triple for q in built.quads() if q.graph_name == curation.INFERRED}
+    asserted = {q.triple for q in built.quads() if q.graph_name != curation.INFERRED}
+    assert not inferred & asserted
+    chain = Quad(iri("activity:A4.2"), iri("k4p:contributesTo"), iri("goal:A"), curation.INFERRED)
+    assert chain in set(built.quads())
+
+
+def test_a_change_of_a_file_is_the_change_of_the_graph(store, files):
+    replace(files / "data" / "actors.ttl", '"Mali"@en', '"Republic of Mali"@en')
+    done = build(store, files, author="tester")
+    assert {q.object.value for q in done.commit.delta.added} == {"Republic of Mali"}
+    assert {q.object.value for q in done.commit.delta.removed} == {"Mali"}
+
+
+def test_a_file_that_is_taken_away_takes_its_statements_and_their_inferences_away(store, files):
+    (files / "data" / "overlaps.ttl").unlink()
+    build(store, files, author="tester")
+    assert not [q for q in store.quads() if "/id/overlap/" in str(q.subject)]
+
+
+@pytest.mark.parametrize("broken", ["activity:A4.2 k4p:number ;", "<no closing bracket", '"'])
+def test_broken_turtle_is_refused_with_its_place_and_changes_nothing(store, files, broken):
+    path = files / "data" / "actors.ttl"
+    lines = path.read_text(encoding="utf-8").count("\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(broken)
+    with pytest.raises(BrokenFile) as caught:
+        build(store, files, author="tester")
+    assert caught.value.members["file"] == str(path)
+    assert caught.value.members["line"] == lines + 1
+    assert caught.value.members["column"] >= 1
+    assert store.current == 1
+
+
+def test_data_that_do_not_fit_the_shapes_are_refused_and_change_nothing(store, files):
+    replace(files / "data" / "plan-2021-10-14.ttl", 'skos:notation "A4.2" ;', "")
+    before = set(store.quads())
+    with pytest.raises(ShapesViolated) as caught:
+        build(store, files, author="tester")
+    found = caught.value.members["report"]["findings"]
+    assert {f["focus"]["value"] for f in found} == {iri("activity:A4.2").value}
+    assert store.current == 1
+    assert set(store.quads()) == before
+
+
+def test_a_first_build_that_is_refused_leaves_an_empty_store(files, empty):
+    replace(files / "data" / "plan-2021-10-14.ttl", 'skos:notation "A4.2" ;', "")
+    with pytest.raises(ShapesViolated):
+        build(empty, files, author="tester")
+    assert empty.current == 0
+    assert not list((empty.path / "builds").iterdir())
+
+
+def test_a_folder_without_knowledge_is_refused(tmp_path, empty):
+    with pytest.raises(BrokenFile, match="--files"):
+        build(empty, tmp_path, author="tester")
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(store, files):
+    replace(files / "data" / "actors.ttl", '"Mali"@en', '"Republic of Mali"@en')
+    done = build(store, files, author="tester", dry_run=True)
+    assert len(done.commit.delta.added) == 1
+    assert (done.commit.entry, store.current) == (None, 1)
+
+
+MALI = iri("place:MLI")
+LABEL = iri("skos:prefLabel")
+
+
+def test_what_a_steward_changed_since_the_last_build_stays(store):
+    old, new = (
+        Quad(MALI, LABEL, Literal(text, language="en"), ACTORS)
+        for text in ("Mali", "Mali (steward)")
+    )
+    steward(store, [new], [old])
+    done = build(store, ROOT, author="tester")
+    assert done.commit.entry is None
+    assert new in set(store.quads())
+
+
+def test_files_and_steward_that_disagree_are_a_conflict_and_the_stewards_word_stays(store, files):
+    old, new = (
+        Quad(MALI, LABEL, Literal(text, language="en"), ACTORS)
+        for text in ("Mali", "Mali (steward)")
+    )
+    steward(store, [new], [old])
+    replace(files / "data" / "actors.ttl", '"Mali"@en', '"Mali (files)"@en')
+    replace(files / "data" / "actors.ttl", '"Benin"@en', '"Republic of Benin"@en')
+    done = build(store, files, author="tester")
+    assert [(c.subject, c.predicate) for c in done.conflicts] == [(MALI, LABEL)]
+    labels = {q.object.value for q in store.quads() if q.predicate == LABEL}
+    assert "Mali (steward)" in labels
+    assert "Mali (files)" not in labels
+    assert "Republic of Benin" in labels
+
+
+def test_files_and_steward_that_make_the_same_change_do_not_conflict(store, files):
+    old, new = (
+        Quad(MALI, LABEL, Literal(text, language="en"), ACTORS)
+        for text in ("Mali", "Republic of Mali")
+    )
+    steward(store, [new], [old])
+    replace(files / "data" / "actors.ttl", '"Mali"@en', '"Republic of Mali"@en')
+    done = build(store, files, author="tester")
+    assert done.conflicts == ()
+
+
+def test_a_commit_of_nothing_makes_no_version(store):
+    assert steward(store).entry is None
+    assert store.current == 1
+
+
+def test_a_commit_reports_what_really_changed(store):
+    known = Quad(MALI, LABEL, Literal("Mali", language="en"), ACTORS)
+    assert not steward(store, [known]).delta
+
+
+def test_a_commit_that_breaks_a_shape_is_refused_and_changes_nothing(store):
+    old = Quad(MALI, LABEL, Literal("Mali", language="en"), ACTORS)
+    with pytest.raises(ShapesViolated):
+        steward(store, removed=[old])
+    assert store.current == 1
+
+
+def test_a_dry_run_of_a_commit_reports_violations(store):
+    old = Quad(MALI, LABEL, Literal("Mali", language="en"), ACTORS)
+    done = steward(store, removed=[old], dry_run=True)
+    assert not done.report.conforms
+    assert store.current == 1
+
+
+def test_inferences_follow_a_change_in_both_directions(store):
+    activity, old, new = iri("activity:A4.2"), iri("objective:A4"), iri("objective:A5")
+    graph, link = iri("graph:plan-2021-10-14"), iri("k4p:activityOf")
+    number = [
+        q for q in store.quads() if q.subject == activity and q.predicate == iri("k4p:number")
+    ]
+    assert number
+    done = steward(
+        store, [Quad(activity, link, new, graph)], [Quad(activity, link, old, graph)], dry_run=True
+    )
+    gone = {q for q in done.delta.removed if q.graph_name == curation.INFERRED}
+    come = {q for q in done.delta.added if q.graph_name == curation.INFERRED}
+    inverse = iri("k4p:hasActivity")
+    assert Quad(old, inverse, activity, curation.INFERRED) in gone
+    assert Quad(new, inverse, activity, curation.INFERRED) in come
+
+
+def test_the_change_log_rebuilds_the_real_graph(store):
+    told = set(store.quads())
+    shutil.rmtree(store.path / "versions" / "00000001")
+    again = Store(store.path)
+    assert set(again.quads()) == told
+    assert again.check() == []
+
+
+def test_nothing_relative_gets_in():
+    assert all(
+        q.subject.value.startswith("http")
+        for s in sources(ROOT)
+        for q in read(s)
+        if isinstance(q.subject, NamedNode)
+    )

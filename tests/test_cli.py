@@ -1,0 +1,252 @@
+"""The command line: real processes against a real store."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kg4p1000.build import build
+from kg4p1000.store import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*args, cwd=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "kg4p1000.cli", *map(str, args)],
+        capture_output=True, text=True, check=False, cwd=cwd or ROOT, env={**os.environ, **(env or {})},
+        timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "store"
+    build(Store(path), ROOT, author="tester")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ("ontology", "shapes", "data", "queries"):
+        shutil.copytree(ROOT / name, tmp_path / "files" / name)
+    return tmp_path / "files"
+
+
+def verbs():
+    return re.findall(r"^  ([a-z]+) ", run("--help").stdout.split("Commands:")[1], flags=re.M)
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_a_verb_has_help_and_stands_in_the_docs(verb):
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()[2]) > 20
+    docs = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs").glob("*.md"))
+    assert f"kg4p1000 {verb}" in docs
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_store_may_be_named_before_or_after_the_other_arguments(folder, place):
+    args = ["query", "--sparql", "ASK { activity:A4.2 a k4p:Activity }"]
+    option = ["--store", folder]
+    done = run(*(option + args if place == "before" else args + option))
+    assert (done.stdout, done.returncode) == ("yes\n", 0)
+
+
+def test_build_says_what_it_published_and_then_that_nothing_changed(tmp_path):
+    first = run("build", "--store", tmp_path / "store")
+    assert re.fullmatch(r"Version 1 published: \d+ statements added, 0 removed\.\n", first.stdout)
+    second = run("build", "--store", tmp_path / "store")
+    assert second.stdout.startswith("Version 1 already says")
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_build_refuses_broken_turtle_with_file_line_and_column(files, tmp_path):
+    broken = files / "data" / "actors.ttl"
+    broken.write_text("place:X a\n  k4p:Place ;;; .\n", encoding="utf-8")
+    done = run("build", "--store", tmp_path / "store", "--files", files)
+    assert done.returncode == 1
+    assert f"{broken}, line 1, column 1" in done.stderr.replace("\n", " ")
+
+
+def test_build_refuses_data_against_the_shapes_with_the_report(files, tmp_path):
+    path = files / "data" / "plan-2021-10-14.ttl"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('skos:notation "A4.2" ;', ""), encoding="utf-8"
+    )
+    done = run("build", "--store", tmp_path / "store", "--files", files)
+    assert done.returncode == 1
+    assert "shapes:Activity-notation" in done.stderr
+    assert Store(tmp_path / "store").current == 0
+
+
+def test_validate_is_silent_about_good_files():
+    done = run("validate")
+    assert (done.stdout, done.returncode) == ("No findings.\n", 0)
+
+
+@pytest.fixture
+def faulty(files):
+    path = files / "data" / "plan-2021-10-14.ttl"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('skos:notation "A4.2" ;', ""), encoding="utf-8"
+    )
+    return files
+
+
+def test_validate_names_rule_subject_label_and_file(faulty):
+    done = run("validate", "--files", faulty)
+    assert done.returncode == 1
+    assert "shapes:Activity-notation" in done.stdout
+    assert "Conception of regional platform (activity:A4.2)" in done.stdout
+    assert "plan-2021-10-14.ttl" in done.stdout
+
+
+def test_validate_of_one_file_shows_findings_about_its_own_subjects(faulty):
+    other = run("validate", faulty / "data" / "actors.ttl", "--files", faulty)
+    own = run("validate", faulty / "data" / "plan-2021-10-14.ttl", "--files", faulty)
+    assert (other.returncode, own.returncode) == (0, 1)
+
+
+def test_validate_of_a_file_alone_misses_what_it_refers_to():
+    done = run("validate", ROOT / "data" / "overlaps.ttl", "--alone")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("form", "check"), [
+    ("json", lambda text: json.loads(text)["conforms"] is False),
+    ("turtle", lambda text: "sh:ValidationReport" in text),
+])  # fmt: skip
+def test_validate_gives_the_report_in_other_formats(faulty, form, check):
+    assert check(run("validate", "--files", faulty, "--format", form).stdout)
+
+
+def test_the_flagship_query_gives_the_pairs_as_csv(folder):
+    done = run("query", "activity-overlaps", "--objective", "A4", "--other", "D2", "--format", "csv",
+               "--store", folder)  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    pairs = {tuple(sorted((row["code"], row["otherCode"]))) for row in rows}
+    assert {("A4.1", "D2.1"), ("A4.2", "D2.3"), ("A4.4", "D2.5")} <= pairs
+    assert all(row["reason"].endswith(".") for row in rows)
+
+
+def test_a_table_is_shown_with_short_names(folder):
+    done = run(
+        "query", "--sparql", "SELECT ?a WHERE { ?a k4p:activityOf objective:A1 }", "--store", folder
+    )
+    assert "activity:A1.1" in done.stdout
+    assert "https://" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("csv", "n"), ("tsv", "?n"), ("json", '{"head"'), ("xml", "<?xml")]
+)
+def test_query_gives_the_standard_formats(folder, form, start):
+    done = run(
+        "query",
+        "--sparql",
+        "SELECT ?n { goal:A skos:notation ?n }",
+        "--format",
+        form,
+        "--store",
+        folder,
+    )
+    assert done.stdout.startswith(start)
+
+
+def test_query_lists_the_library_without_a_name():
+    done = run("query")
+    assert "activity-overlaps --objective A4 --other D2" in done.stdout
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    (["no-such-query"], "no stored query"),
+    (["activity-overlap"], "activity-overlaps"),
+    (["activity-overlaps", "--objective", "A4"], "'other'"),
+    (["activity-overlaps", "--objective", "A4", "--other", "D2> }"], "'other'"),
+    (["activity-overlaps", "--objective", "A4", "--othre", "D2"], "'other'"),
+])  # fmt: skip
+def test_a_wrong_name_or_parameter_is_a_usage_error_that_names_it(folder, args, words):
+    done = run("query", *args, "--store", folder)
+    assert done.returncode == 2
+    assert words in done.stderr.replace("\n", " ")
+    assert done.stdout == ""
+
+
+def test_a_bad_query_has_its_place(folder):
+    done = run("query", "--sparql", "SELECT * WHERE { ?s ?p }", "--store", folder)
+    assert done.returncode == 1
+    assert "Line 1, column 25" in done.stderr
+
+
+def test_a_query_runs_into_the_time_limit_it_was_given(folder):
+    text = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
+    done = run("query", "--sparql", text, "--query-timeout", "0.5", "--store", folder)
+    assert done.returncode == 1
+    assert "0.5 s" in done.stderr
+
+
+def test_dump_gives_sorted_quads_that_load_again(folder):
+    done = run("dump", "--store", folder)
+    lines = done.stdout.splitlines()
+    assert lines == sorted(lines)
+    one = run("dump", "--graph", "graph:overlaps", "--store", folder).stdout.splitlines()
+    assert 0 < len(one) < len(lines)
+    assert set(one) < set(lines)
+
+
+def test_check_verifies_the_installation_and_fails_on_a_broken_log(folder, tmp_path):
+    good = run("check", "--store", folder)
+    assert good.returncode == 0, good.stdout
+    assert good.stdout.count("ok\t") == 5
+    shutil.copytree(folder, tmp_path / "copy")
+    entry = tmp_path / "copy" / "log" / "00000001.rdfp"
+    entry.write_text(entry.read_text(encoding="utf-8").replace("Mali", "Malta"), encoding="utf-8")
+    bad = run("check", "--store", tmp_path / "copy")
+    assert bad.returncode == 1
+    assert "FAIL\tchange log" in bad.stdout
+
+
+@pytest.mark.parametrize(("env", "args", "words"), [
+    ({"KG4P1000_QUERY_TIMEOUT": "soon"}, [], "query_timeout"),
+    ({"KG4P1000_COLOUR": "green"}, [], "colour"),
+    ({}, ["--config", "kg.toml"], "readres"),
+])  # fmt: skip
+def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path, env, args, words):
+    (tmp_path / "kg.toml").write_text("readres = 4\n")
+    done = run(*args, "query", cwd=tmp_path, env={**env, "PYTHONPATH": str(ROOT / "src")})
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_settings_are_taken_from_file_environment_and_flags_in_this_order(tmp_path):
+    from kg4p1000.settings import load
+
+    (tmp_path / "kg.toml").write_text("port = 1\nhost = 'a'\nreaders = 1\n")
+    found = load({"port": 3}, {"KG4P1000_PORT": "2", "KG4P1000_HOST": "b"}, tmp_path / "kg.toml")
+    assert (found.port, found.host, found.readers) == (3, "b", 1)
+
+
+def test_the_table_of_settings_in_the_docs_is_complete():
+    from dataclasses import fields
+
+    from kg4p1000.settings import Settings
+
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|.*\| (.*) \|$", text, flags=re.M)
+    assert rows == [(f.name, f.type, f.metadata["help"]) for f in fields(Settings)]
+
+
+def test_versions_agree():
+    from kg4p1000 import __version__
+
+    assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

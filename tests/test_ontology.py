@@ -1,0 +1,199 @@
+"""The ontology: consistent, satisfiable, documented; its rules against independent reasoners."""
+
+from pathlib import Path
+
+import owlrl
+import pyoxigraph as ox
+import pytest
+import rdflib
+from pyoxigraph import Literal, NamedNode, Triple
+
+from kg4p1000.build import parse_file
+from kg4p1000.ontology import consistency, infer, rules
+from kg4p1000.terms import BASE, PREFIXES, TERMS, iri
+
+ROOT = Path(__file__).parent.parent
+EX = "http://example.org/"
+
+
+def schema():
+    found = []
+    for path in sorted((ROOT / "ontology").glob("*.ttl")):
+        for q in ox.parse(path=str(path), rename_blank_nodes=True):
+            found.append(Triple(q.subject, q.predicate, q.object))
+    return found
+
+
+def sample():
+    """One objective with all that hangs on it, from every data file."""
+    keep = ("/A4", "/D2", "goal/A", "/measure/A4", "mention/A4", "overlap/A4", "relation/A4")
+    return [
+        t
+        for path in sorted((ROOT / "data").glob("*.ttl"))
+        for t in parse_file(path)
+        if any(k in t.subject.value for k in keep)
+    ]
+
+
+@pytest.fixture(scope="module")
+def ontology_triples():
+    return schema()
+
+
+def test_ontology_and_sample_are_consistent_under_hermit(ontology_triples):
+    found = consistency([*ontology_triples, *sample()])
+    assert found.consistent
+    assert found.unsatisfiable == ()
+
+
+def test_hermit_finds_a_thing_that_is_both_goal_and_activity(ontology_triples):
+    x = NamedNode(EX + "x")
+    bad = [
+        Triple(x, iri("rdf:type"), iri("k4p:Goal")),
+        Triple(x, iri("rdf:type"), iri("k4p:Activity")),
+    ]
+    assert not consistency([*ontology_triples, *bad]).consistent
+
+
+def test_hermit_finds_a_class_that_can_have_no_member(ontology_triples):
+    x = NamedNode(TERMS + "Impossible")
+    bad = [Triple(x, iri("rdf:type"), iri("owl:Class"))]
+    bad += [Triple(x, iri("rdfs:subClassOf"), iri(c)) for c in ("k4p:Goal", "k4p:Activity")]
+    assert consistency([*ontology_triples, *bad]).unsatisfiable == (x.value,)
+
+
+def own_terms():
+    kinds = {iri("owl:Class"), iri("owl:ObjectProperty"), iri("owl:DatatypeProperty")}
+    return sorted(
+        {
+            t.subject.value
+            for t in schema()
+            if t.predicate == iri("rdf:type")
+            and t.object in kinds
+            and t.subject.value.startswith(TERMS)
+        }
+    )
+
+
+@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+def test_a_term_has_labels_one_definition_source_and_module(term, ontology_triples):
+    about = [t for t in ontology_triples if t.subject == NamedNode(term)]
+    labels = {t.object.language for t in about if t.predicate == iri("rdfs:label")}
+    assert labels == {"en", "fr", "es"}
+    for name in ("skos:definition", "dcterms:source", "rdfs:isDefinedBy"):
+        assert len([t for t in about if t.predicate == iri(name)]) == 1, name
+
+
+@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+def test_a_property_has_a_range_and_a_class_is_named_like_a_class(term, ontology_triples):
+    about = [t for t in ontology_triples if t.subject == NamedNode(term)]
+    name = term.removeprefix(TERMS)
+    if any(t.object == iri("owl:Class") for t in about):
+        assert name[0].isupper()
+    else:
+        assert name[0].islower()
+        assert any(t.predicate == iri("rdfs:range") for t in about)
+
+
+def test_the_version_stands_in_one_place_and_agrees_with_the_changelog(ontology_triples):
+    versions = [t.object.value for t in ontology_triples if t.predicate == iri("owl:versionInfo")]
+    assert len(versions) == 1
+    iris = [t.object.value for t in ontology_triples if t.predicate == iri("owl:versionIRI")]
+    assert iris == [f"{BASE}releases/ontology/{versions[0]}"]
+    assert f"## {versions[0]}" in (ROOT / "ontology" / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_imported_module_is_there_and_every_module_is_imported(ontology_triples):
+    imported = {t.object for t in ontology_triples if t.predicate == iri("owl:imports")}
+    modules = {
+        t.subject
+        for t in ontology_triples
+        if t.predicate == iri("rdf:type") and t.object == iri("owl:Ontology")
+    } - {NamedNode(BASE + "ontology")}
+    assert imported == modules
+
+
+def by_owlrl(triples):
+    """What owlrl derives, as a set of N-Triples terms."""
+    graph = rdflib.Graph()
+    graph.parse(data=ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES), format="nt")
+    owlrl.DeductiveClosure(owlrl.OWLRL_Semantics).expand(graph)
+    return {(s.n3(), p.n3(), o.n3()) for s, p, o in graph}
+
+
+def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
+    data = sample()
+    ours = infer([*ontology_triples, *data], rules(ontology_triples))
+    given = {(str(t.subject), str(t.predicate), str(t.object)) for t in data}
+    subjects = {str(t.subject) for t in data}
+    mine = {(str(t.subject), str(t.predicate), str(t.object)) for t in ours} | given
+
+    def relevant(found):
+        return {
+            (s, p, o)
+            for s, p, o in found
+            if s in subjects
+            and (p.startswith(f"<{TERMS}") or p == f"<{PREFIXES['rdf']}type>" or "purl.org/dc/terms/is" in p)
+            and not o.startswith(('"', "_:"))
+            and "owl#Thing" not in o
+            and "rdf-schema#Resource" not in o
+        }  # fmt: skip
+
+    theirs = {
+        (s, p, o)
+        for s, p, o in relevant(by_owlrl([*ontology_triples, *data]))
+        if not o.startswith("_")
+    }
+    assert relevant(mine) == theirs
+
+
+SMALL = {
+    "symmetric": ("p a owl:SymmetricProperty", "a p b", "b p a"),
+    "transitive": ("p a owl:TransitiveProperty", "a p b . b p c", "a p c"),
+    "sub-property": ("p rdfs:subPropertyOf q", "a p b", "a q b"),
+    "equivalent property": ("p owl:equivalentProperty q", "a q b", "a p b"),
+    "inverse": ("p owl:inverseOf q", "a p b", "b q a"),
+    "inverse, read back": ("p owl:inverseOf q", "b q a", "a p b"),
+    "domain": ("p rdfs:domain q", "a p b", "a a q"),
+    "range": ("p rdfs:range q", "a p b", "b a q"),
+    "sub-class": ("p rdfs:subClassOf q", "a a p", "a a q"),
+    "equivalent class": ("p owl:equivalentClass q", "a a q", "a a p"),
+}
+
+
+def read(text):
+    def term(word, is_predicate):
+        if word == "a" and is_predicate:
+            return iri("rdf:type")
+        return iri(word) if ":" in word else NamedNode(EX + word)
+
+    return [
+        Triple(term(s, False), term(p, True), term(o, False))
+        for s, p, o in (statement.split() for statement in text.split(" . "))
+    ]
+
+
+@pytest.mark.parametrize("axiom", SMALL.values(), ids=SMALL)
+def test_an_axiom_implies_what_owlrl_says_it_does(axiom):
+    rule, given, implied = map(read, axiom)
+    assert infer([*rule, *given], rules(rule)) >= set(implied)
+    wanted = {(str(t.subject), str(t.predicate), str(t.object)) for t in implied}
+    assert wanted <= by_owlrl([*rule, *given])
+
+
+def test_a_chain_is_followed_over_all_its_steps():
+    chain = "@prefix owl: <http://www.w3.org/2002/07/owl#> . <x:p> owl:propertyChainAxiom (<x:a> <x:b> <x:c>) ."
+    axioms = [
+        Triple(q.subject, q.predicate, q.object)
+        for q in ox.parse(chain, format=ox.RdfFormat.TURTLE)
+    ]
+    nodes = [NamedNode(f"x:{i}") for i in range(4)]
+    given = [Triple(nodes[i], NamedNode(f"x:{p}"), nodes[i + 1]) for i, p in enumerate("abc")]
+    assert infer(given, rules(axioms)) == {Triple(nodes[0], NamedNode("x:p"), nodes[3])}
+
+
+def test_a_literal_is_given_no_class():
+    rule = [Triple(NamedNode("x:p"), iri("rdfs:range"), NamedNode("x:C"))]
+    assert (
+        infer([Triple(NamedNode("x:a"), NamedNode("x:p"), Literal("text"))], rules(rule)) == set()
+    )

@@ -1,0 +1,363 @@
+"""The query library: what every file must have, the answers it gives, and what it refuses.
+
+The answer of a query for the examples of its parameters is that of ``fixtures/queries/<name>.csv``.
+After a change of the graph read the difference against the plan, then write the file anew:
+``kg4p1000 query NAME --PARAMETER EXAMPLE --format csv``, its line ends those of Unix.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+from rdflib.plugins.sparql import prepareQuery
+
+from kg4p1000 import sparql
+from kg4p1000.build import build
+from kg4p1000.errors import BadParameter, BrokenFile, NotFound
+from kg4p1000.queries import Library, StoredQuery, read_query
+from kg4p1000.store import Readers, Store
+from kg4p1000.terms import PREFIXES, iri, natural_key
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPECTED = ROOT / "tests" / "fixtures" / "queries"
+FILES = sorted((ROOT / "queries").rglob("*.rq"))
+WITH_PARAMETERS = [path for path in FILES if read_query(path).parameters]
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+each_with_parameters = pytest.mark.parametrize("path", WITH_PARAMETERS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory) -> Iterator[Readers]:
+    """Readers of a store built from the files of the repository, inferences included."""
+    store = Store(tmp_path_factory.mktemp("queries") / "store")
+    build(store, ROOT, author="test")
+    readers = Readers(store, 2)
+    yield readers
+    readers.close()
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library(ROOT / "queries")
+
+
+@pytest.fixture
+def ask(readers, library):
+    """Run a stored query by name; gives its rows as dicts of text."""
+
+    def run(name: str, /, **values: str) -> list[dict[str, str]]:
+        text = library.run(readers, name, values, "csv").read().decode()
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+
+    return run
+
+
+def examples(query: StoredQuery) -> dict[str, str]:
+    return {p.name: p.example for p in query.parameters}
+
+
+def words(text: str, depth: int | None = None) -> list[str]:
+    """The keywords of a query in capitals; with a depth, those inside so many braces."""
+    found, inside = [], 0
+    for token in sparql.tokens(text):
+        inside += {"{": 1, "}": -1}.get(token.text, 0)
+        if token.kind == "word" and depth in (None, inside):
+            found.append(token.text.upper())
+    return found
+
+
+# What every file must have
+
+
+@each_file
+def test_header_says_all_that_a_reader_needs(path):
+    query = read_query(path)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", query.name)
+    assert query.summary and not query.summary.endswith(".")
+    assert query.question.endswith("?")
+    assert query.empty.endswith(".") and query.empty != StoredQuery.empty
+    assert query.tags and len(set(query.tags)) == len(query.tags)
+    assert query.status in ("draft", "stable", "deprecated")
+    assert query.returns and all(query.returns.values())
+    assert all(p.help for p in query.parameters)
+
+
+@each_file
+def test_tags_name_goals_and_objectives_that_exist(path, ask):
+    rows = ask("objectives-by-goal")
+    known = {f"goal-{r['goalCode']}" for r in rows} | {f"objective-{r['code']}" for r in rows}
+    named = {t for t in read_query(path).tags if t.startswith(("goal-", "objective-"))}
+    assert named
+    assert named <= known
+
+
+@each_file
+def test_query_declares_the_prefixes_it_uses_and_no_others(path):
+    tokens = [t for t in sparql.tokens(path.read_text()) if t.kind in ("name", "word", "iri")]
+    declared, used = {}, set()
+    for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False):
+        if token.kind == "name" and before and before.text.upper() == "PREFIX":
+            declared[token.text[:-1]] = after.text[1:-1]
+        elif token.kind == "name":
+            used.add(token.text.partition(":")[0])
+    assert set(declared) == used
+    assert declared == {prefix: PREFIXES[prefix] for prefix in used}
+
+
+@each_file
+def test_query_is_a_select_that_the_guard_lets_pass(path):
+    query = sparql.guard(path.read_text())
+    assert query.form == "SELECT"
+    assert query.default_graphs is None
+
+
+@each_file
+def test_query_parses_in_another_engine(path):
+    prepareQuery(path.read_text())
+
+
+@each_file
+def test_query_sorts_its_rows(path):
+    outside = words(path.read_text(), depth=0)
+    assert ("ORDER", "BY") in pairwise(outside)
+
+
+@each_file
+def test_columns_are_those_of_returns_in_order(path, library, readers):
+    query = read_query(path)
+    assert list(query.returns) == library.run(readers, query.name, examples(query)).variables
+
+
+@each_with_parameters
+def test_parameters_are_columns(path):
+    query = read_query(path)
+    assert {p.name for p in query.parameters} <= set(query.returns)
+
+
+@each_file
+def test_columns_with_an_iri_stand_beside_a_code_or_label(path):
+    columns = list(read_query(path).returns)
+    if {"objective", "activity", "goal", "element", "remark", "thing", "target"} & set(columns):
+        assert any(re.search(r"code$|title$|label$", c, re.IGNORECASE) for c in columns)
+
+
+def test_every_goal_has_a_query():
+    tags = {tag for path in FILES for tag in read_query(path).tags}
+    assert {f"goal-{letter}" for letter in "ABCDEF"} <= tags
+
+
+# The answers
+
+
+@each_file
+def test_answer_is_the_expected_one(path, library, readers):
+    query = read_query(path)
+    answer = library.run(readers, query.name, examples(query), "csv").read().decode()
+    expected = (EXPECTED / f"{query.name}.csv").read_text(encoding="utf-8")
+    assert answer.replace("\r\n", "\n").split("\n") == expected.split("\n")
+
+
+@each_file
+def test_answer_has_rows_and_none_twice(path, library, ask):
+    query = library[path.stem]
+    rows = [tuple(row.values()) for row in ask(query.name, **examples(query))]
+    assert rows
+    assert len(set(rows)) == len(rows)
+
+
+def test_each_expected_answer_belongs_to_a_query():
+    assert sorted(p.stem for p in EXPECTED.iterdir()) == sorted(p.stem for p in FILES)
+
+
+@each_with_parameters
+def test_bound_parameter_is_the_same_in_each_row(path, library, ask):
+    query = library[path.stem]
+    rows = ask(query.name, **examples(query))
+    for name, term in query.bindings(examples(query)).items():
+        assert {row[name] for row in rows} == {term.value}
+
+
+def test_overlaps_are_the_same_pairs_in_either_order(ask):
+    there = ask("activity-overlaps", objective="A4", other="D2")
+    back = ask("activity-overlaps", objective="D2", other="A4")
+    same = ("kind", "confidence", "status", "reason")
+    assert {(r["code"], r["otherCode"], *(r[c] for c in same)) for r in there} == {
+        (r["otherCode"], r["code"], *(r[c] for c in same)) for r in back
+    }
+    assert len(there) == len(back) > 0
+
+
+def test_overlaps_come_with_the_surest_first(ask):
+    sure = [Decimal(r["confidence"]) for r in ask("activity-overlaps", objective="D2", other="A4")]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_rejected_overlap_is_left_out(library, readers, ask):
+    query = library["activity-overlaps"]
+    judged = ox.Triple(iri("overlap:A4.2-D2.3"), iri("k4p:status"), iri("status:proposed"))
+    graph = ox.Store()
+    for quad in readers.store.quads():
+        status = iri("status:rejected") if quad.triple == judged else quad.object
+        graph.add(ox.Quad(quad.subject, quad.predicate, status))
+    bound = {ox.Variable(n): t for n, t in query.bindings(examples(query)).items()}
+    rows = graph.query(query.text, substitutions=bound)
+    before = {(r["code"], r["otherCode"]) for r in ask(query.name, **examples(query))}
+    after = {(r["code"].value, r["otherCode"].value) for r in rows}
+    assert before - after == {("A4.2", "D2.3")}
+
+
+@pytest.mark.parametrize("objective", ["D3", "D4"])
+def test_tenth_activity_comes_after_the_ninth(ask, objective):
+    codes = [row["code"] for row in ask("activities-of-objective", objective=objective)]
+    assert f"{objective}.10" in codes
+    assert codes == sorted(codes, key=natural_key)
+
+
+def test_objective_without_activities_has_an_overview_with_zeros(ask):
+    (row,) = ask("objective-overview", objective="F2")
+    assert (row["activities"], row["overlaps"], row["remarks"]) == ("0", "0", "4")
+    assert ask("activities-of-objective", objective="F2") == []
+
+
+def test_distance_is_that_of_the_ends_of_both_ranges(ask):
+    for row in ask("target-distance"):
+        assert (row["comparable"] == "true") == (row["why"] == "")
+        if row["comparable"] == "true":
+            low, high = Decimal(row["targetMin"]), Decimal(row["targetMax"])
+            assert Decimal(row["distanceMin"]) == low - Decimal(row["baselineMax"])
+            assert Decimal(row["distanceMax"]) == high - Decimal(row["baselineMin"])
+        else:
+            assert row["distanceMin"] == row["distanceMax"] == ""
+
+
+def test_distance_speaks_of_each_objective_and_each_figure(ask):
+    rows = ask("target-distance")
+    codes = {row["code"] for row in ask("objectives-by-goal")}
+    assert {row["code"] for row in rows} == codes
+    for code in codes:
+        figures = ask("target-figures", objective=code)
+        told = {(r["code"], r[w]) for r in rows for w in ("baselineWords", "targetWords") if r[w]}
+        assert {(code, figure["words"]) for figure in figures} <= told
+
+
+def test_budgets_of_different_periods_are_not_compared(ask):
+    budgets = [row for row in ask("target-distance") if row["code"] == "F2"]
+    assert {row["unit"] for row in budgets} == {"euro", "euro per year"}
+    assert {row["comparable"] for row in budgets} == {"false"}
+
+
+@pytest.mark.parametrize("name", ["WOCAT", "wocat", "WOCAT Global SLM Database"])
+def test_thing_is_found_by_any_name_whatever_its_capitals(ask, name):
+    assert [row["code"] for row in ask("where-is-named", name=name)] == ["B2.1", "E3.4"]
+
+
+def test_thing_is_found_by_a_name_in_another_language(ask):
+    assert {row["label"] for row in ask("where-is-named", name="Alemania")} == {"Germany"}
+
+
+def test_source_tells_editions_apart(ask):
+    rows = ask("source-of-element", code="B3")
+    told = [(row["elementKind"], row["edition"][:14], row["section"]) for row in rows]
+    assert told == [
+        ("objective", "DRAFT Implemen", "9"),
+        ("objective", "Strategic plan", "9.2"),
+        ("proposed revision", "DRAFT Implemen", "9.4"),
+    ]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("value", ["A4> } #", "A4 D2", "objective:A4", "<x>", "../A4", "é", "A4#"])
+def test_value_that_is_no_key_is_refused(library, value):
+    with pytest.raises(BadParameter, match="'objective'"):
+        library["objective-overview"].bindings({"objective": value})
+
+
+def test_spaces_around_a_value_are_nothing(library):
+    bound = library["objective-overview"].bindings({"objective": " A4\n"})
+    assert bound == {"objective": iri("objective:A4")}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['WOCAT" } #', "WOCAT\\", "'''", "} UNION { ?s ?p ?o", '"@en', "?thing", "a\nb", "$1.*"],
+)
+def test_text_with_signs_of_sparql_is_only_a_text(ask, value):
+    assert ask("where-is-named", name=value) == []
+    assert ask("source-of-element", code=value) == []
+
+
+def test_code_of_nothing_gives_no_rows(ask):
+    assert ask("objective-overview", objective="Z9") == []
+
+
+def test_missing_parameter_is_named(library):
+    with pytest.raises(BadParameter, match=r"needs the parameter 'other'.*'D2'") as refused:
+        library["activity-overlaps"].bindings({"objective": "A4"})
+    assert refused.value.members["parameter"] == "other"
+
+
+def test_blank_parameter_is_missing(library):
+    with pytest.raises(BadParameter, match="needs the parameter 'other'"):
+        library["activity-overlaps"].bindings({"objective": "A4", "other": " "})
+
+
+def test_unknown_parameter_is_named_and_a_near_one_offered(library):
+    with pytest.raises(BadParameter, match=r"no parameter 'objectiv'.*'objective'") as refused:
+        library["objective-overview"].bindings({"objectiv": "A4"})
+    assert refused.value.members["parameter"] == "objectiv"
+
+
+def test_wrong_parameter_is_named_with_an_example(library):
+    with pytest.raises(BadParameter, match=r"'other' is 'D2;'.*code of one objective.*'D2'"):
+        library["activity-overlaps"].bindings({"objective": "A4", "other": "D2;"})
+
+
+def test_unknown_query_is_not_found_and_a_near_one_offered(library):
+    with pytest.raises(NotFound, match="activity-overlaps"):
+        library["activity-overlap"]
+
+
+QUERY = "SELECT ?s WHERE { ?s ?p ?o } ORDER BY ?s\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("", "needs at least a summary"),
+        ("#+ question: Why?\n", "needs at least a summary"),
+        ("#+ just a text\n", "needs at least a summary"),
+        ("#+ summary: [not closed\n", "not YAML"),
+        ("#+ summary: One\n#+ sumary: Two\n", "unknown header keys sumary"),
+        ("#+ summary: One\n#+ parameters: {a: {type: goal}}\n", "KeyError: 'example'"),
+        ("#+ summary: One\n#+ parameters: [a]\n", "parameters as name"),
+        (
+            "#+ summary: One\n#+ parameters: {a: {type: golem, example: A}}\n",
+            "unknown type 'golem'",
+        ),
+        ("#+ summary: One\n#+ tags: 5\n", "tags as a list"),
+        ("#+ summary: One\n#+ returns: [a]\n", "returns as name"),
+    ],
+)
+def test_malformed_header_is_refused_with_the_name_of_the_file(tmp_path, header, says):
+    path = tmp_path / "broken.rq"
+    path.write_text(header + QUERY)
+    with pytest.raises(BrokenFile, match=says) as refused:
+        Library(tmp_path)
+    assert refused.value.members["file"] == str(path)
+
+
+def test_second_query_of_a_name_is_refused(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.rq").write_text("#+ summary: Same\n" + QUERY)
+    with pytest.raises(BrokenFile, match=r"two/same\.rq.*one/same\.rq"):
+        Library(tmp_path)

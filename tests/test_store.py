@@ -1,0 +1,330 @@
+"""The store: versions, log, default graph, readers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pyoxigraph as ox
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyoxigraph import BlankNode, Literal, NamedNode, Quad
+
+from kg4p1000.errors import (
+    BadParameter,
+    MalformedQuery,
+    MemoryLimit,
+    NotFound,
+    StoreUnusable,
+    TimeLimit,
+)
+from kg4p1000.store import Delta, Readers, Store
+from kg4p1000.terms import iri
+
+REGISTER = iri("graph:graphs")
+A, B, HIDDEN = iri("graph:a"), iri("graph:b"), iri("graph:hidden")
+S, P = NamedNode("http://example.org/s"), NamedNode("http://example.org/p")
+
+
+def registered(*graphs):
+    return [Quad(g, iri("k4p:inDefaultGraph"), Literal(True), REGISTER) for g in graphs]
+
+
+def publish(store, added=(), removed=(), message="a change"):
+    with store.draft() as draft:
+        draft.apply(Delta.of(added, removed))
+        return draft.publish("tester", message, "test")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    publish(
+        store, [*registered(A, B), Quad(S, P, Literal("one"), A), Quad(S, P, Literal("one"), B)]
+    )
+    return store
+
+
+@pytest.fixture
+def readers(store):
+    readers = Readers(store, size=2, timeout=1, memory=300)
+    yield readers
+    readers.close()
+
+
+def count(readers, pattern="?s <http://example.org/p> ?o", **options):
+    result = readers.query(f"SELECT (COUNT(*) AS ?n) WHERE {{ {pattern} }}", **options)
+    return int(result.json()["results"]["bindings"][0]["n"]["value"])
+
+
+def test_a_published_version_is_the_current_one(store):
+    assert store.current == 1
+    assert publish(store, [Quad(S, P, Literal("two"), A)]).version == 2
+    assert store.current == 2
+
+
+def test_a_draft_that_is_not_published_leaves_no_trace(store):
+    before = sorted(p.name for p in store.path.rglob("*"))
+    with store.draft() as draft:
+        draft.apply(Delta.of([Quad(S, P, Literal("two"), A)]))
+    assert store.current == 1
+    assert sorted(p.name for p in store.path.rglob("*")) == before
+
+
+def test_a_draft_that_fails_leaves_no_trace(store):
+    with pytest.raises(ZeroDivisionError), store.draft() as draft:
+        draft.apply(Delta.of([Quad(S, P, Literal("two"), A)]))
+        _ = 1 / 0
+    assert store.current == 1
+    assert not list((store.path / "versions").glob(".draft-*"))
+
+
+def test_an_older_version_can_be_queried_again(store, readers):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    assert count(readers) == 2
+    assert count(readers, version=1) == 1
+
+
+def test_an_unknown_version_is_not_found(store, readers):
+    with pytest.raises(NotFound):
+        readers.query("ASK {}", version=7)
+
+
+def test_a_triple_in_two_graphs_counts_once_in_the_default_graph(readers):
+    assert count(readers) == 1
+
+
+def test_a_triple_in_two_graphs_counts_once_in_a_dataset_of_both(readers):
+    assert count(readers, default_graphs=[A.value, B.value], named_graphs=[]) == 1
+
+
+def test_a_dataset_of_named_graphs_alone_has_an_empty_default_graph(readers):
+    assert count(readers, named_graphs=[A.value]) == 0
+    assert count(readers, "GRAPH ?g { ?s ?p ?o }", named_graphs=[A.value]) == 1
+
+
+def test_a_triple_leaves_the_default_graph_with_its_last_home(store, readers):
+    publish(store, removed=[Quad(S, P, Literal("one"), A)])
+    assert count(readers) == 1
+    publish(store, removed=[Quad(S, P, Literal("one"), B)])
+    assert count(readers) == 0
+
+
+def test_a_graph_that_is_not_registered_is_seen_by_name_only(store, readers):
+    publish(store, [Quad(S, P, Literal("hidden"), HIDDEN)])
+    assert count(readers) == 1
+    assert count(readers, f"GRAPH <{HIDDEN.value}> {{ ?s ?p ?o }}") == 1
+
+
+def test_registering_a_graph_brings_its_triples_into_the_default_graph(store, readers):
+    publish(store, [Quad(S, P, Literal("hidden"), HIDDEN)])
+    publish(store, registered(HIDDEN))
+    assert count(readers) == 2
+    publish(store, removed=registered(HIDDEN))
+    assert count(readers) == 1
+
+
+terms_ = st.sampled_from([Literal("x"), Literal("y"), S])
+quads_ = st.builds(Quad, st.just(S), st.just(P), terms_, st.sampled_from([A, B, HIDDEN]))
+changes_ = st.one_of(quads_, st.sampled_from(registered(A, B, HIDDEN)))
+
+
+@given(st.lists(st.tuples(st.sets(changes_), st.sets(changes_)), max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_the_default_graph_is_always_the_merge_of_the_registered_graphs(tmp_path_factory, steps):
+    store = Store(tmp_path_factory.mktemp("merge") / "store")
+    with store.draft() as draft:
+        for added, removed in steps:
+            draft.apply(Delta.of(added, removed))
+            quads = set(draft.quads())
+            merged = {q.triple for q in quads if q.graph_name in draft.merged}
+            assert set(draft.triples()) == merged
+        assert draft.delta.added == set(draft.quads())
+        assert not draft.delta.removed
+
+
+literals = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(Literal),
+    st.tuples(st.text("ab\"\\\n\t'", max_size=5), st.sampled_from(["en", "fr", "de-at"])).map(
+        lambda t: Literal(t[0], language=t[1])
+    ),
+    st.integers().map(Literal),
+)
+odd_quads = st.builds(
+    Quad,
+    st.sampled_from([S, BlankNode("b1"), BlankNode("file-c14n0")]),
+    st.just(P),
+    literals,
+    st.just(A),
+)
+
+
+@given(st.sets(odd_quads), st.sets(odd_quads))
+@settings(max_examples=25, deadline=None)
+def test_blank_nodes_and_odd_literals_survive_log_and_rebuild(tmp_path_factory, first, second):
+    path = tmp_path_factory.mktemp("odd") / "store"
+    store = Store(path)
+    publish(store, first)
+    publish(store, second, first)
+    told = set(store.quads())
+    assert store.check() == []
+    for folder in (path / "versions").iterdir():
+        shutil.rmtree(folder)
+    assert set(Store(path).quads()) == told == set(Delta.of(second).added)
+
+
+def test_an_entry_names_author_message_and_counts(store):
+    entry = publish(store, [Quad(S, P, Literal("two"), A)], message='says "hello"\nto all')
+    assert (entry.author, entry.message, entry.added, entry.removed) == (
+        "tester", 'says "hello"\nto all', 1, 0,
+    )  # fmt: skip
+    assert [e.version for e in store.entries()] == [2, 1]
+
+
+def test_a_delta_reads_back_as_it_was_written(store):
+    delta = Delta.of([Quad(S, P, Literal("two"), A)], [Quad(S, P, Literal("one"), B)])
+    publish(store, delta.added, delta.removed)
+    assert store.delta(2) == delta
+
+
+def test_a_change_that_was_logged_is_finished_after_a_crash(store):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    shutil.rmtree(store.path / "versions" / "00000002")
+    (store.path / "current").write_text("1\n")
+    again = Store(store.path)
+    assert again.current == 2
+    assert Quad(S, P, Literal("two"), A) in set(again.quads())
+
+
+def test_what_a_crash_left_aside_is_discarded(store):
+    left = store.path / "versions" / ".draft-left"
+    left.mkdir()
+    Store(store.path)
+    assert not left.exists()
+
+
+def test_check_finds_a_log_that_was_tampered_with(store):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    entry = store.path / "log" / "00000001.rdfp"
+    entry.write_text(entry.read_text().replace('"one"', '"uno"'))
+    assert any("does not follow" in finding for finding in store.check())
+
+
+def test_check_finds_a_version_that_differs_from_the_log(store):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    folder = store.path / "versions" / "00000002"
+    database = ox.Store(str(folder))
+    database.add(Quad(S, P, Literal("smuggled"), A))
+    del database
+    assert any("does not hold" in finding for finding in store.check())
+
+
+def test_a_half_written_entry_is_refused(store):
+    entry = store.path / "log" / "00000001.rdfp"
+    entry.write_text(entry.read_text()[:-5])
+    assert any("not complete" in finding for finding in store.check())
+
+
+def test_a_folder_with_other_files_is_not_taken_for_a_store(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StoreUnusable, match="choose another folder"):
+        Store(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_writers_wait_for_each_other(store):
+    order = []
+
+    def write(name):
+        with store.draft() as draft:
+            order.append(f"{name} in")
+            time.sleep(0.05)
+            draft.apply(Delta.of([Quad(S, P, Literal(name), A)]))
+            draft.publish("tester", name, "test")
+            order.append(f"{name} out")
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.current == 4
+    assert [order[i].split()[0] for i in (0, 2, 4)] == [order[i].split()[0] for i in (1, 3, 5)]
+
+
+def test_a_killed_writer_leaves_the_store_as_it_was(store):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from pyoxigraph import Literal, NamedNode, Quad\n"
+        "from kg4p1000.store import Delta, Store\n"
+        "with Store(Path(sys.argv[1])).draft() as d:\n"
+        "    d.apply(Delta.of([Quad(NamedNode('x:s'), NamedNode('x:p'), Literal('lost'), NamedNode('x:g'))]))\n"
+        "    print('ready', flush=True); time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(store.path)], stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout.readline() == "ready\n"
+        child.kill()
+    again = Store(store.path)
+    assert again.current == 1
+    assert not list((store.path / "versions").glob(".draft-*"))
+    assert publish(again, [Quad(S, P, Literal("two"), A)]).version == 2
+
+
+NINE = " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9))
+RUNAWAYS = {
+    "cross product": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }}",
+    "sort": f"SELECT * WHERE {{ {NINE} }} ORDER BY ?a0 ?a1",
+    "not exists": f"SELECT * WHERE {{ {NINE} FILTER NOT EXISTS {{ ?a0 ?b0 ?x }} }}",
+}
+
+
+@pytest.mark.parametrize("query", RUNAWAYS.values(), ids=RUNAWAYS)
+def test_a_runaway_query_is_stopped_and_the_next_one_answered(store, query):
+    publish(store, [Quad(S, P, Literal(i), A) for i in range(200)])
+    readers = Readers(store, size=1, timeout=1, memory=300)
+    began = time.monotonic()
+    with pytest.raises((TimeLimit, MemoryLimit)):
+        readers.query(query).read()
+    assert time.monotonic() - began < 5
+    assert count(readers) == 201
+    readers.close()
+
+
+def test_a_query_that_takes_too_much_memory_is_stopped(store):
+    readers = Readers(store, size=1, timeout=20, memory=100)
+    text = "REPEAT" * 1000
+    doubled = "".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1}) " for i in range(25))
+    with pytest.raises(MemoryLimit) as caught:
+        readers.query(f'SELECT ?x25 WHERE {{ BIND("{text}" AS ?x0) {doubled} }}').read()
+    assert caught.value.members == {"limit_megabytes": 100}
+    readers.close()
+
+
+def test_a_reader_that_died_while_idle_is_replaced(readers):
+    assert count(readers) == 1
+    os.kill(readers._idle[0].process.pid, signal.SIGKILL)
+    assert count(readers) == 1
+
+
+def test_a_syntax_error_has_line_and_column(readers):
+    with pytest.raises(MalformedQuery) as caught:
+        readers.query("SELECT *\nWHERE { ?s ?p }")
+    assert (caught.value.members["line"], caught.value.members["column"]) == (2, 16)
+
+
+def test_a_binding_for_a_variable_that_is_not_there_is_refused(readers):
+    with pytest.raises(BadParameter):
+        readers.query("SELECT ?s WHERE { ?s ?p ?o }", bindings={"missing": S})
+
+
+def test_a_binding_is_a_term_and_never_query_text(readers):
+    hostile = Literal('one" } UNION { ?s ?p ?o } #')
+    found = readers.query("SELECT ?s ?o WHERE { ?s ?p ?o }", bindings={"o": hostile}).json()
+    assert found["results"]["bindings"] == []
