@@ -1,8 +1,6 @@
 """The store: versions, log, default graph, readers."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -15,12 +13,8 @@ from hypothesis import strategies as st
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad
 
 from kg4p1000.errors import (
-    BadParameter,
-    MalformedQuery,
-    MemoryLimit,
     NotFound,
     StoreUnusable,
-    TimeLimit,
 )
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.terms import iri
@@ -275,56 +269,3 @@ def test_a_killed_writer_leaves_the_store_as_it_was(store):
     assert again.current == 1
     assert not list((store.path / "versions").glob(".draft-*"))
     assert publish(again, [Quad(S, P, Literal("two"), A)]).version == 2
-
-
-NINE = " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9))
-RUNAWAYS = {
-    "cross product": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }}",
-    "sort": f"SELECT * WHERE {{ {NINE} }} ORDER BY ?a0 ?a1",
-    "not exists": f"SELECT * WHERE {{ {NINE} FILTER NOT EXISTS {{ ?a0 ?b0 ?x }} }}",
-}
-
-
-@pytest.mark.parametrize("query", RUNAWAYS.values(), ids=RUNAWAYS)
-def test_a_runaway_query_is_stopped_and_the_next_one_answered(store, query):
-    publish(store, [Quad(S, P, Literal(i), A) for i in range(200)])
-    readers = Readers(store, size=1, timeout=1, memory=300)
-    began = time.monotonic()
-    with pytest.raises((TimeLimit, MemoryLimit)):
-        readers.query(query).read()
-    assert time.monotonic() - began < 5
-    assert count(readers) == 201
-    readers.close()
-
-
-def test_a_query_that_takes_too_much_memory_is_stopped(store):
-    readers = Readers(store, size=1, timeout=20, memory=100)
-    text = "REPEAT" * 1000
-    doubled = "".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1}) " for i in range(25))
-    with pytest.raises(MemoryLimit) as caught:
-        readers.query(f'SELECT ?x25 WHERE {{ BIND("{text}" AS ?x0) {doubled} }}').read()
-    assert caught.value.members == {"limit_megabytes": 100}
-    readers.close()
-
-
-def test_a_reader_that_died_while_idle_is_replaced(readers):
-    assert count(readers) == 1
-    os.kill(readers._idle[0].process.pid, signal.SIGKILL)
-    assert count(readers) == 1
-
-
-def test_a_syntax_error_has_line_and_column(readers):
-    with pytest.raises(MalformedQuery) as caught:
-        readers.query("SELECT *\nWHERE { ?s ?p }")
-    assert (caught.value.members["line"], caught.value.members["column"]) == (2, 16)
-
-
-def test_a_binding_for_a_variable_that_is_not_there_is_refused(readers):
-    with pytest.raises(BadParameter):
-        readers.query("SELECT ?s WHERE { ?s ?p ?o }", bindings={"missing": S})
-
-
-def test_a_binding_is_a_term_and_never_query_text(readers):
-    hostile = Literal('one" } UNION { ?s ?p ?o } #')
-    found = readers.query("SELECT ?s ?o WHERE { ?s ?p ?o }", bindings={"o": hostile}).json()
-    assert found["results"]["bindings"] == []

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from . import __version__, build, ontology, settings, sparql, terms, validation
 from .errors import BrokenFile, KgError, ShapesViolated
-from .queries import Library
+from .queries import Library, StoredQuery
 from .settings import Settings
 from .store import MemoryGraph, Readers, Store
 
@@ -221,7 +221,7 @@ def query_(
     try:
         result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
         if form == "table" and result.kind == "solutions":
-            _print_table(result.json(), stored_query.empty if stored_query else "No rows.")
+            _print_table(result.json(), stored_query)
         elif form == "table" and result.kind == "boolean":
             click.echo("yes" if result.json()["boolean"] else "no")
         else:
@@ -377,13 +377,19 @@ def _parameters(rest: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def _print_table(result: dict[str, Any], empty: str) -> None:
-    """Show solutions; IRIs short, as wide as the terminal or, in a pipe, as the content."""
+def _print_table(result: dict[str, Any], stored: StoredQuery | None) -> None:
+    """Show solutions, IRIs short; a stored query's columns of IRIs are left to the other formats."""
     names = result["head"]["vars"]
     found = result["results"]["bindings"]
     if not found:
-        messages.print(empty, markup=False)
+        messages.print(stored.empty if stored else "No rows.", markup=False)
         return
+    if stored:
+        hidden = [n for n in names if all(row.get(n, {}).get("type") == "uri" for row in found)]
+        if len(hidden) < len(names):
+            names = [name for name in names if name not in hidden]
+        if hidden:
+            messages.print(f"--format csv also gives the identifiers: {', '.join(hidden)}.")
     table = Table(show_lines=False, header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold")

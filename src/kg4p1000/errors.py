@@ -99,6 +99,22 @@ class MemoryLimit(KgError):
     slug, title, status = "memory-limit", "The query ran into the memory limit", 503
 
 
+class Busy(KgError):
+    """Too many queries run or wait; member ``retry_after`` in seconds."""
+
+    slug, title, status = "busy", "Too many queries are running", 503
+
+
+class Killed(KgError):
+    slug, title, status = "killed", "The query was stopped by an administrator", 503
+
+
+class ClientGone(KgError):
+    """Nobody is left to answer; no response is sent."""
+
+    slug, title, status = "client-gone", "The client closed the connection", 499
+
+
 class ReaderLost(KgError):
     slug, title, status = "reader-lost", "The process that answered the query ended", 503
 

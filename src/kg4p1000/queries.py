@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -150,12 +150,13 @@ class Library:
         values: Mapping[str, str],
         form: str = "json",
         version: int | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a stored query by name; see `StoredQuery.bindings` for what `values` must be."""
         query = self[name]
         bindings = query.bindings(values)
         return sparql.run(
-            readers, sparql.guard(query.text), form, bindings=bindings, version=version
+            readers, sparql.guard(query.text), form, bindings=bindings, version=version, gone=gone
         )
 
 

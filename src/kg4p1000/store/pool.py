@@ -1,31 +1,55 @@
 """The pool of readers: queries go in, streams of bytes come out, runaways are stopped.
 
-Each query has a reader of its own while it runs. Its bytes are spooled as they come, so that a slow
-client neither holds the reader nor is cut by the time limit, which counts evaluation alone.
+Each query has a reader process of its own while it runs. Its bytes are spooled as they come, so that a
+slow client neither holds the reader nor is cut by the time limit, which counts evaluation alone.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
-from ..errors import BadParameter, MalformedQuery, MemoryLimit, ReaderLost, StoreUnusable, TimeLimit
+from ..errors import (
+    BadParameter,
+    Busy,
+    ClientGone,
+    KgError,
+    Killed,
+    MalformedQuery,
+    MemoryLimit,
+    NotFound,
+    ReaderLost,
+    StoreUnusable,
+    TimeLimit,
+)
+from .lanes import GLANCE, Lanes
 from .reader import FAULT
 from .versions import Store
 
+_log = logging.getLogger(__name__)
+
 _SPOOL = 1 << 20
 _CHUNK = 64 * 1024
+#: Seconds of evaluation after which a query goes to the slow lane.
+FAST = 1.0
+#: Seconds for which the thread that asked reads the result itself; most results end within.
+_BRIEF = 0.02
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
@@ -41,35 +65,26 @@ class _Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            bufsize=0,
         )
+        assert self.process.stdin and self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.waiting = bytearray()
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
 
     def send(self, request: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(request).encode() + b"\n")
-        self.process.stdin.flush()
-
-    @property
-    def out(self) -> IO[bytes]:
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.close()
+        data = memoryview(json.dumps(request).encode() + b"\n")
+        while data:
+            data = data[self.stdin.write(data) :]
 
     def close(self) -> int:
         """End the process if it has not ended, and give its exit code."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except BrokenPipeError:
-                    pass
+        for pipe in (self.stdin, self.stdout):
+            with suppress(BrokenPipeError):
+                pipe.close()
         code = self.process.wait()
         self._leases.close()
         return code
@@ -77,38 +92,52 @@ class _Reader:
 
 @dataclass
 class Result:
-    """The result of a query, as it comes.
+    """A query that runs or has run, and its result as it comes.
 
     Attributes:
+        id: names the query while it runs.
+        text: the query.
+        version: the version of the graph that is asked.
         kind: ``solutions``, ``boolean`` or ``triples``.
-        version: the version of the graph that was asked.
         variables: names of the columns, for solutions.
+        began: time of the monotonic clock at which evaluation began.
     """
 
-    kind: str
-    version: int
+    text: str
+    limit: float
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    version: int = 0
+    kind: str = ""
     variables: list[str] = field(default_factory=list)
+    began: float = 0
+    slow: bool = False
+    _head: dict[str, Any] | None = None
     _reader: _Reader | None = None
     _spool: Any = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
     )
     _written: int = 0
     _ended: bool = False
-    _fault: Exception | None = None
+    _fault: KgError | None = None
     _news: threading.Condition = field(default_factory=threading.Condition)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
         """The serialised result in pieces.
 
+        Args:
+            gone: tells whether the client has gone; then the query is stopped.
+
         Raises:
-            TimeLimit, MemoryLimit, ReaderLost: the query was stopped after bytes had gone out.
+            KgError: the query was stopped after bytes had gone out.
         """
         position = 0
         try:
             while True:
                 with self._news:
                     while self._written == position and not self._ended:
-                        self._news.wait()
+                        self._news.wait(GLANCE)
+                        if gone():
+                            return
                     if self._written == position:
                         if self._fault:
                             raise self._fault
@@ -130,26 +159,32 @@ class Result:
 
     def close(self) -> None:
         """Let go of the result; a query that is still running is stopped."""
+        self.stop(ClientGone())
         with self._news:
-            if not self._ended and self._reader:
-                self._reader.process.kill()
             self._spool.close()
+
+    def stop(self, why: KgError) -> None:
+        """Stop the query if it is still running; whoever reads the result is told why."""
+        with self._news:
+            if not self._ended and self._reader and not self._fault:
+                self._fault = why
+                self._reader.process.kill()
 
     def __del__(self) -> None:
         self.close()
 
     def _add(self, data: bytes) -> None:
         with self._news:
-            if self._spool.closed:
-                return
-            self._spool.seek(self._written)
-            self._spool.write(data)
-            self._written += len(data)
-            self._news.notify_all()
+            if not self._spool.closed:
+                self._spool.seek(self._written)
+                self._spool.write(data)
+                self._written += len(data)
+                self._news.notify_all()
 
-    def _end(self, fault: Exception | None = None) -> None:
+    def _end(self, fault: KgError | None = None) -> None:
         with self._news:
-            self._fault = fault
+            self._fault = self._fault or fault
+            self._reader = None
             self._ended = True
             self._news.notify_all()
 
@@ -159,20 +194,30 @@ class Readers:
 
     Args:
         store: whose published version is asked, unless a query names another.
-        size: how many queries run at once; more wait.
+        size: places in the fast lane.
         timeout: seconds of evaluation after which a query is stopped.
-        memory: megabytes beyond what the opened database takes.
+        memory: megabytes that a query may take beyond the opened database.
+        slow: places in the slow lane.
+        queue: how many queries may wait.
     """
 
     def __init__(
-        self, store: Store, size: int = 4, timeout: float = 30, memory: int = 1024
+        self,
+        store: Store,
+        size: int = 4,
+        timeout: float = 30,
+        memory: int = 1024,
+        slow: int = 8,
+        queue: int = 32,
     ) -> None:
         self.store = store
         self.timeout = timeout
         self.memory = memory
+        self.lanes = Lanes(size, slow, queue, patience=timeout)
+        self.outcomes: Counter[str] = Counter()
         self._idle: list[_Reader] = []
+        self._running: dict[str, Result] = {}
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(size)
         self._closed = False
 
     def query(
@@ -186,8 +231,9 @@ class Readers:
         rdf_format: str = "ntriples",
         version: int | None = None,
         timeout: float | None = None,
+        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
-        """Run a query that passed the guard (`sparql`).
+        """Run a query that passed the guard (`sparql`), and return when its result begins.
 
         Args:
             bindings: terms for variables, by name; bound as terms, never pasted into the text.
@@ -196,12 +242,16 @@ class Readers:
             rdf_format: ``turtle``, ``ntriples``, ``jsonld`` or ``rdfxml``, for triples.
             version: another version than the published one.
             timeout: a shorter time limit than the pool's, in seconds.
+            gone: tells whether the client has gone; then the query is stopped.
 
         Raises:
             MalformedQuery: with ``line`` and ``column`` where the engine tells.
-            TimeLimit, MemoryLimit, ReaderLost: stopped before the first byte.
+            Busy: too many queries run and wait.
+            TimeLimit, MemoryLimit, ReaderLost, Killed: stopped before the result began.
         """
-        limit = min(timeout or self.timeout, self.timeout)
+        if default_graphs is None and named_graphs is not None:
+            default_graphs = []
+        result = Result(text, min(timeout or self.timeout, self.timeout))
         request = {
             "query": text,
             "bindings": {name: str(term) for name, term in (bindings or {}).items()},
@@ -209,52 +259,187 @@ class Readers:
             "named_graphs": named_graphs or [],
             "result_format": result_format,
             "rdf_format": rdf_format,
-            "timeout": limit,
+            "timeout": result.limit,
             "memory": self.memory << 20,
         }
-        if default_graphs is None and named_graphs is not None:
-            request["default_graphs"] = []
-        self._places.acquire()
-        reader = None
+        if not self.lanes.enter(gone):
+            raise ClientGone
         try:
-            reader, head = self._ask(request, version)
-            if reader is None or head is None:
-                raise ReaderLost("The process that answered the query ended; please try again.")
+            self._start(result, request, version)
         except BaseException:
-            self._places.release()
+            self.lanes.leave(slow=False)
             raise
-        if "error" in head:
-            self._give_back(reader)
-            raise _problem(head)
-        result = Result(head["kind"], reader.version, head.get("variables", []), reader)
-        threading.Thread(target=self._pump, args=(reader, result, limit), daemon=True).start()
+        until = result.began + _BRIEF
+        while not result._ended and (result._head is None or time.monotonic() < until):
+            if gone():
+                result.stop(ClientGone())
+            self._follow(result, _BRIEF if result._head else GLANCE)
+        if result._head is None:
+            assert result._fault
+            raise result._fault
+        if "error" in result._head:
+            raise _problem(result._head)
+        if not result._ended:
+            threading.Thread(target=self._pump, args=(result,), daemon=True).start()
         return result
 
-    def _ask(
-        self, request: dict[str, Any], version: int | None
-    ) -> tuple[_Reader | None, dict[str, Any] | None]:
-        """Send a request; a reader that had died while idle is replaced once."""
-        for _ in range(2):
-            reader = self._take(version)
+    def running(self) -> list[Result]:
+        """The queries that run now, the oldest first."""
+        with self._lock:
+            return sorted(self._running.values(), key=lambda result: result.began)
+
+    def kill(self, identifier: str) -> None:
+        """Stop a running query.
+
+        Raises:
+            NotFound: no query with this id runs.
+        """
+        with self._lock:
+            result = self._running.get(identifier)
+        if result is None:
+            raise NotFound(f"No query {identifier!r} is running.")
+        result.stop(Killed())
+
+    def close(self) -> None:
+        """Stop the running queries and end the readers."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            running = list(self._running.values())
+        for result in running:
+            result.stop(Killed("The service is stopping."))
+        for reader in idle:
+            reader.close()
+
+    # the life of a query
+
+    def _start(self, result: Result, request: dict[str, Any], version: int | None) -> None:
+        """Give a query a reader; one that had died while idle is replaced."""
+        while True:
+            reader, fresh = self._take(version)
             try:
                 reader.send(request)
-                line = reader.out.readline()
+                break
             except (BrokenPipeError, ConnectionResetError):
                 reader.close()
-                continue
-            if line:
-                return reader, json.loads(line)
-            code = reader.close()
-            if fault := self._exit_fault(code, request["timeout"]):
-                raise fault
-        return None, None
+                if fresh:
+                    raise ReaderLost("A reader could not be started.") from None
+        result.version, result._reader, result.began = reader.version, reader, time.monotonic()
+        with self._lock:
+            self._running[result.id] = result
 
-    def _take(self, version: int | None) -> _Reader:
+    def _pump(self, result: Result) -> None:
+        try:
+            while not result._ended:
+                self._follow(result, GLANCE)
+        except Exception as e:
+            _log.exception("a result could not be read from its reader")
+            if reader := result._reader:
+                self._finish(result, reader, ReaderLost(str(e)))
+
+    def _follow(self, result: Result, wait: float) -> None:
+        """Take what the reader of a query has written, waiting for it up to some seconds."""
+        reader = result._reader
+        assert reader
+        if not result.slow and time.monotonic() - result.began > FAST:
+            self._slow_down(result, reader)
+        ready, _, _ = select.select([reader.stdout], [], [], wait)
+        if not ready:
+            return
+        data = os.read(reader.stdout.fileno(), 4 * _CHUNK)
+        if not data:
+            self._finish(result, reader, self._exit_fault(reader.close(), result), lost=True)
+            return
+        reader.waiting += data
+        if result._head is None and b"\n" in reader.waiting:
+            line, _, rest = bytes(reader.waiting).partition(b"\n")
+            reader.waiting = bytearray(rest)
+            head = json.loads(line)
+            result.kind, result.variables = head.get("kind", ""), head.get("variables", [])
+            result._head = head
+            if "error" in head:
+                self._finish(result, reader)
+                return
+        if result._head is not None:
+            self._frames(result, reader)
+
+    def _frames(self, result: Result, reader: _Reader) -> None:
+        """Move whole frames to the spool."""
+        buffer = reader.waiting
+        while len(buffer) >= 4:
+            (length,) = struct.unpack_from(">I", buffer)
+            if length == 0:
+                del buffer[:4]
+                self._finish(result, reader)
+                return
+            start = 4
+            if length == FAULT:
+                if len(buffer) < 8:
+                    return
+                (length,) = struct.unpack_from(">I", buffer, 4)
+                start = 8
+            if len(buffer) < start + length:
+                return
+            data = bytes(buffer[start : start + length])
+            del buffer[: start + length]
+            if start == 8:
+                message = json.loads(data)["message"]
+                fault = ReaderLost(f"The query failed while its result was written: {message}")
+                self._finish(result, reader, fault)
+                return
+            result._add(data)
+
+    def _slow_down(self, result: Result, reader: _Reader) -> None:
+        if not self.lanes.slow_down():
+            result.stop(
+                Busy(
+                    f"{self.lanes.slow} long queries are running already; please try again later,"
+                    " or ask for less.",
+                    retry_after=30,
+                )
+            )
+            return
+        result.slow = True
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, reader.process.pid, 19)
+        # A fresh reader takes the place, so that the next query need not wait for one to start.
+        threading.Thread(target=self._warm, args=(reader.version,), daemon=True).start()
+
+    def _warm(self, version: int) -> None:
+        with suppress(KgError, OSError):
+            self._keep(_Reader(self.store, version))
+
+    def _finish(
+        self,
+        result: Result,
+        reader: _Reader,
+        fault: KgError | None = None,
+        lost: bool = False,
+    ) -> None:
+        """End a query: give back reader and place, count the outcome, tell whoever reads."""
+        with self._lock:
+            self._running.pop(result.id, None)
+        if not lost and not result.slow and result._fault is None:
+            self._keep(reader)
+        elif not lost:
+            reader.process.kill()  # a reader that was slowed down cannot be sped up again
+            reader.close()
+        result._end(fault)
+        self.lanes.leave(result.slow)
+        told = result._fault.slug if result._fault else "ok"
+        if result._head and "error" in result._head:
+            told = "malformed-query"
+        self.outcomes[told] += 1
+
+    def _take(self, version: int | None) -> tuple[_Reader, bool]:
+        """A reader of a version, and whether it was started for this."""
         number = self.store.current if version is None else version
         if not number:
             raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
         with self._lock:
-            stale = [r for r in self._idle if r.version != number and version is None]
+            stale = [
+                r for r in self._idle if not r.alive or (r.version != number and version is None)
+            ]
             for reader in stale:
                 self._idle.remove(reader)
             found = next((r for r in self._idle if r.version == number), None)
@@ -262,71 +447,40 @@ class Readers:
                 self._idle.remove(found)
         for reader in stale:
             reader.close()
-        return found or _Reader(self.store, number)
+        return (found, False) if found else (_Reader(self.store, number), True)
 
-    def _give_back(self, reader: _Reader) -> None:
+    def _keep(self, reader: _Reader) -> None:
         with self._lock:
-            keep = not self._closed and reader.alive and reader.version == self.store.current
+            keep = (
+                not self._closed
+                and len(self._idle) < self.lanes.fast
+                and reader.version == self.store.current
+            )
             if keep:
                 self._idle.append(reader)
         if not keep:
             reader.close()
-        self._places.release()
 
-    def _pump(self, reader: _Reader, result: Result, limit: float) -> None:
-        """Move frames from the reader to the spool until the result ends."""
-        fault: Exception | None = None
-        try:
-            while True:
-                head = _exactly(reader.out, 4)
-                (length,) = struct.unpack(">I", head)
-                if length == 0:
-                    break
-                if length == FAULT:
-                    (length,) = struct.unpack(">I", _exactly(reader.out, 4))
-                    message = json.loads(_exactly(reader.out, length))["message"]
-                    fault = ReaderLost(f"The query failed while its result was written: {message}")
-                    break
-                result._add(_exactly(reader.out, length))
-        except EOFError:
-            fault = self._exit_fault(reader.close(), limit) or ReaderLost()
-            self._places.release()
-        else:
-            self._give_back(reader)
-        result._end(fault)
-
-    def _exit_fault(self, code: int, limit: float) -> Exception | None:
-        if code == -signal.SIGALRM:
-            return TimeLimit(
-                f"The query was stopped after {limit:g} s of evaluation. Ask for less: fewer"
-                " unconnected patterns, a narrower property path, a LIMIT.",
-                limit_seconds=limit,
-            )
-        if code == -signal.SIGABRT:
-            return MemoryLimit(
-                f"The query was stopped because it needed more than {self.memory} MB. Ask for less:"
-                " sorting, grouping and DISTINCT keep their whole input in memory.",
-                limit_megabytes=self.memory,
-            )
-        return None
-
-    def close(self) -> None:
-        """End the idle readers; those at work end with their query."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for reader in idle:
-            reader.close()
+    def _exit_fault(self, code: int, result: Result) -> KgError:
+        match -code:
+            case signal.SIGALRM:
+                return TimeLimit(
+                    f"The query was stopped after {result.limit:g} s of evaluation. Ask for less:"
+                    " fewer unconnected patterns, a narrower property path, a LIMIT.",
+                    limit_seconds=result.limit,
+                )
+            case signal.SIGABRT:
+                return MemoryLimit(
+                    f"The query was stopped because it needed more than {self.memory} MB. Ask for"
+                    " less: sorting, grouping and DISTINCT keep their whole input in memory.",
+                    limit_megabytes=self.memory,
+                )
+            case signal.SIGSEGV | signal.SIGBUS:
+                return ReaderLost("The query is nested too deeply to be evaluated.")
+        return ReaderLost("The process that answered the query ended; please try again.")
 
 
-def _exactly(pipe: IO[bytes], count: int) -> bytes:
-    data = pipe.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
-def _problem(head: dict[str, Any]) -> Exception:
+def _problem(head: dict[str, Any]) -> KgError:
     message = head["message"]
     if head["error"] == "syntax":
         if match := _POSITION.match(message):

@@ -13,6 +13,7 @@ left to watch.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import struct
@@ -106,6 +107,8 @@ def _dataset(
 def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
     try:
         result = evaluate(database, request)
+    except MemoryError:
+        os.abort()
     except SyntaxError as e:
         _head(out, {"error": "syntax", "message": str(e)})
         return
@@ -123,6 +126,8 @@ def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
             variables = [] if boolean else [v.value for v in result.variables]
             _head(out, {"kind": "boolean" if boolean else "solutions", "variables": variables})
             result.serialize(framed, _RESULT_FORMATS[request["result_format"]])
+    except MemoryError:
+        os.abort()
     except (ValueError, RuntimeError, OSError) as e:
         framed.flush()
         message = json.dumps({"message": str(e)}).encode()

@@ -17,7 +17,7 @@ from ..terms import GRAPH, iri, natural_key
 from .names import NAMING, Name, from_rows
 from .rendering import Cell, cell
 from .services import Row, Services, Term
-from .vocabulary import Vocabulary, vocabulary
+from .vocabulary import Vocabulary, place, vocabulary
 
 #: Incoming statements that a page shows at most; it says so when there are more.
 MAX_INCOMING = 2000
@@ -40,7 +40,7 @@ _NESTED = f"""SELECT ?thing ?node ?property ?value WHERE {{
 # The inner SELECT keeps the engine from joining all names with all neighbours.
 _NAMES = f"""SELECT DISTINCT ?thing ?other ?property ?name WHERE {{
   {{ SELECT DISTINCT ?thing ?other WHERE {{
-      {{ BIND(?thing AS ?other) }}
+      {{ GRAPH ?g {{ ?thing ?o ?v }} BIND(?thing AS ?other) }}
       UNION {{ GRAPH ?g {{ ?thing ?p ?other FILTER(isIRI(?other)) }} }}
       UNION {{ GRAPH ?g {{ ?other ?q ?thing FILTER(isIRI(?other)) }} }} }} }}
   VALUES ?property {{ {NAMING} }}
@@ -75,7 +75,7 @@ class Value:
 class Group:
     """All values of one property, or all that point here by it."""
 
-    property: Name
+    prop: Name
     incoming: bool
     values: list[Value]
 
@@ -93,7 +93,8 @@ class Group:
     @property
     def long(self) -> bool:
         """Whether it is shown as a list of its own rather than as a line of the table."""
-        return len(self.values) > 3 and self.values[0].cell.kind == "iri"
+        things = self.values[0].cell.kind == "iri"
+        return len(self.values) > 3 and things and not self.inferred
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,15 @@ class Thing:
     groups: list[Group]
     implied: list[Group]
     cut: bool
+
+    def without(self, told: set[str]) -> Thing:
+        """The thing without the groups that only lead to what the page tells elsewhere."""
+        kept = [
+            group
+            for group in self.groups
+            if not all(value.name and value.name.iri in told for value in group.values)
+        ]
+        return replace(self, groups=kept)
 
     @property
     def facts(self) -> list[Group]:
@@ -159,9 +169,7 @@ def _group(outgoing: Iterable[Row], incoming: Iterable[Row], words: Vocabulary) 
     def add(row: Row, incoming: bool) -> None:
         prop, graph, value = row["property"], row["graph"], row["value"]
         assert isinstance(prop, NamedNode) and isinstance(graph, NamedNode) and value is not None
-        inverse = words.inverses.get(prop.value) if incoming else None
-        key = (inverse or prop.value, incoming and not inverse)
-        held = grouped.setdefault(key, {})
+        held = grouped.setdefault(_key(prop.value, incoming, words), {})
         shown = cell(value)
         assert shown is not None
         held.setdefault(value, Value(shown, value)).graphs.add(graph.value)
@@ -175,6 +183,12 @@ def _group(outgoing: Iterable[Row], incoming: Iterable[Row], words: Vocabulary) 
             if len(value.graphs) > 1:  # somebody says it, so that it need not be inferred
                 value.graphs.discard(_INFERRED)
     return grouped
+
+
+def _key(prop: str, incoming: bool, words: Vocabulary) -> Key:
+    """Under what a statement is shown: where the property has an inverse, always from this side."""
+    inverse = words.inverses.get(prop) if incoming else None
+    return inverse or prop, incoming and not inverse
 
 
 def _name(
@@ -220,10 +234,10 @@ def _thing(
     implied: list[Group] = []
     for (prop, incoming), values in grouped.items():
         name = words.property_name(prop, incoming)
-        below = words.narrower.get(prop, frozenset())
+        below = [_key(other, incoming, words) for other in words.narrower.get(prop, ())]
         split: tuple[list[Value], list[Value]] = ([], [])
         for term, value in values.items():
-            said = any(term in grouped.get((other, incoming), {}) for other in below)
+            said = any(term in grouped.get(key, {}) for key in below)
             split[value.inferred and said].append(value)
         for wanted, found in zip((closer, implied), split, strict=True):
             if found:
@@ -240,6 +254,6 @@ def _thing(
     )
 
 
-def _group_order(group: Group) -> tuple[bool, bool, str]:
-    return group.incoming, group.inferred, group.property.text.casefold()
-
+def _group_order(group: Group) -> tuple[bool, bool, int, str]:
+    name = group.prop
+    return group.incoming, group.inferred, place(name.iri), name.text.casefold()

@@ -54,6 +54,21 @@ _KNOWN = {
     "owl:AnnotationProperty": "annotation property",
     "owl:FunctionalProperty": "with at most one value",
     "foaf:homepage": "homepage",
+    "sh:class": "value of class",
+    "sh:datatype": "data type",
+    "sh:in": "one of",
+    "sh:maxCount": "at most",
+    "sh:message": "message",
+    "sh:minCount": "at least",
+    "sh:name": "name",
+    "sh:node": "fits the shape",
+    "sh:nodeKind": "kind of node",
+    "sh:path": "property",
+    "sh:pattern": "pattern",
+    "sh:property": "rules for properties",
+    "sh:severity": "severity",
+    "sh:sparql": "check in SPARQL",
+    "sh:targetClass": "checks the class",
     "sh:NodeShape": "node shape",
     "sh:PropertyShape": "property shape",
 }
@@ -61,7 +76,6 @@ KNOWN_NAMES = {iri(name).value: label for name, label in _KNOWN.items()}
 #: The names as a VALUES clause, for queries that ask for them.
 NAMING = " ".join(f"<{name}>" for name in (*LABELS, *NOTES, _NOTATION))
 _RANK = {name: i for i, name in enumerate((*LABELS, *NOTES))}
-
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,4 @@ def _name(key: str, found: _Found) -> Name:
 
 
 def _language_rank(language: str) -> int:
-    return 0 if language.split("-")[0] == "en" else 1 if not language else 2
-
-
+    return 0 if language.partition("-")[0] == "en" else 1 if not language else 2

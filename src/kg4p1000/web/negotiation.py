@@ -5,7 +5,7 @@ Knows nothing of what is written; see `kg4p1000.sparql` for the formats of resul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from flask import request
@@ -62,7 +62,7 @@ def choose(offers: Offers, accept: MIMEAccept, shortcut: str = "") -> Choice:
         return _by_shortcut(offers, shortcut)
     if not accept:
         return next(Choice(key, types[0]) for key, types in offers.items())
-    keys = {media_type: key for media_type, key in _ranked(offers)}
+    keys = dict(_ranked(offers))
     best = _without_parameters(accept).best_match(keys)
     if best is None:
         raise _refusal(offers, "The Accept header takes none of the formats of this address.")
@@ -92,7 +92,7 @@ def _by_shortcut(offers: Offers, shortcut: str) -> Choice:
     raise _refusal(offers, f"format={shortcut} is not a format of this address.")
 
 
-def _ranked(offers: Offers) -> Iterable[tuple[str, str]]:
+def _ranked(offers: Offers) -> Iterator[tuple[str, str]]:
     """Media types with their format: all first ones, then the others; a type counts once."""
     seen: set[str] = set()
     for rank in range(max(len(types) for types in offers.values())):
@@ -110,7 +110,6 @@ def _without_parameters(accept: MIMEAccept) -> MIMEAccept:
 def _refusal(offers: Offers, reason: str) -> NotAcceptable:
     types = [types[0] for types in offers.values()]
     return NotAcceptable(
-        f"{reason} Offered are {', '.join(types)}; or say format= with one of"
-        f" {', '.join(offers)}.",
+        f"{reason} Offered are {', '.join(types)}; or say format= with one of {', '.join(offers)}.",
         offered=types,
     )

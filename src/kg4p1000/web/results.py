@@ -6,7 +6,9 @@ The whole result passes through, so that the count is exact, but only what is sh
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import Any
 
 import pyoxigraph as ox
 
@@ -25,6 +27,12 @@ class Table:
     variables: list[str]
     rows: list[list[Cell | None]]
     total: int
+
+    def without(self, hidden: Container[str]) -> Table:
+        """The table without some columns."""
+        kept = [i for i, name in enumerate(self.variables) if name not in hidden]
+        rows = [[row[i] for i in kept] for row in self.rows]
+        return Table([self.variables[i] for i in kept], rows, self.total)
 
 
 @dataclass(frozen=True)
@@ -79,3 +87,23 @@ def turtle(result: Result, limit: int = SHOWN_BYTES) -> Text:
     used = set(re.findall(r"(?<![\w<\"])([a-z0-9-]+):(?=[A-Za-z0-9_])", body))
     head = "".join(f"@prefix {p}: <{ns}> .\n" for p, ns in sorted(PREFIXES.items()) if p in used)
     return Text(f"{head}\n{body}".strip(), len(data), total)
+
+
+def shown(result: Result, hidden: Container[str] = ()) -> dict[str, Any]:
+    """A result for a page, asked for as TSV, JSON (booleans) or Turtle (triples).
+
+    Args:
+        hidden: columns that the page need not show, such as parameters that stand in its form.
+
+    Returns:
+        One of ``table``, ``boolean`` and ``turtle``, and ``version``.
+    """
+    content: dict[str, Any]
+    match result.kind:
+        case "boolean":
+            content = {"boolean": result.json()["boolean"]}
+        case "triples":
+            content = {"turtle": turtle(result)}
+        case _:
+            content = {"table": table(result).without(hidden)}
+    return {"version": result.version, **content}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pyoxigraph as ox
 from flask import current_app, g, request
@@ -19,6 +19,8 @@ Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
 
 _NAME = "kg4p1000"
+#: Set by waitress.
+_DISCONNECTED = "waitress.client_disconnected"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Services:
     store: Store
     readers: Readers
     library: Library
+    #: Filled by `vocabulary`, by version.
+    vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
 
     def select(
         self,
@@ -44,7 +48,11 @@ class Services:
             bindings: terms for variables; each must be projected by the query.
         """
         result = self.readers.query(
-            text, bindings=bindings, default_graphs=default_graphs, version=version
+            text,
+            bindings=bindings,
+            default_graphs=default_graphs,
+            version=version,
+            gone=client_gone(),
         )
         solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
         return list(_rows(cast(ox.QuerySolutions, solutions)))
@@ -64,6 +72,11 @@ def attach(services: Services) -> None:
 def services() -> Services:
     """The collaborators of the application that answers the request."""
     return cast(Services, current_app.extensions[_NAME])
+
+
+def client_gone() -> Callable[[], bool]:
+    """What tells whether the client of this request has closed its connection."""
+    return cast(Callable[[], bool], request.environ.get(_DISCONNECTED, lambda: False))
 
 
 def asked_version(values: MultiDict[str, str]) -> int | None:

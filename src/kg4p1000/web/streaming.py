@@ -14,6 +14,7 @@ from flask import Response, g, request
 
 from ..errors import KgError
 from ..store import Result
+from .services import client_gone
 
 _log = logging.getLogger(__name__)
 #: Results up to this size are awaited: they get a length, and a limit that is met gets its 503.
@@ -26,7 +27,7 @@ def respond(result: Result, media_type: str) -> Response:
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
     """
-    chunks = result.chunks()
+    chunks = result.chunks(client_gone())
     whole = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     head: list[bytes] = []
     size = 0
@@ -35,7 +36,7 @@ def respond(result: Result, media_type: str) -> Response:
         head.append(chunk)
         size += len(chunk)
         if size > _SHORT and not whole:
-            body = _rest(head, chunks)
+            body = _rest(head, chunks, g.request_id)
             break
     else:
         body = b"".join(head)
@@ -43,8 +44,8 @@ def respond(result: Result, media_type: str) -> Response:
     return Response(body, content_type=f"{media_type}; charset=utf-8")
 
 
-def _rest(head: list[bytes], chunks: Iterator[bytes]) -> Iterator[bytes]:
-    request_id = g.request_id
+def _rest(head: list[bytes], chunks: Iterator[bytes], request_id: str) -> Iterator[bytes]:
+    # Runs after the context of the request has ended, so that the number is handed over.
     yield from head
     try:
         yield from chunks

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from pyoxigraph import Literal, NamedNode
 
@@ -57,6 +56,10 @@ _BACKWARDS = {
     "prov:wasAttributedTo": "is the author of",
     "prov:wasDerivedFrom": "was the ground for",
     "org:classification": "classifies",
+    "sh:targetClass": "shapes that check it",
+    "sh:class": "shapes that ask for it",
+    "sh:path": "shapes of this property",
+    "sh:property": "is a rule of",
     "k4p:status": "is the status of",
     "k4p:horizon": "is the horizon of",
     "k4p:indicator": "is measured in",
@@ -66,6 +69,22 @@ _BACKWARDS = {
     "k4p:relationKind": "relations of this kind",
     "k4p:quantifier": "measures with it",
     "k4p:mentionOf": "mentions of it",
+}
+#: Properties that people look for first, and those that only books are kept by.
+_FIRST = (
+    "k4p:objectiveOf", "k4p:activityOf", "k4p:targetOf", "k4p:measureOf", "k4p:remarkOn",
+    "k4p:pointOf", "k4p:revises", "k4p:mentionOf", "k4p:mentionIn", "k4p:relatesFrom",
+    "k4p:relatesTo", "k4p:between", "k4p:overlapKind", "k4p:relationKind", "k4p:horizon",
+    "k4p:indicator", "k4p:value", "k4p:minValue", "k4p:maxValue", "k4p:hasTarget",
+    "k4p:hasMeasure", "k4p:hasObjective", "k4p:hasActivity", "k4p:hasRemark", "k4p:hasPoint",
+    "k4p:hasProposedRevision",
+)  # fmt: skip
+_LAST = (
+    "skos:editorialNote", "dcterms:source", "skos:notation", "k4p:number", "skos:prefLabel",
+    "rdfs:label", "skos:altLabel", "prov:wasAttributedTo", "rdfs:isDefinedBy",
+)  # fmt: skip
+_PLACE = {iri(name).value: i - len(_FIRST) for i, name in enumerate(_FIRST)} | {
+    iri(name).value: i + 1 for i, name in enumerate(_LAST)
 }
 _BACKWARDS_BY_IRI = {iri(name).value: label for name, label in _BACKWARDS.items()}
 
@@ -118,12 +137,21 @@ class Vocabulary:
         return replace(name, text=backwards, lang="en")
 
 
+def place(prop: str) -> int:
+    """Where on a page a property stands, before or after those that have no place of their own."""
+    return _PLACE.get(prop, 0)
+
+
 def vocabulary(services: Services, version: int) -> Vocabulary:
     """The words of a version."""
-    return _read(services, version)
+    kept = services.vocabularies
+    if version not in kept:
+        kept[version] = _read(services, version)
+        for old in list(kept)[:-_KEPT]:
+            kept.pop(old, None)
+    return kept[version]
 
 
-@lru_cache(maxsize=_KEPT)
 def _read(services: Services, version: int) -> Vocabulary:
     names = {key: unnamed(key) for key in KNOWN_NAMES}
     names |= from_rows(services.select(_TERMS, version))
@@ -158,9 +186,9 @@ def _narrower(relations: list[Row]) -> dict[str, frozenset[str]]:
     for one, other in _pairs(relations, _NARROWER):
         below.setdefault(other, set()).add(one)
     found: dict[str, frozenset[str]] = {}
-    for top in below:
+    for top, direct in below.items():
         reached: set[str] = set()
-        waiting = list(below[top])
+        waiting = list(direct)
         while waiting:
             term = waiting.pop()
             if term not in reached:

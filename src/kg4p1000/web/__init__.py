@@ -1,0 +1,150 @@
+"""The service on the web: `create_app` joins the parts, `serve` runs them.
+
+Every page works without scripts and asks nobody else for anything; a strict content security
+policy holds on all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import waitress
+from flask import Flask, Response, g, request
+
+from ..errors import KgError, MalformedRequest
+from ..queries import Library
+from ..settings import Settings
+from ..store import Entry, Readers, Store
+from . import graphs, home, ontology, problems, queries, sparql, things
+from .rendering import graph_name, href, short
+from .services import Services, attach
+
+_log = logging.getLogger(__name__)
+
+_SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Queries stand in addresses; no other site is to learn them.
+    "Referrer-Policy": "same-origin",
+}
+#: Room beyond the largest query for a request to be read before we refuse it in our own words.
+_SLACK = 1 << 20
+
+
+class Server(Protocol):
+    """A server that listens, and runs until it is closed."""
+
+    effective_host: str
+    effective_port: int
+
+    def run(self) -> None:
+        """Answer requests until the server is closed."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
+    """The web application over a store."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.query_size + _SLACK
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
+    with app.app_context():
+        attach(Services(settings, store, readers, library))
+    for area in (home, sparql, queries, things, ontology, graphs):
+        app.register_blueprint(area.blueprint)
+    problems.register(app)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.context_processor(_footer(store))
+    return app
+
+
+def make_server(app: Flask, host: str, port: int, threads: int) -> Server:
+    """A server for the application, listening but not yet running; port 0 takes a free one."""
+    return cast(
+        Server,
+        waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=threads,
+            ident="kg4p1000",
+            max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
+            clear_untrusted_proxy_headers=True,
+            # Reading on while a request is answered is how waitress notices that a client has gone.
+            channel_request_lookahead=1,
+        ),
+    )
+
+
+def serve(app: Flask, host: str, port: int, threads: int) -> None:
+    """Run the application until the process is told to stop."""
+    server = make_server(app, host, port, threads)
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def _begin() -> None:
+    g.request_id = str(uuid.uuid4())
+    g.begun = time.monotonic()
+    try:
+        _ = request.args
+    except UnicodeDecodeError:
+        raise MalformedRequest("The parameters of the request are not UTF-8.") from None
+
+
+def _finish(response: Response) -> Response:
+    for name, value in _SECURITY.items():
+        response.headers[name] = value
+    if request.endpoint not in ("static", "home.favicon"):
+        response.vary.add("Accept")
+    # Everything here is public and takes no account.
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
+        response.headers["Access-Control-Allow-Headers"] = "Accept, Content-Type"
+        response.headers["Access-Control-Max-Age"] = "86400"
+    else:
+        response.headers["Access-Control-Expose-Headers"] = "KG-Version"
+    if version := g.get("version"):
+        response.headers["KG-Version"] = str(version)
+    milliseconds = (time.monotonic() - g.begun) * 1000
+    _log.info(
+        "%s %s %s %d %.0f ms",
+        g.request_id,
+        request.method,
+        request.path,
+        response.status_code,
+        milliseconds,
+    )
+    return response
+
+
+def _footer(store: Store) -> Callable[[], dict[str, Any]]:
+    def values() -> dict[str, Any]:
+        """What every page says of the version that it shows."""
+        current = store.current
+        shown = g.get("version") or current
+        entry: Entry | None = None
+        with contextlib.suppress(KgError):  # a page that tells of an error must not fail itself
+            entry = store.entry(shown)
+        return {"shown_version": shown, "current_version": current, "entry": entry}
+
+    return values
+
+
+def _count(number: int) -> str:
+    """A number with separators of thousands."""
+    return f"{number:,}"

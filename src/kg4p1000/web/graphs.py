@@ -1,0 +1,98 @@
+"""The named graphs: what each holds, where it comes from, how it may be used, and its statements."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, render_template, request
+from pyoxigraph import Literal, NamedNode
+
+from ..errors import NotFound
+from ..terms import GRAPH
+from .names import from_rows
+from .negotiation import TRIPLES, chosen
+from .services import Row, asked_version, client_gone, page_version, services
+from .streaming import respond
+from .things import downloads, node
+from .vocabulary import GraphEntry, vocabulary
+
+blueprint = Blueprint("graphs", __name__)
+
+_COUNTS = """SELECT ?graph (COUNT(*) AS ?count)
+WHERE { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph"""
+_ANY = "SELECT ?graph WHERE { GRAPH ?graph { ?s ?p ?o } } LIMIT 1"
+_CONTENT = """SELECT ?graph ?class (COUNT(DISTINCT ?thing) AS ?count)
+WHERE { GRAPH ?graph { ?thing a ?class FILTER(isIRI(?class)) } } GROUP BY ?graph ?class"""
+_ORIGIN = """SELECT ?thing ?other ?property ?name WHERE {
+  VALUES ?property { skos:prefLabel rdfs:label dcterms:title }
+  GRAPH graph:graphs { ?thing dcterms:source|prov:wasAttributedTo ?other }
+  ?other ?property ?name
+}"""
+_WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
+
+
+def _count(row: Row) -> int:
+    count = row["count"]
+    return int(count.value) if isinstance(count, Literal) else 0
+
+
+def _value(row: Row, name: str) -> str:
+    term = row[name]
+    return term.value if isinstance(term, NamedNode) else ""
+
+
+@blueprint.route("/graph/")
+def index() -> Response | str:
+    """List the named graphs; as RDF, the register."""
+    choice = chosen(TRIPLES)
+    if choice.key != "html":
+        return _whole(GRAPH + "graphs", choice.key, choice.media_type)
+    version = page_version()
+    counts = {_value(row, "graph"): _count(row) for row in services().select(_COUNTS, version)}
+    register = vocabulary(services(), version).graphs
+    unlisted = [GraphEntry(iri, iri.removeprefix(GRAPH)) for iri in counts.keys() - register.keys()]
+    graphs = [*register.values(), *sorted(unlisted, key=lambda graph: graph.title)]
+    return render_template("graphs.html", graphs=graphs, counts=counts)
+
+
+@blueprint.route("/graph/<topic>")
+def graph(topic: str) -> Response | str:
+    """One named graph: what it is, or all its statements as RDF."""
+    subject = node(f"graph/{topic}")
+    choice = chosen(TRIPLES)
+    if choice.key != "html":
+        return _whole(subject.value, choice.key, choice.media_type)
+    version = page_version()
+    words = vocabulary(services(), version)
+    content = services().select(_CONTENT, version, graph=subject)
+    counts = services().select(_COUNTS, version, graph=subject)
+    triples = sum(_count(row) for row in counts)
+    entry = words.graphs.get(subject.value)
+    if entry is None and not triples:
+        raise _unknown(subject.value)
+    return render_template(
+        "graph.html",
+        graph=entry or GraphEntry(subject.value, topic),
+        triples=triples,
+        content=sorted(
+            ((words.name(_value(row, "class")), _count(row)) for row in content),
+            key=lambda pair: (-pair[1], pair[0].text),
+        ),
+        names=from_rows(services().select(_ORIGIN, version, thing=subject)),
+        downloads=downloads(subject.value),
+        query=f"SELECT ?s ?p ?o\nFROM <{subject.value}>\nWHERE {{ ?s ?p ?o }}\nLIMIT 100",
+    )
+
+
+def _whole(iri: str, form: str, media_type: str) -> Response:
+    """All statements of a graph."""
+    version = asked_version(request.args)
+    known = vocabulary(services(), version or services().store.current).graphs
+    if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
+        raise _unknown(iri)
+    result = services().readers.query(
+        _WHOLE, default_graphs=[iri], rdf_format=form, version=version, gone=client_gone()
+    )
+    return respond(result, media_type)
+
+
+def _unknown(iri: str) -> NotFound:
+    return NotFound(f"There is no graph {iri}; /graph/ lists those that there are.")

@@ -1,0 +1,81 @@
+"""The stored queries: a list, and each with a form for its parameters and its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, g, render_template, request
+
+from .. import sparql
+from ..queries import StoredQuery
+from ..store import Result
+from . import results
+from .negotiation import RESULTS, TRIPLES, chosen
+from .services import asked_version, client_gone, services
+from .streaming import respond
+
+blueprint = Blueprint("queries", __name__)
+
+#: Parameters of the request that are not parameters of the query.
+_OURS = ("format", "version")
+
+
+@blueprint.route("/query/")
+def index() -> str:
+    """List the stored queries by topic."""
+    topics: dict[str, list[StoredQuery]] = {}
+    for query in services().library:
+        topics.setdefault(_topic(query), []).append(query)
+    return render_template("queries.html", topics=sorted(topics.items()))
+
+
+def _topic(query: StoredQuery) -> str:
+    """The first tag that is not about one goal or objective."""
+    tags = (tag for tag in query.tags if not tag.startswith(("goal-", "objective-")))
+    return next(tags, "other")
+
+
+@blueprint.route("/query/<query_name>")
+def run(query_name: str) -> Response | str:
+    """Run a stored query with the parameters of the request.
+
+    A person who has given no parameter yet sees the form with the examples; programs are told what
+    is missing.
+    """
+    query = services().library[query_name]
+    values = {key: value for key, value in request.args.items() if key not in _OURS}
+    guarded = sparql.guard(query.text)
+    choice = chosen(TRIPLES if guarded.gives_triples else RESULTS)
+    if choice.key == "html":
+        return _page(query, guarded, values)
+    result = _result(query, values, choice.key)
+    return respond(result, choice.media_type)
+
+
+def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
+    version = asked_version(request.args)
+    return services().library.run(
+        services().readers, query.name, values, form, version, client_gone()
+    )
+
+
+def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> str:
+    shown: dict[str, Any] = {}
+    if values or not query.parameters:
+        form = "turtle" if guarded.gives_triples else "json" if guarded.form == "ASK" else "tsv"
+        result = _result(query, values, form)
+        g.version = result.version
+        shown = results.shown(result, hidden={p.name for p in query.parameters})
+    return render_template(
+        "query.html",
+        query=query,
+        values=values or {p.name: p.example for p in query.parameters},
+        text=without_header(query.text),
+        args=values,
+        **shown,
+    )
+
+
+def without_header(text: str) -> str:
+    """The text of a stored query without the lines that describe it."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#+")).strip()

@@ -1,0 +1,250 @@
+"""Readers: limits that hold for every query shape, lanes, queue, and what a client is told."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from pyoxigraph import Literal, NamedNode, Quad
+
+from kg4p1000.errors import (
+    BadParameter,
+    Busy,
+    ClientGone,
+    Killed,
+    MalformedQuery,
+    MemoryLimit,
+    NotFound,
+    ReaderLost,
+    TimeLimit,
+)
+from kg4p1000.store import Delta, Readers, Store
+from kg4p1000.terms import iri
+
+A = iri("graph:a")
+S, P = NamedNode("http://example.org/s"), NamedNode("http://example.org/p")
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A chain of nodes, so that every kind of runaway has something to run over."""
+    store = Store(tmp_path_factory.mktemp("readers") / "store")
+    nodes = [NamedNode(f"http://example.org/n{i}") for i in range(ROWS)]
+    quads = [Quad(a, P, b, A) for a in nodes for b in nodes[:20]]
+    quads += [
+        Quad(n, NamedNode("http://example.org/label"), Literal("a" * 30 + str(i)), A)
+        for i, n in enumerate(nodes)
+    ]
+    quads.append(Quad(A, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs")))
+    with store.draft() as draft:
+        draft.apply(Delta.of(quads))
+        draft.publish("tester", "a chain", "test")
+    return store
+
+
+@pytest.fixture
+def readers(store):
+    readers = Readers(store, size=2, timeout=1, memory=300)
+    yield readers
+    readers.close()
+
+
+def point(readers, **options):
+    found = readers.query(
+        "SELECT ?o WHERE { <http://example.org/n7> <http://example.org/label> ?o }", **options
+    )
+    return found.json()["results"]["bindings"][0]["o"]["value"]
+
+
+LABEL = "a" * 30 + "7"
+
+
+NINE = " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9))
+DOUBLED = " ".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1})" for i in range(40))
+RUNAWAYS = {
+    "cross product": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }}",
+    "streamed cross product": f"SELECT * WHERE {{ {NINE} }}",
+    "sort": f"SELECT * WHERE {{ {NINE} }} ORDER BY ?a0 ?a1",
+    "distinct": f"SELECT DISTINCT * WHERE {{ {NINE} }}",
+    "group concat": f"SELECT (GROUP_CONCAT(?c0) AS ?x) WHERE {{ {NINE} }}",
+    "path closure": "SELECT (COUNT(*) AS ?n) WHERE { ?a (!<x:n>|^!<x:n>)* ?b . ?c (!<x:n>)* ?d . ?e (!<x:n>)+ ?f }",
+    "regex": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} FILTER REGEX(CONCAT(STR(?c0), STR(?c8)), '^(a+)+7(a+)+$') }}",
+    "string blow-up": f'SELECT ?x40 WHERE {{ BIND("{"x" * 999}" AS ?x0) {DOUBLED} }}',
+    "not exists": f"SELECT * WHERE {{ {NINE} FILTER NOT EXISTS {{ ?a0 ?b0 ?x }} }}",
+    "construct": f"CONSTRUCT {{ ?a0 ?b1 ?c2 }} WHERE {{ {NINE} }}",
+    "optional": "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c OPTIONAL { ?d ?e ?f OPTIONAL { ?g ?h ?i FILTER(?c != ?i) } } ?j ?k ?l . ?m ?n ?o }",
+    "sub-select": f"SELECT * WHERE {{ {{ SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }} }} }}",
+}
+
+
+@pytest.mark.parametrize("query", RUNAWAYS.values(), ids=RUNAWAYS)
+def test_a_runaway_query_is_stopped_and_the_next_one_answered(readers, query):
+    with pytest.raises((TimeLimit, MemoryLimit)):
+        readers.query(query).read()
+    assert point(readers) == LABEL
+
+
+def test_a_query_that_takes_too_much_memory_is_stopped(store):
+    readers = Readers(store, size=1, timeout=20, memory=100)
+    with pytest.raises(MemoryLimit) as caught:
+        readers.query(RUNAWAYS["string blow-up"]).read()
+    assert caught.value.members == {"limit_megabytes": 100}
+    readers.close()
+
+
+def test_a_reader_that_died_while_idle_is_replaced(readers):
+    assert point(readers) == LABEL
+    (idle,) = readers._idle
+    os.kill(idle.process.pid, signal.SIGKILL)
+    idle.process.wait()
+    assert point(readers) == LABEL
+
+
+def test_a_syntax_error_has_line_and_column(readers):
+    with pytest.raises(MalformedQuery) as caught:
+        readers.query("SELECT *\nWHERE { ?s ?p }")
+    assert (caught.value.members["line"], caught.value.members["column"]) == (2, 16)
+
+
+def test_a_binding_for_a_variable_that_is_not_there_is_refused(readers):
+    with pytest.raises(BadParameter):
+        readers.query("SELECT ?s WHERE { ?s ?p ?o }", bindings={"missing": S})
+
+
+def test_a_binding_is_a_term_and_never_query_text(readers):
+    hostile = Literal('x" } UNION { ?s ?p ?o } #')
+    found = readers.query("SELECT ?s ?o WHERE { ?s ?p ?o }", bindings={"o": hostile}).json()
+    assert found["results"]["bindings"] == []
+
+
+def in_background(readers, query, outcomes):
+    def ask():
+        try:
+            outcomes.append(len(readers.query(query).read()))
+        except Exception as e:  # the outcome is what is looked at
+            outcomes.append(type(e))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+def wait_until(condition, seconds=10):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(store):
+    readers = Readers(store, size=4, timeout=3, memory=300)
+    outcomes = []
+    threads = [in_background(readers, RUNAWAYS["cross product"], outcomes) for _ in range(8)]
+    wait_until(lambda: readers.lanes.occupancy.slow >= 2)
+    assert point(readers) == LABEL
+    assert len(readers.running()) >= 2
+    for thread in threads:
+        thread.join()
+    assert outcomes == [TimeLimit] * 8
+    assert readers.lanes.occupancy == type(readers.lanes.occupancy)(0, 0, 0)
+    assert readers.running() == []
+    readers.close()
+
+
+def test_no_reader_process_outlives_its_runaway(store):
+    readers = Readers(store, size=1, timeout=0.5, memory=300)
+    result = readers.query(RUNAWAYS["streamed cross product"])
+    process = result._reader.process
+    with pytest.raises(TimeLimit):
+        result.read()
+    assert process.poll() == -signal.SIGALRM
+    readers.close()
+
+
+def test_a_result_that_was_cut_raises_after_its_first_bytes(readers):
+    chunks = readers.query(RUNAWAYS["streamed cross product"], result_format="csv").chunks()
+    assert next(chunks).startswith(b"a0,a1,a2")
+    with pytest.raises(TimeLimit):
+        for _ in chunks:
+            pass
+
+
+def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
+    readers = Readers(store, size=1, timeout=2, memory=300, queue=0)
+    outcomes = []
+    thread = in_background(readers, RUNAWAYS["cross product"], outcomes)
+    wait_until(lambda: readers.lanes.occupancy.fast == 1)
+    with pytest.raises(Busy) as caught:
+        point(readers)
+    assert caught.value.members["retry_after"] > 0
+    thread.join()
+    assert point(readers) == LABEL
+    readers.close()
+
+
+def test_a_long_query_is_refused_when_the_slow_lane_is_full(store):
+    readers = Readers(store, size=2, timeout=3, memory=300, slow=1)
+    outcomes = []
+    threads = [in_background(readers, RUNAWAYS["cross product"], outcomes) for _ in range(2)]
+    for thread in threads:
+        thread.join()
+    assert sorted(outcome.__name__ for outcome in outcomes) == ["Busy", "TimeLimit"]
+    readers.close()
+
+
+def test_a_running_query_can_be_listed_and_killed(readers):
+    outcomes = []
+    thread = in_background(readers, RUNAWAYS["cross product"], outcomes)
+    wait_until(readers.running)
+    (running,) = readers.running()
+    assert running.text == RUNAWAYS["cross product"]
+    readers.kill(running.id)
+    thread.join()
+    assert outcomes == [Killed]
+    with pytest.raises(NotFound):
+        readers.kill(running.id)
+
+
+def test_a_query_whose_client_has_gone_is_stopped(store):
+    readers = Readers(store, size=1, timeout=30, memory=300)
+    with pytest.raises(ClientGone):
+        readers.query(RUNAWAYS["cross product"], gone=lambda: True)
+    wait_until(lambda: readers.lanes.occupancy.fast == 0)
+    assert point(readers) == LABEL
+    readers.close()
+
+
+def test_a_result_that_nobody_reads_on_stops_its_query(store):
+    readers = Readers(store, size=1, timeout=30, memory=300)
+    chunks = readers.query(RUNAWAYS["streamed cross product"]).chunks()
+    next(chunks)
+    chunks.close()
+    wait_until(lambda: readers.lanes.occupancy.fast == 0)
+    assert point(readers) == LABEL
+    readers.close()
+
+
+def test_a_shorter_limit_can_be_asked_for_and_a_longer_one_not(readers):
+    for asked, limit in ((0.2, 0.2), (9, 1)):
+        with pytest.raises(TimeLimit) as caught:
+            readers.query(RUNAWAYS["cross product"], timeout=asked)
+        assert caught.value.members == {"limit_seconds": limit}
+
+
+def test_a_query_nested_too_deeply_harms_nobody(readers):
+    deep = "SELECT * WHERE { ?s ?p ?o FILTER(" + "(" * 100_000 + "1" + ")" * 100_000 + ") }"
+    with pytest.raises((ReaderLost, MalformedQuery, TimeLimit)):
+        readers.query(deep)
+    assert point(readers) == LABEL
+
+
+def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
+    readers = Readers(store, size=1, timeout=1, memory=300)
+    chunks = readers.query("SELECT * WHERE { ?a ?b ?c . ?c ?d ?e } LIMIT 50000").chunks()
+    first = next(chunks)
+    time.sleep(1.5)
+    whole = first + b"".join(chunks)
+    assert whole.endswith(b"}")
+    readers.close()

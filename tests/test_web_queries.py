@@ -1,0 +1,138 @@
+import csv
+import io
+import json
+
+import pytest
+
+from kg4p1000.queries import Library
+from kg4p1000.web import create_app
+
+HTML = {"Accept": "text/html"}
+QUERY = """#+ summary: Activities of an objective
+#+ question: What is to be done for <this> objective?
+#+ tags: [objective-A4, plan]
+#+ parameters:
+#+   objective: {type: objective, example: "A4", help: "code of an objective"}
+#+ returns: {objective: as given, code: its code}
+#+ status: stable
+#+ empty: No activity is planned for it.
+PREFIX k4p: <https://w3id.org/kg4p1000/ontology/>
+PREFIX skos: <http://www.w3.org/2004/02/skos/core#>
+SELECT ?objective ?code
+WHERE { ?activity k4p:activityOf ?objective ; skos:notation ?code }
+ORDER BY ?code
+"""
+GRAPH = """#+ summary: All goals as triples
+CONSTRUCT { ?s a k4p:Goal } WHERE { ?s a k4p:Goal }
+"""
+TRUTH = """#+ summary: Whether there are goals
+ASK { ?s a k4p:Goal }
+"""
+
+
+@pytest.fixture
+def stored(tmp_path, settings, store, readers):
+    for name, text in {"activities": QUERY, "goals": GRAPH, "any": TRUTH}.items():
+        (tmp_path / f"{name}.rq").write_text(text, encoding="utf-8")
+    return create_app(settings, store, readers, Library(tmp_path)).test_client()
+
+
+def test_the_list_shows_question_name_and_parameters(stored):
+    text = stored.get("/query/").text
+    assert "What is to be done for &lt;this&gt; objective?" in text
+    assert 'href="/query/activities"' in text
+    assert "<code>objective</code> such as A4" in text
+
+
+def test_an_empty_library_is_told(tmp_path, settings, store, readers):
+    app = create_app(settings, store, readers, Library(tmp_path))
+    assert "no stored queries" in app.test_client().get("/query/").text
+
+
+def test_a_query_answers_programs_in_json(stored):
+    document = stored.get("/query/activities?objective=A4").get_json(force=True)
+    codes = [row["code"]["value"] for row in document["results"]["bindings"]]
+    assert codes == ["A4.1", "A4.2", "A4.3", "A4.4"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [("objective=A4&format=csv", {}), ("objective=A4", {"Accept": "text/csv"})],
+)
+def test_a_query_answers_in_csv(stored, query, headers):
+    response = stored.get(f"/query/activities?{query}", headers=headers)
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert next(csv.DictReader(io.StringIO(response.text)))["code"] == "A4.1"
+
+
+def test_a_query_for_triples_answers_in_turtle(stored):
+    response = stored.get("/query/goals")
+    assert response.mimetype == "text/turtle"
+    assert "goal:A a k4p:Goal" in response.text
+
+
+def test_the_page_shows_form_result_and_query(stored):
+    text = stored.get("/query/activities?objective=A4", headers=HTML).text
+    assert 'name="objective" value="A4"' in text
+    assert "4 rows, complete" in text
+    assert "ORDER BY ?code" in text
+    assert "#+" not in text
+    assert 'href="/query/activities?objective=A4&amp;format=csv"' in text
+
+
+def test_the_page_without_parameters_shows_the_examples_and_runs_nothing(stored):
+    response = stored.get("/query/activities", headers=HTML)
+    assert response.status_code == 200
+    assert 'value="A4"' in response.text
+    assert 'id="result"' not in response.text
+
+
+def test_a_query_without_parameters_runs_at_once(stored):
+    assert "Yes" in stored.get("/query/any", headers=HTML).text
+    assert "goal:A a k4p:Goal" in stored.get("/query/goals", headers=HTML).text
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [("", "objective"), ("?objective=", "objective"), ("?objectve=A4", "objectve"),
+     ("?objective=A4&x=1", "x"), ("?objective=%3E%20.", "objective")],
+)  # fmt: skip
+def test_programs_are_told_which_parameter_is_wrong(stored, query, parameter):
+    response = stored.get(f"/query/activities{query}")
+    assert response.status_code == 400
+    assert json.loads(response.text)["parameter"] == parameter
+
+
+def test_people_are_told_which_parameter_is_wrong(stored):
+    response = stored.get("/query/activities?objectve=A4", headers=HTML)
+    assert response.status_code == 400
+    assert "Did you mean &#39;objective&#39;?" in response.text
+
+
+def test_an_empty_result_says_what_it_means(stored):
+    text = stored.get("/query/activities?objective=Z9", headers=HTML).text
+    assert "No activity is planned for it." in text
+
+
+def test_an_unknown_query_is_not_found_with_a_hint(stored):
+    response = stored.get("/query/activites")
+    assert response.status_code == 404
+    assert "Did you mean activities?" in json.loads(response.text)["detail"]
+
+
+def test_a_version_can_be_named(stored):
+    assert stored.get("/query/any?version=1").headers["KG-Version"] == "1"
+    assert stored.get("/query/any?version=9").status_code == 404
+
+
+def test_parameters_are_bound_and_never_pasted(stored):
+    response = stored.get("/query/activities", query_string={"objective": "A4> } #"})
+    assert response.status_code == 400
+
+
+def test_every_stored_query_of_the_repository_has_a_page(client, library):
+    for query in library:
+        values = {parameter.name: parameter.example for parameter in query.parameters}
+        response = client.get(f"/query/{query.name}", query_string=values, headers=HTML)
+        assert response.status_code == 200, response.text
+        assert 'id="result"' in response.text
