@@ -344,6 +344,10 @@ QUERY = "SELECT ?s WHERE { ?s ?p ?o } ORDER BY ?s\n"
             "unknown type 'golem'",
         ),
         ("#+ summary: One\n#+ tags: 5\n", "tags as a list"),
+        (
+            "#+ summary: One\n#+ parameters: {format: {type: goal, example: A}}\n",
+            "be called 'format'",
+        ),
         ("#+ summary: One\n#+ returns: [a]\n", "returns as name"),
     ],
 )

@@ -230,6 +230,66 @@ def test_a_folder_with_other_files_is_not_taken_for_a_store(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def numbered(store, count):
+    for i in range(count):
+        publish(store, [Quad(S, P, Literal(i), A)])
+
+
+def test_pruning_keeps_the_newest_versions_and_the_log_the_others(store, readers):
+    numbered(store, 5)
+    told = {n: set(store.quads(n)) for n in range(1, 7)}
+    assert store.prune(keep=2) == [1, 2, 3, 4]
+    assert [store.has(n) for n in range(1, 7)] == [False] * 4 + [True] * 2
+    assert {n: set(store.quads(n)) for n in range(1, 7)} == told
+    assert store.check() == []
+
+
+def test_a_pruned_version_that_is_asked_for_is_made_again(store, readers):
+    numbered(store, 3)
+    store.prune(keep=1)
+    assert [count(readers, version=n) for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
+
+
+def test_a_version_that_is_read_is_not_pruned(store):
+    numbered(store, 3)
+    with store.lease(1) as folder:
+        assert 1 not in store.prune(keep=1)
+        assert folder.exists()
+    assert 1 in store.prune(keep=1)
+
+
+def test_a_backup_restores_to_the_same_store(store, tmp_path):
+    numbered(store, 3)
+    assert store.backup(tmp_path / "backup") == 4
+    again = Store.restore(tmp_path / "backup", tmp_path / "again")
+    assert again.current == 4
+    assert [set(again.quads(n)) for n in (1, 4)] == [set(store.quads(n)) for n in (1, 4)]
+
+
+def test_a_backup_never_overwrites_and_a_broken_one_is_refused(store, tmp_path):
+    store.backup(tmp_path / "backup")
+    with pytest.raises(StoreUnusable, match="not empty"):
+        store.backup(tmp_path / "backup")
+    entry = tmp_path / "backup" / "log" / "00000001.rdfp"
+    publish(store, [Quad(S, P, Literal("x"), A)])
+    store.backup(tmp_path / "second")
+    entry = tmp_path / "second" / "log" / "00000001.rdfp"
+    entry.write_text(entry.read_text().replace('"one"', '"uno"'))
+    with pytest.raises(StoreUnusable, match="not whole"):
+        Store.restore(tmp_path / "second", tmp_path / "again")
+    with pytest.raises(StoreUnusable, match="not a backup"):
+        Store.restore(tmp_path, tmp_path / "third")
+
+
+def test_the_size_counts_what_versions_share_once(store):
+    before = store.size()
+    (store.path / "versions" / "linked").hardlink_to(store.path / "log" / "00000001.rdfp")
+    assert store.size() == before
+    (store.path / "versions" / "linked").unlink()
+    numbered(store, 1)
+    assert store.size() > before
+
+
 def test_writers_wait_for_each_other(store):
     order = []
 

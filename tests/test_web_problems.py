@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import uuid
@@ -61,7 +62,7 @@ def test_every_error_is_a_page_with_the_same_content_for_people(failing, cls):
     response = failing(made(cls, "Do <this>.")).get("/fail", headers=HTML)
     assert response.status_code == cls.status
     assert response.mimetype == "text/html"
-    assert cls.title in response.text
+    assert cls.title in html.unescape(response.text)
     assert f'href="/problem/{cls.slug}"' in response.text
     if cls.status != 500:
         assert "Do &lt;this&gt;." in response.text
@@ -145,6 +146,11 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(failing, caplog, error,
 )  # fmt: skip
 def test_retry_after_stands_where_trying_again_makes_sense(failing, error, again):
     assert ("Retry-After" in failing(error).get("/fail").headers) is again
+
+
+def test_who_is_not_known_is_asked_for_a_token(failing):
+    response = failing(errors.Unauthorized()).get("/fail")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/sparql", "/page/activity/A4.2", "/health",

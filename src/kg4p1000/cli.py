@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import pyoxigraph as ox
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__, build, ontology, settings, sparql, terms, validation
-from .errors import BrokenFile, KgError, ShapesViolated
+from . import __version__, build, checks, settings, sparql, terms, validation
+from .access import Tokens
+from .errors import KgError, ShapesViolated
 from .queries import Library, StoredQuery
 from .settings import Settings
 from .store import MemoryGraph, Readers, Store
@@ -245,14 +246,23 @@ def serve_(given: Settings) -> None:
     if not store.current:
         messages.print("The store is empty; building it from the files first.")
         build.build(store, given.files, author=_author())
-    readers = Readers(store, given.readers, given.query_timeout, given.query_memory)
+    readers = Readers(
+        store,
+        given.readers,
+        given.query_timeout,
+        given.query_memory,
+        slow=given.slow_readers,
+        queue=given.queue,
+    )
     app = web.create_app(given, store, readers, Library(given.files / "queries"))
+    # A thread for each query that may run or wait, and some for pages, health and downloads.
+    threads = given.readers + given.slow_readers + given.queue + 8
     messages.print(
         f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
         f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
     )
     try:
-        web.serve(app, given.host, given.port, threads=given.readers * 2 + 4)
+        web.serve(app, given.host, given.port, threads=threads)
     finally:
         readers.close()
 
@@ -272,6 +282,60 @@ def dump_(given: Settings, version: int | None, graph: str | None) -> None:
         click.echo(line, nl=False)
 
 
+@verb("backup", cls=_Verb)
+@click.argument("target", type=click.Path(path_type=Path))
+def backup_(given: Settings, target: Path) -> None:
+    """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
+    with _progress("Copying"):
+        version = Store(given.store).backup(target)
+    click.echo(f"Version {version} and all before it are in {target}.")
+
+
+@verb("restore", cls=_Verb)
+@click.argument("backup", type=click.Path(path_type=Path))
+def restore_(given: Settings, backup: Path) -> None:
+    """Make the store anew from the folder BACKUP; the store's folder must be empty."""
+    with _progress("Restoring"):
+        store = Store.restore(backup, given.store)
+    click.echo(f"Version {store.current} is restored in {given.store}.")
+
+
+@main.group("token")
+def token_() -> None:
+    """Make, list and revoke the tokens that writing needs; works while the service runs."""
+
+
+@token_.command("create", cls=_Verb)
+@click.option("--role", required=True, help="contributor, steward or admin.")
+@click.option("--name", required=True, help="Who will use it; stands in the change log.")
+@click.option("--days", type=float, help="How long it holds; for ever without.")
+def token_create(given: Settings, role: str, name: str, days: float | None) -> None:
+    """Make a token and print it, this once."""
+    token = _tokens(given).create(name, role, days)
+    messages.print("Keep this token; it is shown this once.")
+    click.echo(token)
+
+
+@token_.command("list", cls=_Verb)
+def token_list(given: Settings) -> None:
+    """List the tokens: id, role, name, when made, when they expire."""
+    for token in _tokens(given).all():
+        expires = "expired" if token.expired else token.expires or "never expires"
+        click.echo("\t".join((token.id, token.role, token.name, token.created, expires)))
+
+
+@token_.command("revoke", cls=_Verb)
+@click.argument("identifier")
+def token_revoke(given: Settings, identifier: str) -> None:
+    """Make the token with this id worthless."""
+    _tokens(given).revoke(identifier)
+    messages.print("Revoked.")
+
+
+def _tokens(given: Settings) -> Tokens:
+    return Tokens(Store(given.store).path / "tokens.json")
+
+
 @verb("check", cls=_Verb)
 def check_(given: Settings) -> None:
     """Verify everything that can be verified about this installation and its store."""
@@ -285,79 +349,16 @@ def check_(given: Settings) -> None:
         for finding in findings:
             click.echo(f"\t{finding}")
 
-    for what, verify in _checks(given, store):
-        with _progress(what):
-            findings, note = verify()
-        report(what, findings, note)
+    readers = Readers(store, 1, given.query_timeout, given.query_memory)
+    try:
+        for what, verify in checks.all_checks(store, given.files, readers):
+            with _progress(what):
+                findings, note = verify()
+            report(what, findings, note)
+    finally:
+        readers.close()
     if failed:
         raise SystemExit(1)
-
-
-Check = Callable[[], tuple[list[str], str]]
-
-
-def _checks(given: Settings, store: Store) -> list[tuple[str, Check]]:
-    def parse() -> tuple[list[str], str]:
-        findings = []
-        files = build.sources(given.files)
-        for source in files:
-            try:
-                build.parse_file(source.path)
-            except BrokenFile as e:
-                findings.append(e.detail)
-        return findings, f"{len(files)} files"
-
-    def log() -> tuple[list[str], str]:
-        if not store.current:
-            return ["The store is empty; run 'kg4p1000 build' first."], ""
-        return store.check(), f"{store.current} versions"
-
-    def consistent() -> tuple[list[str], str]:
-        schema = [t for s in build.sources(given.files) if s.path.parent.name == "ontology"
-                  for t in build.parse_file(s.path)]  # fmt: skip
-        found = ontology.consistency(schema)
-        if not found.consistent:
-            return ["The ontology contradicts itself."], ""
-        return [f"{c} can have no member." for c in found.unsatisfiable], ""
-
-    def shapes() -> tuple[list[str], str]:
-        merged = _merged(store)
-        graph = MemoryGraph(q.triple for q in store.quads() if q.graph_name.value in merged)
-        report = validation.validate(graph, build.load_shapes(given.files), graph.select)
-        return [] if report.conforms else report.to_text().splitlines(), f"{len(graph)} triples"
-
-    def competency() -> tuple[list[str], str]:
-        library = Library(given.files / "queries")
-        readers = Readers(store, 1, given.query_timeout, given.query_memory)
-        findings = []
-        try:
-            for stored in library:
-                values = {p.name: p.example for p in stored.parameters}
-                try:
-                    if not library.run(readers, stored.name, values).json()["results"]["bindings"]:
-                        findings.append(f"{stored.name} has no answer: {stored.empty}")
-                except KgError as e:
-                    findings.append(f"{stored.name}: {e.detail}")
-        finally:
-            readers.close()
-        return findings, f"{len(library)} queries"
-
-    return [
-        ("files parse", parse),
-        ("change log matches the store", log),
-        ("ontology is consistent", consistent),
-        ("shapes hold", shapes),
-        ("competency questions have answers", competency),
-    ]
-
-
-def _merged(store: Store) -> set[str]:
-    wanted = terms.iri("k4p:inDefaultGraph")
-    return {
-        q.subject.value
-        for q in store.quads()
-        if q.predicate == wanted and q.object == ox.Literal(True)
-    } - {terms.GRAPH + "inferred"}
 
 
 def _parameters(rest: tuple[str, ...]) -> dict[str, str]:

@@ -71,6 +71,20 @@ class WrongMediaType(KgError):
     )
 
 
+class Unauthorized(KgError):
+    slug, title, status = "unauthorized", "A token is needed, or the one sent is not valid", 401
+
+
+class Forbidden(KgError):
+    slug, title, status = "forbidden", "The token's role does not allow this", 403
+
+
+class TooManyRequests(KgError):
+    """A client asks too often; member ``retry_after`` in seconds."""
+
+    slug, title, status = "too-many-requests", "This client asks too often", 429
+
+
 class BrokenFile(KgError):
     """A file that does not parse; members: ``file``, ``line``, ``column``."""
 

@@ -24,6 +24,8 @@ from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint
 
 _KEYS = {"summary", "question", "tags", "parameters", "returns", "status", "empty"}
 _XSD = PREFIXES["xsd"]
+#: Options of the command line and of addresses.
+_TAKEN = {"config", "files", "format", "sparql", "store", "timeout", "version"}
 #: Types of values that are not codes, and what to call them in a message.
 _VALUE_TYPES = {
     "xsd:integer": "a whole number",
@@ -184,7 +186,7 @@ def read_query(path: Path) -> StoredQuery:
         )
     try:
         parameters = tuple(
-            Parameter(name, _known(p["type"]), str(p["example"]), str(p.get("help", "")))
+            Parameter(_free(name), _known(p["type"]), str(p["example"]), str(p.get("help", "")))
             for name, p in (meta.get("parameters") or {}).items()
         )
         returns = {str(name): str(told) for name, told in (meta.get("returns") or {}).items()}
@@ -207,6 +209,13 @@ def read_query(path: Path) -> StoredQuery:
         parameters=parameters,
         returns=returns,
     )
+
+
+def _free(name: str) -> str:
+    """The name of a parameter, if HTTP and the command line leave it free."""
+    if name in _TAKEN or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name):
+        raise ValueError(f"no parameter can be called {name!r}")
+    return name
 
 
 def _known(kind: str) -> str:

@@ -53,6 +53,20 @@ class Settings:
     query_memory: int = _setting(
         1024, "Megabytes that a query may take beyond the opened database before it is stopped."
     )
+    slow_readers: int = _setting(
+        8, "Number of queries that may run longer than a second; they yield to shorter ones."
+    )
+    queue: int = _setting(
+        32, "Number of queries that may wait for a place; more get a 503 at once."
+    )
+    client_rate: float = _setting(
+        20.0, "Queries a second that one client may send; those of this machine are not counted."
+    )
+    client_burst: float = _setting(100.0, "Queries that one client may send at once.")
+    client_concurrency: int = _setting(8, "Queries of one client that may be under way.")
+    trusted_proxies: str = _setting(
+        "", "Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."
+    )
     query_size: int = _setting(
         1_000_000, "Largest query text that is taken, in bytes; longer ones are answered with 413."
     )

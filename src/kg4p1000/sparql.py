@@ -7,7 +7,7 @@ name is not a keyword.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -214,11 +214,13 @@ def run(
     bindings: Mapping[str, Any] | None = None,
     version: int | None = None,
     timeout: float | None = None,
+    gone: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Run a guarded query.
 
     Args:
         form: a key of `RDF_FORMATS` when the query gives triples, else of `RESULT_FORMATS`.
+        gone: tells whether the client has gone; then the query is stopped.
     """
     return readers.query(
         query.text,
@@ -229,4 +231,5 @@ def run(
         rdf_format=form if query.gives_triples else "ntriples",
         version=version,
         timeout=timeout,
+        gone=gone,
     )

@@ -269,11 +269,7 @@ class Readers:
         except BaseException:
             self.lanes.leave(slow=False)
             raise
-        until = result.began + _BRIEF
-        while not result._ended and (result._head is None or time.monotonic() < until):
-            if gone():
-                result.stop(ClientGone())
-            self._follow(result, _BRIEF if result._head else GLANCE)
+        self._begin(result, gone)
         if result._head is None:
             assert result._fault
             raise result._fault
@@ -327,6 +323,14 @@ class Readers:
         result.version, result._reader, result.began = reader.version, reader, time.monotonic()
         with self._lock:
             self._running[result.id] = result
+
+    def _begin(self, result: Result, gone: Callable[[], bool]) -> None:
+        """Follow a query until its result has begun, and a little longer: most end within."""
+        until = result.began + _BRIEF
+        while not result._ended and (result._head is None or time.monotonic() < until):
+            if gone():
+                result.stop(ClientGone())
+            self._follow(result, _BRIEF if result._head else GLANCE)
 
     def _pump(self, result: Result) -> None:
         try:
@@ -437,9 +441,8 @@ class Readers:
         if not number:
             raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
         with self._lock:
-            stale = [
-                r for r in self._idle if not r.alive or (r.version != number and version is None)
-            ]
+            wanted = (number, self.store.current)
+            stale = [r for r in self._idle if not r.alive or r.version not in wanted]
             for reader in stale:
                 self._idle.remove(reader)
             found = next((r for r in self._idle if r.version == number), None)

@@ -11,11 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyoxigraph as ox
-from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..errors import NotFound, StoreUnusable
 from . import changes
@@ -24,6 +23,10 @@ from .graphs import Row, merged_graphs, rows
 
 #: From this many quads on, the loader that writes sorted files pays off.
 _BULK = 20_000
+_DEFAULT = (DefaultGraph(),)
+
+Term = NamedNode | BlankNode | Literal | Triple
+Graph = NamedNode | DefaultGraph
 
 
 class Store:
@@ -81,17 +84,116 @@ class Store:
 
     @contextmanager
     def lease(self, version: int) -> Iterator[Path]:
-        """The database folder of a version, kept from pruning while the context lasts."""
+        """The database folder of a version, kept from pruning while the context lasts.
+
+        A version that was pruned is made again from the log first.
+
+        Raises:
+            NotFound: there is no such version.
+        """
         folder = self._folder(version)
-        try:
-            fd = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError as e:
-            raise NotFound(f"There is no version {version}.") from e
-        try:
+        while True:
+            fd = self._open(version)
             fcntl.flock(fd, fcntl.LOCK_SH)
+            if os.fstat(fd).st_nlink:  # not pruned between the opening and the lock
+                break
+            os.close(fd)
+        try:
+            os.utime(folder)  # what is in use is pruned last
             yield folder
         finally:
             os.close(fd)
+
+    def _open(self, version: int) -> int:
+        folder = self._folder(version)
+        try:
+            return os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            self.entry(version)
+        with self._lock("rebuilding"):
+            if not folder.exists():
+                self._rebuild(version)
+        return os.open(folder, os.O_RDONLY)
+
+    def has(self, version: int) -> bool:
+        """Whether the database of a version is there, so that it need not be rebuilt first."""
+        return self._folder(version).exists()
+
+    def prune(self, keep: int) -> list[int]:
+        """Delete the databases of old versions; the log keeps what they said.
+
+        Versions that are read now stay, and so does the published one.
+
+        Args:
+            keep: how many databases may stay.
+
+        Returns:
+            The numbers of the versions whose databases went.
+        """
+        folders = sorted(self._versions.glob("[0-9]*"), key=lambda path: path.stat().st_mtime)
+        gone: list[int] = []
+        for folder in folders:
+            if len(folders) - len(gone) <= keep:
+                break
+            fd = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if int(folder.name) != self.current:
+                    shutil.rmtree(folder)
+                    gone.append(int(folder.name))
+            except BlockingIOError:
+                pass  # somebody reads it
+            finally:
+                os.close(fd)
+        return gone
+
+    def size(self) -> int:
+        """Bytes on disk; what versions share is counted once."""
+        files = {}
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                try:
+                    stat = (Path(folder) / name).stat()
+                except FileNotFoundError:
+                    continue  # pruned meanwhile
+                files[stat.st_ino] = stat.st_blocks * 512
+        return sum(files.values())
+
+    def backup(self, target: Path) -> int:
+        """Copy what the store cannot make again into a new folder, while it is in use.
+
+        Returns:
+            The number of the version that the copy can be restored to.
+
+        Raises:
+            StoreUnusable: the folder is not empty.
+        """
+        if target.exists() and any(target.iterdir()):
+            raise StoreUnusable(f"{target} is not empty; name a new folder for the backup.")
+        with self._lock():
+            number = self.current
+            for part in ("log", "builds"):
+                shutil.copytree(self.path / part, target / part, dirs_exist_ok=True)
+        changes.write_durably(target / "current", f"{number}\n".encode())
+        return number
+
+    @classmethod
+    def restore(cls, backup: Path, path: Path) -> Store:
+        """Make a store from a backup, in a new folder.
+
+        Raises:
+            StoreUnusable: the folder is not empty, or the backup is not one or not whole.
+        """
+        if not (backup / "log").is_dir():
+            raise StoreUnusable(f"{backup} is not a backup of a store.")
+        if path.exists() and any(path.iterdir()):
+            raise StoreUnusable(f"{path} is not empty; restore into a new folder.")
+        for part in ("log", "builds"):
+            shutil.copytree(backup / part, path / part)
+        store = cls(path)
+        if findings := store.check():
+            raise StoreUnusable(f"The backup is not whole: {findings[0]}")
+        return store
 
     def quads(self, version: int | None = None) -> Iterator[Quad]:
         """The quads of the named graphs of a version, without the default graph made from them."""
@@ -154,9 +256,7 @@ class Store:
     def _publish(self, draft: Draft, author: str, message: str, source: str) -> Entry:
         number = draft.base + 1
         draft.close()
-        previous = changes.GENESIS
-        if draft.base:
-            previous = changes.read_entry(changes.entry_path(self._log, draft.base)).digest
+        previous = changes.digest(changes.entry_path(self._log, draft.base))
         entry = Entry(number, previous, author, changes.now(), message, source, 0, 0)
         entry = changes.write_entry(self._log, entry, draft.delta)
         os.rename(draft.folder, self._folder(number))
@@ -171,8 +271,8 @@ class Store:
         changes.write_durably(self.path / "current", f"{number}\n".encode())
 
     @contextmanager
-    def _lock(self, wait: bool = True) -> Iterator[None]:
-        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _lock(self, name: str = "lock", wait: bool = True) -> Iterator[None]:
+        fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
@@ -197,10 +297,9 @@ class Store:
             self._point_to(logged)
 
     def _rebuild(self, version: int) -> None:
-        """Make a version again from the nearest one before it and the log."""
-        base = version - 1
-        while base and not self._folder(base).exists():
-            base -= 1
+        """Make a version again from the log and the nearest version that is there."""
+        there = [int(folder.name) for folder in self._versions.glob("[0-9]*")]
+        base = min([*there, 0], key=lambda number: abs(number - version))
         aside = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._versions))
         shutil.rmtree(aside)
         if base:
@@ -209,20 +308,24 @@ class Store:
         draft = Draft(self, base, aside, ox.Store(str(aside)))
         for number in range(base + 1, version + 1):
             draft.apply(changes.read_delta(changes.entry_path(self._log, number)))
+        for number in range(base, version, -1):
+            draft.apply(changes.read_delta(changes.entry_path(self._log, number)).inverse())
         draft.close()
         os.rename(aside, self._folder(version))
         changes.sync_folder(self._versions)
 
 
-@dataclass
 class Draft:
     """The next version while it is made: change it, look at it, publish it."""
 
-    store: Store
-    base: int
-    folder: Path
-    _database: ox.Store | None
-    delta: Delta = field(default_factory=Delta)
+    def __init__(self, store: Store, base: int, folder: Path, database: ox.Store) -> None:
+        self.store = store
+        self.base = base
+        self.folder = folder
+        self._database: ox.Store | None = database
+        self._added: set[Quad] = set()
+        self._removed: set[Quad] = set()
+        self._untidy = False
 
     @property
     def database(self) -> ox.Store:
@@ -231,8 +334,17 @@ class Draft:
             raise StoreUnusable("This draft is closed.")
         return self._database
 
-    def apply(self, delta: Delta) -> Delta:
+    @property
+    def delta(self) -> Delta:
+        """What the draft changes of the version that it was made from."""
+        return Delta(frozenset(self._added), frozenset(self._removed))
+
+    def apply(self, delta: Delta, *, tidy: bool = True) -> Delta:
         """Remove and add quads, and keep the default graph in step.
+
+        Args:
+            tidy: after very many quads, bring the database in order at once, so that queries are
+                quick; otherwise that waits for `publish`.
 
         Returns:
             What really changed: quads that were there and went, or were not there and came.
@@ -245,12 +357,14 @@ class Draft:
         merged_before = merged_graphs(database)
         for quad in real.removed:
             database.remove(quad)
-        _extend(database, real.added)
+        self._extend(real.added)
         self._merge(real, merged_before, merged_graphs(database))
-        self.delta = Delta(
-            (self.delta.added - real.removed) | (real.added - self.delta.removed),
-            (self.delta.removed - real.added) | (real.removed - self.delta.added),
-        )
+        self._added |= real.added - self._removed
+        self._removed -= real.added
+        self._removed |= real.removed - self._added
+        self._added -= real.removed
+        if tidy:
+            self._tidy()
         return real
 
     def _merge(self, real: Delta, before: set[NamedNode], after: set[NamedNode]) -> None:
@@ -266,7 +380,36 @@ class Draft:
             q for g in after - before for q in database.quads_for_pattern(None, None, None, g)
         ]
         entered += [q for q in real.added if q.graph_name in after & before]
-        _extend(database, (Quad(q.subject, q.predicate, q.object) for q in entered))
+        self._extend(Quad(q.subject, q.predicate, q.object) for q in entered)
+
+    def _extend(self, quads: Iterable[Quad]) -> None:
+        batch = list(quads)
+        if len(batch) >= _BULK:
+            self.database.bulk_extend(batch)
+            self._untidy = True
+        else:
+            self.database.extend(batch)
+
+    def _tidy(self) -> None:
+        if self._untidy:
+            self.database.optimize()
+            self._untidy = False
+
+    def __contains__(self, quad: Quad) -> bool:
+        """Whether a quad is there; one without a graph is looked for in the default graph."""
+        return quad in self.database
+
+    def match(
+        self,
+        subject: Term | None,
+        predicate: NamedNode | None,
+        object_: Term | None,
+        graph: Graph | None,
+    ) -> Iterator[Quad]:
+        """The quads that fit a pattern; no graph means any, the default graph among them."""
+        if isinstance(subject, Literal | Triple):
+            return iter(())
+        return self.database.quads_for_pattern(subject, predicate, object_, graph)
 
     def quads(self, graph: NamedNode | None = None) -> Iterator[Quad]:
         """The quads of one named graph, or of all (not of the default graph)."""
@@ -281,16 +424,19 @@ class Draft:
 
     def triples(self) -> Iterator[Triple]:
         """The triples of the default graph."""
-        default = DefaultGraph()
-        return (q.triple for q in self.database.quads_for_pattern(None, None, None, default))
+        return (q.triple for q in self.match(None, None, None, DefaultGraph()))
 
-    def select(self, query: str) -> list[Row]:
-        """Run a trusted SELECT query over the draft."""
-        return list(rows(self.database.query(query)))
+    def select(self, query: str, graphs: Iterable[Graph] = _DEFAULT) -> Iterator[Row]:
+        """Run a trusted SELECT query over a merge of graphs, in which a triple may count twice."""
+        return rows(self.database.query(query, default_graph=list(graphs), named_graphs=[]))
 
-    def construct(self, query: str) -> Iterable[Triple]:
-        """Run a trusted CONSTRUCT query over the draft."""
-        return self.database.query(query)
+    def construct(self, query: str, graphs: Iterable[Graph] = _DEFAULT) -> Iterable[Triple]:
+        """Run a trusted CONSTRUCT query over a merge of graphs."""
+        return self.database.query(query, default_graph=list(graphs), named_graphs=[])
+
+    def n_triples(self, graph: NamedNode) -> bytes:
+        """The triples of a graph, written as N-Triples."""
+        return self.database.dump(format=ox.RdfFormat.N_TRIPLES, from_graph=graph)
 
     def publish(
         self, author: str, message: str, source: str, before: Callable[[int], None] | None = None
@@ -302,6 +448,7 @@ class Draft:
             source: what kind of change it is: ``build``, ``update``, ``undo`` and so on.
             before: called with the number just before the log is written.
         """
+        self._tidy()
         if before:
             before(self.base + 1)
         return self.store._publish(self, author, message, source)
@@ -311,12 +458,3 @@ class Draft:
         if self._database is not None:
             self._database.flush()
             self._database = None
-
-
-def _extend(database: ox.Store, quads: Iterable[Quad]) -> None:
-    batch = list(quads)
-    if len(batch) >= _BULK:
-        database.bulk_extend(batch)
-        database.optimize()
-    else:
-        database.extend(batch)

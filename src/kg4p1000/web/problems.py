@@ -68,6 +68,8 @@ def _answer(error: KgError) -> Response:
         response = Response(text + "\n", content_type="application/problem+json")
     response.status_code = error.status
     response.headers["Cache-Control"] = "no-store"
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="kg4p1000"'
     if again := error.members.get("retry_after", _RETRY_AFTER.get(error.slug)):
         response.headers["Retry-After"] = str(again)
     return response

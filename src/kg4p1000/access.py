@@ -1,0 +1,280 @@
+"""Who may do what: roles, tokens, and how often a client may ask.
+
+Tokens stand in a file beside the store, as hashes, readable by its owner only. The file is read
+again when it has changed, so that a token works, or stops working, while the service runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+from .errors import BadParameter, NotFound, TooManyRequests
+
+_BYTES = 32
+#: So many clients are remembered by their address; the longest silent are forgotten first.
+_CLIENTS = 10_000
+
+
+class Role(IntEnum):
+    """Roles in order: each may do what the ones before it may."""
+
+    READER = 0
+    CONTRIBUTOR = 1
+    STEWARD = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a token stands for."""
+
+    name: str
+    role: Role
+
+
+#: Whoever shows no token.
+ANYONE = Account("anyone", Role.READER)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as it is kept: everything but the token itself.
+
+    Attributes:
+        digest: SHA-256 of the token, which is random enough to need no salt.
+        expires: ISO 8601, or empty for never.
+    """
+
+    id: str
+    name: str
+    role: str
+    created: str
+    expires: str
+    digest: str
+
+    @property
+    def expired(self) -> bool:
+        """Whether the token's time is over."""
+        return bool(self.expires) and datetime.fromisoformat(self.expires) <= datetime.now(UTC)
+
+
+class Tokens:
+    """The tokens of a store.
+
+    Args:
+        path: the file; made when the first token is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: tuple[int, int] = (0, 0)
+        self._tokens: tuple[Token, ...] = ()
+        self._lock = threading.Lock()
+
+    def create(self, name: str, role: str, days: float | None = None) -> str:
+        """Make a token.
+
+        Args:
+            name: who will use it; stands in the change log as author.
+            days: how long it holds; None for ever.
+
+        Returns:
+            The token, which is shown this once and kept nowhere.
+
+        Raises:
+            BadParameter: the role is unknown, the name empty, or the time not ahead.
+        """
+        if role.upper() not in Role.__members__ or role.upper() == "READER":
+            raise BadParameter(
+                f"The role is {role!r} and must be contributor, steward or admin; reading needs no"
+                " token.",
+                parameter="role",
+            )
+        if not re.fullmatch(r"[^\x00-\x1f\x7f]{1,200}", name.strip()):
+            raise BadParameter("The name must be 1 to 200 characters.", parameter="name")
+        if days is not None and not 0 < days < 36_500:
+            raise BadParameter("The days must be above 0.", parameter="days")
+        token = secrets.token_urlsafe(_BYTES)
+        now = datetime.now(UTC).replace(microsecond=0)
+        kept = Token(
+            id=secrets.token_hex(4),
+            name=name.strip(),
+            role=role.lower(),
+            created=now.isoformat(),
+            expires=(now + timedelta(days=days)).isoformat() if days else "",
+            digest=_digest(token),
+        )
+        with self._lock:
+            self._write((*self._load(), kept))
+        return token
+
+    def all(self) -> tuple[Token, ...]:
+        """The tokens that were made and not revoked, the oldest first."""
+        with self._lock:
+            return self._load()
+
+    def revoke(self, identifier: str) -> None:
+        """Make a token worthless.
+
+        Raises:
+            NotFound: there is no token with this id.
+        """
+        with self._lock:
+            tokens = self._load()
+            left = tuple(token for token in tokens if token.id != identifier)
+            if left == tokens:
+                raise NotFound(f"There is no token with the id {identifier!r}.")
+            self._write(left)
+
+    def account(self, token: str) -> Account | None:
+        """Whom a token stands for, or None. Takes as long for a wrong token as for a right one."""
+        with self._lock:
+            tokens = self._load()
+        digest = _digest(token)
+        found = None
+        for kept in tokens:
+            if hmac.compare_digest(kept.digest, digest) and not kept.expired:
+                found = Account(kept.name, Role[kept.role.upper()])
+        return found
+
+    def _load(self) -> tuple[Token, ...]:
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return ()
+        state = (stat.st_mtime_ns, stat.st_ino)
+        if state != self._read:
+            rows = json.loads(self._path.read_text(encoding="utf-8"))
+            self._tokens = tuple(Token(**row) for row in rows)
+            self._read = state
+        return self._tokens
+
+    def _write(self, tokens: Iterable[Token]) -> None:
+        aside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump([asdict(token) for token in tokens], file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._path)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+Network = IPv4Network | IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks from a list separated by commas.
+
+    Raises:
+        ValueError: one of them is neither.
+    """
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def client_address(remote: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
+    """The address of the client behind the proxies that we trust.
+
+    Args:
+        remote: the address of whoever connected.
+        forwarded: the header X-Forwarded-For; counts only as far as trusted proxies wrote it.
+    """
+    chain = [*(part.strip() for part in forwarded.split(",") if part.strip()), remote]
+    while len(chain) > 1 and _within(chain[-1], proxies):
+        chain.pop()
+    return chain[-1]
+
+
+def _within(address: str, proxies: tuple[Network, ...]) -> bool:
+    try:
+        return any(ip_address(address) in network for network in proxies)
+    except ValueError:
+        return False
+
+
+class Clients:
+    """How often each client may ask, and how much at once.
+
+    A token bucket for each address: it holds `burst` requests and fills by `rate` a second. Requests from
+    this machine itself are not counted, unless a trusted proxy forwards them.
+
+    Args:
+        rate: requests a second.
+        burst: requests that may come at once.
+        concurrent: requests of one client that may be under way.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        burst: float,
+        concurrent: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.rate, self.burst, self.concurrent = rate, burst, concurrent
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._under_way: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, client: str) -> None:
+        """Count a request that begins.
+
+        Raises:
+            TooManyRequests: with ``retry_after`` in seconds.
+        """
+        if _is_local(client):
+            return
+        now = self._clock()
+        with self._lock:
+            level, since = self._buckets.pop(client, (self.burst, now))
+            level = min(self.burst, level + (now - since) * self.rate)
+            allowed = level >= 1
+            self._buckets[client] = (level - 1 if allowed else level, now)
+            if len(self._buckets) > _CLIENTS:
+                self._buckets.popitem(last=False)
+            if not allowed:
+                raise TooManyRequests(
+                    f"A client may ask {self.rate:g} times a second, {self.burst:g} times at once."
+                    " Ask more slowly, or take the download under /dumps/.",
+                    retry_after=max(1, round((1 - level) / self.rate)),
+                )
+            if self._under_way.get(client, 0) >= self.concurrent:
+                raise TooManyRequests(
+                    f"A client may have {self.concurrent} requests under way; wait for their answers.",
+                    retry_after=1,
+                )
+            self._under_way[client] = self._under_way.get(client, 0) + 1
+
+    def leave(self, client: str) -> None:
+        """Count a request that has ended."""
+        with self._lock:
+            left = self._under_way.get(client, 0) - 1
+            if left > 0:
+                self._under_way[client] = left
+            else:
+                self._under_way.pop(client, None)
+
+
+def _is_local(client: str) -> bool:
+    try:
+        return ip_address(client).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,81 @@
+"""Everything that can be verified about an installation and its store, one check after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pyoxigraph import Literal
+
+from . import build, ontology, validation
+from .curation import INFERRED
+from .errors import BrokenFile, KgError
+from .queries import Library
+from .store import MemoryGraph, Readers, Store
+from .terms import iri
+
+#: Gives findings, one sentence each, and a note on what was looked at.
+Check = Callable[[], tuple[list[str], str]]
+
+
+def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, Check]]:
+    """The checks with what each says when it passes, in the order in which they should be run.
+
+    Args:
+        files: folder of the knowledge.
+        readers: of the store; the stored queries are run with them.
+    """
+    return [
+        ("files parse", lambda: _files(files)),
+        ("change log matches the store", lambda: _log(store)),
+        ("ontology is consistent", lambda: _ontology(files)),
+        ("shapes hold", lambda: _shapes(store, files)),
+        ("competency questions have answers", lambda: _questions(files, readers)),
+    ]
+
+
+def _files(files: Path) -> tuple[list[str], str]:
+    findings = []
+    sources = build.sources(files)
+    for source in sources:
+        try:
+            build.parse_file(source.path)
+        except BrokenFile as e:
+            findings.append(e.detail)
+    return findings, f"{len(sources)} files"
+
+
+def _log(store: Store) -> tuple[list[str], str]:
+    if not store.current:
+        return ["The store is empty; run 'kg4p1000 build' first."], ""
+    return store.check(), f"{store.current} versions"
+
+
+def _ontology(files: Path) -> tuple[list[str], str]:
+    modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
+    found = ontology.consistency(t for s in modules for t in build.parse_file(s.path))
+    if not found.consistent:
+        return ["The ontology contradicts itself."], ""
+    return [f"{c} can have no member." for c in found.unsatisfiable], f"{len(modules)} modules"
+
+
+def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
+    quads = list(store.quads())
+    in_default = iri("k4p:inDefaultGraph")
+    merged = {q.subject for q in quads if q.predicate == in_default and q.object == Literal(True)}
+    graph = MemoryGraph(q.triple for q in quads if q.graph_name in merged - {INFERRED})
+    report = validation.validate(graph, build.load_shapes(files), graph.select)
+    return [] if report.conforms else report.to_text().splitlines(), f"{len(graph)} triples"
+
+
+def _questions(files: Path, readers: Readers) -> tuple[list[str], str]:
+    library = Library(files / "queries")
+    findings = []
+    for stored in library:
+        values = {p.name: p.example for p in stored.parameters}
+        try:
+            if not library.run(readers, stored.name, values).json()["results"]["bindings"]:
+                findings.append(f"{stored.name} has no answer: {stored.empty}")
+        except KgError as e:
+            findings.append(f"{stored.name}: {e.detail}")
+    return findings, f"{len(library)} queries"
