@@ -1,5 +1,6 @@
 """A store built once from the files of this repository, and the service over it."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from kg4p1000.curation import INFERRED, ONTOLOGY
 from kg4p1000.queries import Library
 from kg4p1000.settings import Settings
 from kg4p1000.store import Delta, Readers, Store
-from kg4p1000.web import create_app
+from kg4p1000.web import create_app, make_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,3 +56,14 @@ def app(settings, store, readers, library):
 @pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def address(app):
+    """Where a real server answers."""
+    server = make_server(app, "127.0.0.1", 0, 4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.effective_port}"
+    server.close()
+    thread.join(5)

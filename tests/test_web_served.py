@@ -5,28 +5,15 @@ import http.client
 import io
 import json
 import socket
-import threading
 import time
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 from SPARQLWrapper import CSV, JSON, POST, TURTLE, XML, SPARQLWrapper
 
-from kg4p1000.web import make_server
-
 GOALS = "SELECT ?code WHERE { ?goal a k4p:Goal ; skos:notation ?code } ORDER BY ?code"
 HUGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f }"
 LONG = "SELECT ?s ?p ?o WHERE { ?s ?p ?o } ORDER BY ?s ?p LIMIT 5000"
-
-
-@pytest.fixture(scope="module")
-def address(app):
-    server = make_server(app, "127.0.0.1", 0, 4)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    thread.join(5)
 
 
 def get(address, query, **more):

@@ -1,0 +1,71 @@
+"""The documentation: its examples run, its links lead somewhere, its commands exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(language):
+    for page in PAGES:
+        for i, code in enumerate(
+            re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        ):
+            yield pytest.param(code, id=f"{page.relative_to(ROOT)}-{i}")
+
+
+@pytest.mark.parametrize("code", list(blocks("python")))
+def test_a_python_example_runs_against_the_service(code, address):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code.replace("http://localhost:8000", address)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert len(done.stdout) > 20
+
+
+@pytest.mark.parametrize("code", list(blocks("sh")))
+def test_a_curl_example_gets_its_answer(code, address, tmp_path):
+    (tmp_path / "my-query.rq").write_text("ASK {}")
+    commands = code.replace("\\\n", " ").splitlines()
+    for command in commands:
+        if command.startswith("curl"):
+            command = command.replace("http://localhost:8000", address).replace(
+                "curl", "curl -sS --fail", 1
+            )
+            done = subprocess.run(
+                command, shell=True, capture_output=True, check=False, cwd=tmp_path, timeout=60
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            assert done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_link_to_a_file_leads_to_it(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_or_target_that_a_page_names_exists(page):
+    text = page.read_text("utf-8")
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)
+    for name in re.findall(r"`make ([a-z-]+)`", text):
+        assert name in targets
+    for name in re.findall(r"`((?:docs|tests|data|ontology|shapes|queries)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readme_tells_the_numbers_of_the_files():
+    text = (ROOT / "README.md").read_text("utf-8")
+    constraints = sum(
+        f.read_text("utf-8").count("sh:name ") for f in (ROOT / "shapes").glob("*.ttl")
+    )
+    rules = int(re.search(r"\| (\d+) rules", text).group(1))
+    questions = int(re.search(r"\| (\d+) stored questions", text).group(1))
+    assert rules <= constraints <= rules + 5
+    assert questions == len(list((ROOT / "queries").rglob("*.rq")))
