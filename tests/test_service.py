@@ -1,0 +1,102 @@
+"""The service as a process of its own, asked by the clients that people use."""
+
+import csv
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from SPARQLWrapper import JSON, SPARQLWrapper
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "kg4p1000.cli"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """A service that builds its own store at the first start; gives its address and store."""
+    folder, port = tmp_path_factory.mktemp("service") / "store", free_port()
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--store", str(folder), "--port", str(port)],
+        cwd=ROOT, stderr=subprocess.PIPE, env=os.environ,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(address + "/health", timeout=5).close()
+            break
+        except OSError:
+            assert process.poll() is None, process.stderr.read().decode()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    yield address, folder
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+def pairs(rows):
+    return [(row["code"], row["otherCode"], row["kind"], row["reason"]) for row in rows]
+
+
+def test_curl_sparqlwrapper_and_the_command_line_give_the_same_pairs(service):
+    address, folder = service
+    question = f"{address}/query/activity-overlaps?objective=A4&other=D2&format=csv"
+    curl = subprocess.run(
+        ["curl", "-sS", "--fail", question], capture_output=True, text=True, check=True
+    )
+    by_curl = pairs(csv.DictReader(io.StringIO(curl.stdout, newline="")))
+    line = subprocess.run(
+        [*COMMAND, "query", "activity-overlaps", "--objective", "A4", "--other", "D2", "--format", "csv",
+         "--store", str(folder)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    by_line = pairs(csv.DictReader(io.StringIO(line.stdout, newline="")))
+    text = (ROOT / "queries" / "competency" / "activity-overlaps.rq").read_text(encoding="utf-8")
+    bound = text.replace(
+        "WHERE {", "WHERE { VALUES (?objective ?other) { (objective:A4 objective:D2) }", 1
+    )
+    client = SPARQLWrapper(address + "/sparql", returnFormat=JSON)
+    client.setQuery(bound)
+    found = client.query().convert()["results"]["bindings"]
+    by_wrapper = pairs({name: term["value"] for name, term in row.items()} for row in found)
+    assert by_curl == by_line == by_wrapper
+    assert {("A4.1", "D2.1"), ("A4.2", "D2.3"), ("A4.4", "D2.5")} <= {pair[:2] for pair in by_curl}
+
+
+def test_a_version_published_by_another_process_is_served_without_a_restart(service, tmp_path):
+    import shutil
+
+    address, folder = service
+    for name in ("ontology", "shapes", "data", "queries"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    path = tmp_path / "data" / "actors.ttl"
+    path.write_text(path.read_text("utf-8").replace('"Mali"@en', '"Republic of Mali"@en'), "utf-8")
+    subprocess.run(
+        [*COMMAND, "build", "--store", str(folder), "--files", str(tmp_path)],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
+    client = SPARQLWrapper(address + "/sparql", returnFormat=JSON)
+    client.setQuery("ASK { place:MLI skos:prefLabel 'Republic of Mali'@en }")
+    assert client.query().convert()["boolean"]
+
+
+def test_health_tells_the_version(service):
+    address, _ = service
+    with urllib.request.urlopen(address + "/health", timeout=5) as response:
+        assert json.load(response)["status"] == "ok"
