@@ -19,6 +19,7 @@ HOMES = {
     "flask": {"web"},
     "jinja2": {"web"},
     "markupsafe": {"web"},
+    "prometheus_client": {"web"},
     "pyoxigraph": set(ORDER),
     "pyshacl": {"validation"},
     "rdflib": {"validation"},

@@ -64,6 +64,12 @@ class Settings:
     )
     client_burst: float = _setting(100.0, "Queries that one client may send at once.")
     client_concurrency: int = _setting(8, "Queries of one client that may be under way.")
+    cache_size: int = _setting(
+        64, "Megabytes of answers that are kept for who asks the same again."
+    )
+    keep_versions: int = _setting(
+        20, "Number of versions whose databases are kept; older ones are made again when asked for."
+    )
     trusted_proxies: str = _setting(
         "", "Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."
     )

@@ -43,6 +43,7 @@ class Store:
         self.path = path
         self._versions = path / "versions"
         self._log = path / "log"
+        self._entries: dict[int, Entry] = {}  # an entry never changes
         if path.exists() and any(path.iterdir()) and not self._log.is_dir():
             raise StoreUnusable(
                 f"{path} has files in it and is not a store; choose another folder."
@@ -68,19 +69,27 @@ class Store:
             NotFound: there is no such version.
         """
         number = self.current if version is None else version
-        path = changes.entry_path(self._log, number)
-        if not 0 < number <= self.current or not path.exists():
-            raise NotFound(f"There is no version {number}; versions run from 1 to {self.current}.")
-        return changes.read_entry(path, whole=False)
+        if number not in self._entries:
+            path = changes.entry_path(self._log, number)
+            if not 0 < number <= self.current or not path.exists():
+                raise NotFound(
+                    f"There is no version {number}; versions run from 1 to {self.current}."
+                )
+            self._entries[number] = changes.read_entry(path, whole=False)
+        return self._entries[number]
 
     def entries(self) -> list[Entry]:
         """The log, newest first."""
         return [self.entry(number) for number in range(self.current, 0, -1)]
 
+    def log_path(self, version: int) -> Path:
+        """Where the log entry of a version stands."""
+        self.entry(version)
+        return changes.entry_path(self._log, version)
+
     def delta(self, version: int) -> Delta:
         """What a version changed."""
-        self.entry(version)
-        return changes.read_delta(changes.entry_path(self._log, version))
+        return changes.read_delta(self.log_path(version))
 
     @contextmanager
     def lease(self, version: int) -> Iterator[Path]:

@@ -16,13 +16,16 @@ from typing import Any, Protocol, cast
 import waitress
 from flask import Flask, Response, g, request
 
+from ..access import Clients, Tokens, networks
 from ..errors import KgError, MalformedRequest
 from ..queries import Library
 from ..settings import Settings
 from ..store import Entry, Readers, Store
-from . import graphs, home, ontology, problems, queries, sparql, things
+from . import graphs, home, ontology, operations, problems, queries, sparql, things, versions
+from .authorization import client
+from .citation import Cache
 from .rendering import graph_name, href, short
-from .services import Services, attach
+from .services import Services, attach, services
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ _SECURITY = {
     # Queries stand in addresses; no other site is to learn them.
     "Referrer-Policy": "same-origin",
 }
+#: Addresses that cost nothing, or that must answer when nothing else does.
+_UNCOUNTED = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
 #: Room beyond the largest query for a request to be read before we refuse it in our own words.
 _SLACK = 1 << 20
 
@@ -59,8 +64,21 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
     with app.app_context():
-        attach(Services(settings, store, readers, library))
-    for area in (home, sparql, queries, things, ontology, graphs):
+        joined = Services(
+            settings,
+            store,
+            readers,
+            library,
+            tokens=Tokens(store.path / "tokens.json"),
+            clients=Clients(
+                settings.client_rate, settings.client_burst, settings.client_concurrency
+            ),
+            cache=Cache(settings.cache_size << 20),
+            proxies=networks(settings.trusted_proxies),
+        )
+        joined.metrics = operations.Metrics(joined)
+        attach(joined)
+    for area in (home, sparql, queries, things, ontology, graphs, versions, operations):
         app.register_blueprint(area.blueprint)
     problems.register(app)
     app.before_request(_begin)
@@ -80,7 +98,12 @@ def make_server(app: Flask, host: str, port: int, threads: int) -> Server:
             threads=threads,
             ident="kg4p1000",
             max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
-            clear_untrusted_proxy_headers=True,
+            # Whose X-Forwarded-For counts is decided by `access.client_address`.
+            clear_untrusted_proxy_headers=False,
+            # Results are spooled to disk rather than holding a thread for a slow line.
+            outbuf_high_watermark=1 << 40,
+            connection_limit=1000,
+            channel_timeout=60,
             # Reading on while a request is answered is how waitress notices that a client has gone.
             channel_request_lookahead=1,
         ),
@@ -99,6 +122,11 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
 def _begin() -> None:
     g.request_id = str(uuid.uuid4())
     g.begun = time.monotonic()
+    if request.endpoint in _UNCOUNTED or request.method == "OPTIONS":
+        return
+    address = client()
+    services().clients.enter(address)
+    g.client = address
     try:
         _ = request.args
     except UnicodeDecodeError:
@@ -110,25 +138,36 @@ def _finish(response: Response) -> Response:
         response.headers[name] = value
     if request.endpoint not in ("static", "home.favicon"):
         response.vary.add("Accept")
+    if address := g.pop("client", None):
+        clients = services().clients
+        response.call_on_close(lambda: clients.leave(address))
     # Everything here is public and takes no account.
     response.headers["Access-Control-Allow-Origin"] = "*"
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
-        response.headers["Access-Control-Allow-Headers"] = "Accept, Content-Type"
+        response.headers["Access-Control-Allow-Headers"] = (
+            "Accept, Accept-Datetime, Authorization, Content-Type, If-None-Match"
+        )
         response.headers["Access-Control-Max-Age"] = "86400"
     else:
-        response.headers["Access-Control-Expose-Headers"] = "KG-Version"
+        response.headers["Access-Control-Expose-Headers"] = (
+            "Content-Location, ETag, KG-Version, Link, Memento-Datetime, Retry-After"
+        )
     if version := g.get("version"):
         response.headers["KG-Version"] = str(version)
-    milliseconds = (time.monotonic() - g.begun) * 1000
+    seconds = time.monotonic() - g.begun
+    services().metrics.latency.labels(
+        request.endpoint or "none", request.method, str(response.status_code)
+    ).observe(seconds)
     _log.info(
         "%s %s %s %d %.0f ms",
         g.request_id,
         request.method,
         request.path,
         response.status_code,
-        milliseconds,
+        seconds * 1000,
     )
+    response.headers["X-Request-Id"] = g.request_id
     return response
 
 

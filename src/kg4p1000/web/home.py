@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from flask import (
     Blueprint,
     Response,
-    jsonify,
     redirect,
     render_template,
     send_from_directory,
@@ -111,15 +110,6 @@ def _goals(version: int) -> list[Goal]:
         for goal, parts in members.items()
     ]
     return sorted(goals, key=lambda goal: goal.name.order)
-
-
-@blueprint.route("/health")
-def health() -> tuple[Response, int]:
-    """Whether the service can answer, for whoever watches it."""
-    version = services().store.current
-    if not version:
-        return jsonify(status="empty", version=0), 503
-    return jsonify(status="ok", version=version), 200
 
 
 @blueprint.route("/dumps/")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 from flask import current_app, g, request
 from werkzeug.datastructures import MultiDict
 
+from ..access import Clients, Network, Tokens
 from ..errors import BadParameter, StoreUnusable
 from ..queries import Library
 from ..settings import Settings
@@ -18,12 +20,15 @@ from ..store import Readers, Store
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
 
+if TYPE_CHECKING:
+    from .citation import Cache
+
 _NAME = "kg4p1000"
 #: Set by waitress.
 _DISCONNECTED = "waitress.client_disconnected"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Services:
     """The collaborators of the routes, as `create_app` got them."""
 
@@ -31,8 +36,14 @@ class Services:
     store: Store
     readers: Readers
     library: Library
+    tokens: Tokens
+    clients: Clients
+    cache: Cache
+    proxies: tuple[Network, ...] = ()
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
+    #: Set by `create_app`; gathers its figures from the other collaborators.
+    metrics: Any = None
 
     def select(
         self,
@@ -80,20 +91,41 @@ def client_gone() -> Callable[[], bool]:
 
 
 def asked_version(values: MultiDict[str, str]) -> int | None:
-    """The version of the graph that a request names; None when it names none.
+    """The version of the graph that a request names, by number or by a date; None when by neither.
+
+    A date means the version that was published at the end of that day, a date with a time the one
+    at that time.
 
     Raises:
-        BadParameter: it is not a whole number above zero.
+        BadParameter: it is neither a whole number above zero nor a date.
     """
     text = values.get("version", "").strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or not int(text[:18]):
+    if text.isascii() and text.isdecimal() and int(text[:18]):
+        return int(text[:18])
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         raise BadParameter(
-            f"version is {text!r} and must be the number of a version, such as 1.",
+            f"version is {text!r} and must be the number of a version, such as 1, or a date, such as"
+            " 2026-11-22.",
             parameter="version",
-        )
-    return int(text[:18])
+        ) from None
+    if len(text) == len("2026-11-22"):
+        moment += timedelta(days=1, seconds=-1)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return version_at(moment)
+
+
+def version_at(moment: datetime) -> int:
+    """The version that was published at a time; the first one for times before it."""
+    store = services().store
+    for entry in store.entries():
+        if entry.time <= moment:
+            return entry.version
+    return min(1, store.current)
 
 
 def page_version() -> int:

@@ -24,8 +24,10 @@ from ..errors import (
     TooLarge,
     WrongMediaType,
 )
+from ..store import Result
 from ..terms import PREFIXES, prefix_declarations
 from . import problems, results
+from .citation import Answer, cite, exact, key_of, resolve, unchanged
 from .negotiation import RESULTS, TRIPLES, choose, prefers_page
 from .services import asked_version, client_gone, services
 from .streaming import respond
@@ -37,6 +39,8 @@ _FORM = "application/x-www-form-urlencoded"
 _QUERY = "application/sparql-query"
 _UPDATE = "application/sparql-update"
 _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
+#: What makes an answer what it is, beside its version.
+_CITED = ("default-graph-uri", "named-graph-uri", "query")
 _NO_UPDATES = (
     "This release takes no updates: the graph is changed by building it from its files."
     " Queries go into the parameter 'query'."
@@ -88,18 +92,44 @@ def _answer(asked: Asked, text: str) -> Response | str:
     form = choice.key
     if form == "html":
         form = "turtle" if query.gives_triples else "json" if query.form == "ASK" else "tsv"
-    result = sparql.run(
+    version = resolve(asked.version)
+    if choice.key == "html":
+        result = _run(query, form, asked, version)
+        g.version = result.version
+        return _page(text, **results.shown(result))
+    key = ""
+    if exact(query):
+        key = key_of(
+            version, query.text, query.default_graphs, query.named_graphs, choice.media_type
+        )
+    response = unchanged(key) or _from_cache(key)
+    if response is None:
+        content_type = f"{choice.media_type}; charset=utf-8"
+
+        def keep(body: bytes) -> None:
+            if key:
+                services().cache.put(key, Answer(body, content_type, version))
+
+        response = respond(_run(query, form, asked, version), choice.media_type, keep)
+    again = {name: value for name, value in _kept(text).items() if name in _CITED}
+    cite(response, version, again, key)
+    return response
+
+
+def _run(query: sparql.Query, form: str, asked: Asked, version: int) -> Result:
+    return sparql.run(
         services().readers,
         query,
         form,
-        version=asked.version,
+        version=version,
         timeout=asked.timeout,
         gone=client_gone(),
     )
-    if choice.key != "html":
-        return respond(result, choice.media_type)
-    g.version = result.version
-    return _page(text, **results.shown(result))
+
+
+def _from_cache(key: str) -> Response | None:
+    answer = services().cache.get(key) if key else None
+    return Response(answer.body, content_type=answer.content_type) if answer else None
 
 
 def _introduction(shortcut: str) -> Response | str:

@@ -8,7 +8,7 @@ chunk. HTTP/1.0 has no such mark, so there the whole result is awaited.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Response, g, request
 
@@ -21,8 +21,13 @@ _log = logging.getLogger(__name__)
 _SHORT = 64 * 1024
 
 
-def respond(result: Result, media_type: str) -> Response:
+def respond(
+    result: Result, media_type: str, keep: Callable[[bytes], None] = lambda body: None
+) -> Response:
     """The response for a result.
+
+    Args:
+        keep: is given the body when it is a short one.
 
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
@@ -40,6 +45,7 @@ def respond(result: Result, media_type: str) -> Response:
             break
     else:
         body = b"".join(head)
+        keep(body)
     g.version = result.version
     return Response(body, content_type=f"{media_type}; charset=utf-8")
 
