@@ -96,6 +96,29 @@ def test_a_version_published_by_another_process_is_served_without_a_restart(serv
     assert client.query().convert()["boolean"]
 
 
+def processes():
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield int(path.parent.name), path.read_bytes().split(b"\0")
+        except FileNotFoundError:
+            pass  # it has ended meanwhile
+
+
+def test_the_service_is_started_again_when_its_process_is_killed(service):
+    address, _ = service
+    port = address.rpartition(":")[2].encode()
+    (pid,) = [n for n, words in processes() if {port, b"--alone"} <= set(words)]
+    os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(address + "/health", timeout=5).close()
+            break
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
 def test_health_tells_the_version(service):
     address, _ = service
     with urllib.request.urlopen(address + "/health", timeout=5) as response:

@@ -236,7 +236,7 @@ def test_a_dataset_that_is_not_http_is_refused(client, name, value):
     ],
 )
 def test_updates_are_refused(client, send):
-    assert "takes no updates" in problem(send(client), 403, "refused")["detail"]
+    assert "send updates to" in problem(send(client), 403, "refused")["detail"]
 
 
 def test_an_update_as_query_is_malformed(client):
@@ -366,7 +366,10 @@ def test_without_query_programs_get_the_description(client):
     triples = {(q.predicate.value.split("#")[-1], str(q.object)) for q in
                ox.parse(response.data, format=ox.RdfFormat.TURTLE)}  # fmt: skip
     names = {value for predicate, value in triples if predicate == "supportedLanguage"}
-    assert names == {"<http://www.w3.org/ns/sparql-service-description#SPARQL11Query>"}
+    assert names == {
+        "<http://www.w3.org/ns/sparql-service-description#SPARQL11Query>",
+        "<http://www.w3.org/ns/sparql-service-description#SPARQL11Update>",
+    }
     assert ("name", f"<{BASE}graph/overlaps>") in triples
 
 

@@ -20,7 +20,7 @@ import pyoxigraph as ox
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__, build, checks, settings, sparql, terms, validation
+from . import __version__, build, checks, settings, sparql, supervisor, terms, validation
 from .access import Tokens
 from .errors import KgError, ShapesViolated
 from .queries import Library, StoredQuery
@@ -238,29 +238,40 @@ def query_(
 @click.option("--readers", type=int, help="Number of queries that run at once.")
 @click.option("--query-timeout", type=float, help="Seconds after which a query is stopped.")
 @click.option("--query-memory", type=int, help="Megabytes that a query may take.")
-def serve_(given: Settings) -> None:
-    """Serve the published graph: pages, SPARQL endpoint, linked data and downloads."""
-    from . import web  # noqa: PLC0415 - Flask is needed here only
+@click.option("--alone", is_flag=True, hidden=True, help="Serve in this process, unwatched.")
+def serve_(given: Settings, alone: bool) -> None:
+    """Serve the published graph: pages, SPARQL endpoint, linked data and downloads.
 
+    The service runs in a process of its own, which is started again if it ends by a fault.
+    """
+    if alone:
+        _serve_here(given)
+        return
     store = Store(given.store)
     if not store.current:
         messages.print("The store is empty; building it from the files first.")
         build.build(store, given.files, author=_author())
+    messages.print(
+        f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
+        f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
+    )
+    supervisor.keep_running([sys.executable, "-m", "kg4p1000.cli", *sys.argv[1:], "--alone"])
+
+
+def _serve_here(given: Settings) -> None:
+    from . import web  # noqa: PLC0415 - Flask is needed here only
+
     readers = Readers(
-        store,
+        Store(given.store),
         given.readers,
         given.query_timeout,
         given.query_memory,
         slow=given.slow_readers,
         queue=given.queue,
     )
-    app = web.create_app(given, store, readers, Library(given.files / "queries"))
+    app = web.create_app(given, readers.store, readers, Library(given.files / "queries"))
     # A thread for each query that may run or wait, and some for pages, health and downloads.
     threads = given.readers + given.slow_readers + given.queue + 8
-    messages.print(
-        f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
-        f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
-    )
     try:
         web.serve(app, given.host, given.port, threads=threads)
     finally:

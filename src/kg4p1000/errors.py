@@ -133,6 +133,16 @@ class ReaderLost(KgError):
     slug, title, status = "reader-lost", "The process that answered the query ended", 503
 
 
+class WriterLost(KgError):
+    slug, title, status = "writer-lost", "The process that made the change ended", 503
+
+    def __init__(self, detail: str = "", **members: Any) -> None:
+        super().__init__(
+            detail or "Whether the change was made stands under /versions; if not, send it again.",
+            **members,
+        )
+
+
 class StoreUnusable(KgError):
     slug, title, status = "store-unusable", "The store cannot be used", 503
 

@@ -76,6 +76,9 @@ class Settings:
     query_size: int = _setting(
         1_000_000, "Largest query text that is taken, in bytes; longer ones are answered with 413."
     )
+    change_timeout: float = _setting(60.0, "Seconds that a change by HTTP may take.")
+    change_memory: int = _setting(4096, "Megabytes that a change by HTTP may take.")
+    upload_size: int = _setting(20_000_000, "Largest update or graph that is taken, in bytes.")
     public_url: str = _setting(
         "", "Address under which the service is known outside, for links; empty: the request's own."
     )

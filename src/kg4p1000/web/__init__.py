@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol, cast
 
 import waitress
@@ -21,7 +23,20 @@ from ..errors import KgError, MalformedRequest
 from ..queries import Library
 from ..settings import Settings
 from ..store import Entry, Readers, Store
-from . import graphs, home, ontology, operations, problems, queries, sparql, things, versions
+from ..writer import Writer
+from . import (
+    description,
+    graphs,
+    home,
+    ontology,
+    operations,
+    problems,
+    queries,
+    sparql,
+    things,
+    versions,
+    write,
+)
 from .authorization import client
 from .citation import Cache
 from .rendering import graph_name, href, short
@@ -60,7 +75,7 @@ class Server(Protocol):
 def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
     """The web application over a store."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = settings.query_size + _SLACK
+    app.config["MAX_CONTENT_LENGTH"] = max(settings.query_size, settings.upload_size) + _SLACK
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
     with app.app_context():
@@ -69,6 +84,9 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             store,
             readers,
             library,
+            writer=Writer(
+                store.path, settings.files, settings.change_timeout, settings.change_memory
+            ),
             tokens=Tokens(store.path / "tokens.json"),
             clients=Clients(
                 settings.client_rate, settings.client_burst, settings.client_concurrency
@@ -78,7 +96,18 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         )
         joined.metrics = operations.Metrics(joined)
         attach(joined)
-    for area in (home, sparql, queries, things, ontology, graphs, versions, operations):
+    for area in (
+        home,
+        sparql,
+        queries,
+        things,
+        ontology,
+        graphs,
+        versions,
+        write,
+        description,
+        operations,
+    ):
         app.register_blueprint(area.blueprint)
     problems.register(app)
     app.before_request(_begin)
@@ -113,10 +142,16 @@ def make_server(app: Flask, host: str, port: int, threads: int) -> Server:
 def serve(app: Flask, host: str, port: int, threads: int) -> None:
     """Run the application until the process is told to stop."""
     server = make_server(app, host, port, threads)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         server.run()
     finally:
         server.close()
+        app.extensions["kg4p1000"].writer.close()
 
 
 def _begin() -> None:

@@ -21,6 +21,7 @@ Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
 
 if TYPE_CHECKING:
+    from ..writer import Writer
     from .citation import Cache
 
 _NAME = "kg4p1000"
@@ -36,6 +37,7 @@ class Services:
     store: Store
     readers: Readers
     library: Library
+    writer: Writer
     tokens: Tokens
     clients: Clients
     cache: Cache

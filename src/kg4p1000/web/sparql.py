@@ -6,13 +6,9 @@ Source: SPARQL 1.1 Protocol, section 2.1; SPARQL 1.1 Service Description.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlsplit
 
-import pyoxigraph as ox
 from flask import Blueprint, Response, g, render_template, request
-from pyoxigraph import BlankNode, NamedNode, Triple
 from werkzeug.datastructures import MultiDict
 
 from .. import sparql
@@ -25,28 +21,23 @@ from ..errors import (
     WrongMediaType,
 )
 from ..store import Result
-from ..terms import PREFIXES, prefix_declarations
-from . import problems, results
+from ..terms import prefix_declarations
+from . import description, problems, results
 from .citation import Answer, cite, exact, key_of, resolve, unchanged
 from .negotiation import RESULTS, TRIPLES, choose, prefers_page
+from .requests import FORM, QUERY, UPDATE, decoded, graphs, parameters, text_body, whole_body
 from .services import asked_version, client_gone, services
 from .streaming import respond
-from .vocabulary import vocabulary
 
 blueprint = Blueprint("sparql", __name__)
 
-_FORM = "application/x-www-form-urlencoded"
-_QUERY = "application/sparql-query"
-_UPDATE = "application/sparql-update"
 _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
 #: What makes an answer what it is, beside its version.
 _CITED = ("default-graph-uri", "named-graph-uri", "query")
-_NO_UPDATES = (
-    "This release takes no updates: the graph is changed by building it from its files."
-    " Queries go into the parameter 'query'."
+_UPDATES_ELSEWHERE = (
+    "This address takes queries; send updates to /update, with a token. Queries go into the"
+    " parameter 'query'."
 )
-_SD = "http://www.w3.org/ns/sparql-service-description#"
-_FORMATS = "http://www.w3.org/ns/formats/"
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,8 @@ def _introduction(shortcut: str) -> Response | str:
     choice = choose(TRIPLES, request.accept_mimetypes, shortcut)
     if choice.key == "html":
         return _page("")
-    return Response(_description(choice.key), content_type=f"{choice.media_type}; charset=utf-8")
+    content_type = f"{choice.media_type}; charset=utf-8"
+    return Response(description.of_service(choice.key), content_type=content_type)
 
 
 def _page(text: str, **shown: object) -> str:
@@ -155,7 +147,7 @@ def _page(text: str, **shown: object) -> str:
 def _kept(text: str) -> dict[str, str | list[str]]:
     """The parameters with which the same can be asked again; whatever else was sent is dropped."""
     try:
-        given = _parameters()
+        given = parameters()
     except MalformedRequest:
         return {"query": text}
     kept = {name: given.getlist(name) for name in _KEPT if given.getlist(name)}
@@ -180,11 +172,11 @@ def read_request(limit: int) -> Asked:
         Refused: it is an update, or its dataset has an IRI that is neither http nor https.
         TooLarge, WrongMediaType, BadParameter: what their names say.
     """
-    given = _parameters()
+    given = parameters()
     if request.method == "POST":
         _add_body(given, limit)
     if "update" in given:
-        raise Refused(_NO_UPDATES)
+        raise Refused(_UPDATES_ELSEWHERE)
     for name in ("query", "version", "timeout", "format"):
         if len(given.getlist(name)) > 1:
             raise MalformedRequest(
@@ -195,12 +187,12 @@ def read_request(limit: int) -> Asked:
     if query is None and request.method == "POST":
         raise MalformedRequest(
             "The request has no query: send it as the parameter 'query' of a form, or as a body of"
-            f" type {_QUERY}.",
+            f" type {QUERY}.",
             parameter="query",
         )
     if query and len(query.encode()) > limit:
         raise TooLarge(f"The query is longer than {limit:,} bytes.", limit_bytes=limit)
-    default, named = (_graphs(given, f"{kind}-graph-uri") for kind in ("default", "named"))
+    default, named = (graphs(given, f"{kind}-graph-uri") for kind in ("default", "named"))
     return Asked(
         query=query,
         default_graphs=default or None,
@@ -211,56 +203,16 @@ def read_request(limit: int) -> Asked:
     )
 
 
-def _parameters() -> MultiDict[str, str]:
-    return _decoded(request.query_string)
-
-
-def _decoded(data: bytes) -> MultiDict[str, str]:
-    """Percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error."""
-    try:
-        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise MalformedRequest("The parameters of the request are not UTF-8.") from None
-    return MultiDict(pairs)
-
-
 def _add_body(given: MultiDict[str, str], limit: int) -> None:
-    if (request.content_length or 0) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
-    if request.mimetype == _UPDATE:
-        raise Refused(_NO_UPDATES)
-    if request.mimetype not in (_FORM, _QUERY):
+    if request.mimetype == UPDATE:
+        raise Refused(_UPDATES_ELSEWHERE)
+    if request.mimetype == FORM:
+        given.update(decoded(whole_body(limit)))
+    elif request.mimetype == QUERY:
+        given.add("query", text_body(limit))
+    else:
         said = request.mimetype or "no media type"
-        raise WrongMediaType(f"The body has {said}; this address takes {_FORM} and {_QUERY}.")
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
-    data = request.get_data(cache=False, parse_form_data=False)
-    if len(data) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
-    if request.mimetype == _FORM:
-        given.update(_decoded(data))
-        return
-    try:
-        given.add("query", data.decode())
-    except UnicodeDecodeError:
-        raise MalformedRequest("The query is not UTF-8.") from None
-
-
-def _graphs(given: MultiDict[str, str], name: str) -> list[str]:
-    graphs = given.getlist(name)
-    for graph in graphs:
-        if urlsplit(graph).scheme not in ("http", "https"):
-            raise Refused(
-                f"{name}={graph} is refused: a graph is named by an http or https IRI, and is never"
-                " fetched. /graph/ lists the graphs that are here.",
-                parameter=name,
-            )
-        try:
-            NamedNode(graph)
-        except ValueError:
-            raise BadParameter(f"{name}={graph} is not an IRI.", parameter=name) from None
-    return graphs
+        raise WrongMediaType(f"The body has {said}; this address takes {FORM} and {QUERY}.")
 
 
 def _timeout(text: str) -> float | None:
@@ -287,51 +239,3 @@ def _with_dataset(query: sparql.Query, asked: Asked) -> sparql.Query:
         default_graphs=asked.default_graphs or [],
         named_graphs=asked.named_graphs or [],
     )
-
-
-# the description
-
-
-def _description(form: str) -> bytes:
-    """What this endpoint is, in RDF."""
-    formats = {
-        "turtle": ox.RdfFormat.TURTLE,
-        "ntriples": ox.RdfFormat.N_TRIPLES,
-        "jsonld": ox.RdfFormat.JSON_LD,
-        "rdfxml": ox.RdfFormat.RDF_XML,
-    }
-    prefixes = {"sd": _SD, "formats": _FORMATS, **{p: PREFIXES[p] for p in ("rdf", "dcterms")}}
-    data = ox.serialize(_statements(), format=formats[form], prefixes=prefixes)
-    assert data is not None
-    return data
-
-
-def _statements() -> Iterator[Triple]:
-    settings, store = services().settings, services().store
-    address = (settings.public_url.rstrip("/") or request.url_root.rstrip("/")) + "/sparql"
-    service, dataset, default = NamedNode(address), BlankNode("dataset"), BlankNode("default")
-    kind = NamedNode(PREFIXES["rdf"] + "type")
-
-    def sd(name: str) -> NamedNode:
-        return NamedNode(_SD + name)
-
-    yield Triple(service, kind, sd("Service"))
-    yield Triple(service, sd("endpoint"), service)
-    yield Triple(service, sd("supportedLanguage"), sd("SPARQL11Query"))
-    for name in (
-        "SPARQL_Results_JSON", "SPARQL_Results_XML", "SPARQL_Results_CSV", "SPARQL_Results_TSV",
-        "Turtle", "N-Triples", "JSON-LD", "RDF_XML",
-    ):  # fmt: skip
-        yield Triple(service, sd("resultFormat"), NamedNode(_FORMATS + name))
-    yield Triple(service, sd("defaultDataset"), dataset)
-    yield Triple(dataset, kind, sd("Dataset"))
-    yield Triple(dataset, sd("defaultGraph"), default)
-    yield Triple(default, kind, sd("Graph"))
-    title = NamedNode(PREFIXES["dcterms"] + "title")
-    graphs = vocabulary(services(), store.current).graphs if store.current else {}
-    for graph in graphs.values():
-        entry, name = BlankNode(graph.topic.replace(".", "-")), NamedNode(graph.iri)
-        yield Triple(dataset, sd("namedGraph"), entry)
-        yield Triple(entry, kind, sd("NamedGraph"))
-        yield Triple(entry, sd("name"), name)
-        yield Triple(name, title, ox.Literal(graph.title, language="en"))

@@ -1,0 +1,88 @@
+"""Reading requests by the letter of the SPARQL 1.1 Protocol: parameters, bodies, graph names."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import request
+from pyoxigraph import NamedNode
+from werkzeug.datastructures import MultiDict
+
+from ..errors import BadParameter, MalformedRequest, Refused, TooLarge, WrongMediaType
+
+FORM = "application/x-www-form-urlencoded"
+QUERY = "application/sparql-query"
+UPDATE = "application/sparql-update"
+
+
+def parameters() -> MultiDict[str, str]:
+    """The parameters in the address."""
+    return decoded(request.query_string)
+
+
+def decoded(data: bytes) -> MultiDict[str, str]:
+    """Percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error.
+
+    Raises:
+        MalformedRequest: the parameters are not UTF-8.
+    """
+    try:
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise MalformedRequest("The parameters of the request are not UTF-8.") from None
+    return MultiDict(pairs)
+
+
+def whole_body(limit: int) -> bytes:
+    """The body of the request.
+
+    Args:
+        limit: bytes that are taken.
+
+    Raises:
+        TooLarge: it is longer, or says that it is.
+        WrongMediaType: it says that it is not in UTF-8.
+    """
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in ("utf-8", "utf8", "us-ascii"):
+        raise WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
+    data = request.get_data(cache=False, parse_form_data=False)
+    if len(data) > limit:
+        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+    return data
+
+
+def text_body(limit: int) -> str:
+    """The body of the request as text; see `whole_body`.
+
+    Raises:
+        MalformedRequest: it is not UTF-8.
+    """
+    try:
+        return whole_body(limit).decode()
+    except UnicodeDecodeError:
+        raise MalformedRequest("The body is not UTF-8.") from None
+
+
+def graphs(given: MultiDict[str, str], name: str) -> list[str]:
+    """The graphs that a parameter names.
+
+    Raises:
+        Refused: one is neither http nor https.
+        BadParameter: one is not an IRI.
+    """
+    found = given.getlist(name)
+    for graph in found:
+        if urlsplit(graph).scheme not in ("http", "https"):
+            raise Refused(
+                f"{name}={graph} is refused: a graph is named by an http or https IRI, and is never"
+                " fetched. /graph/ lists the graphs that are here.",
+                parameter=name,
+            )
+        try:
+            NamedNode(graph)
+        except ValueError:
+            raise BadParameter(f"{name}={graph} is not an IRI.", parameter=name) from None
+    return found

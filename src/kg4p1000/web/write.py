@@ -1,0 +1,153 @@
+"""Changes over HTTP: SPARQL Update, the Graph Store Protocol, and undo.
+
+Source: SPARQL 1.1 Protocol, section 2.2; SPARQL 1.1 Graph Store HTTP Protocol.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify, request
+from pyoxigraph import NamedNode
+
+from ..access import Account, Role
+from ..errors import BadParameter, MalformedRequest, NotFound, Refused, WrongMediaType
+from ..writer import GRAPH_TYPES
+from .authorization import require
+from .negotiation import TRIPLES_ONLY, chosen
+from .requests import FORM, UPDATE, decoded, graphs, parameters, text_body, whole_body
+from .services import asked_version, client_gone, services
+from .streaming import respond
+
+blueprint = Blueprint("write", __name__)
+
+_WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
+_ANY = "ASK { ?s ?p ?o }"
+
+
+@blueprint.route("/update", methods=["POST"])
+def update() -> Response:
+    """Take a SPARQL update: direct, or as the parameter ``update`` of a form; for stewards."""
+    account = require(Role.STEWARD)
+    given = parameters()
+    limit = services().settings.upload_size
+    if request.mimetype == UPDATE:
+        text = text_body(limit)
+    elif request.mimetype == FORM:
+        given.update(decoded(whole_body(limit)))
+        if "query" in given:
+            raise MalformedRequest("A query goes to /sparql; this address takes updates.")
+        texts = given.getlist("update")
+        if len(texts) != 1:
+            raise MalformedRequest(
+                "The request needs the parameter 'update' once.", parameter="update"
+            )
+        text = texts[0]
+    else:
+        said = request.mimetype or "no media type"
+        raise WrongMediaType(f"The body has {said}; this address takes {UPDATE} and {FORM}.")
+    return _change(
+        account,
+        kind="update",
+        text=text,
+        using=graphs(given, "using-graph-uri") or None,
+        using_named=graphs(given, "using-named-graph-uri") or None,
+    )
+
+
+@blueprint.route("/graph-store", methods=["GET"])
+def read() -> Response:
+    """A graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
+    name = _named(default_too=True)
+    choice = chosen(TRIPLES_ONLY)
+    version = asked_version(request.args)
+    dataset = [name] if name else None
+    if name:
+        found = services().readers.query(_ANY, default_graphs=dataset, version=version)
+        if not found.json()["boolean"]:
+            raise NotFound(f"There is no graph {name}; /graph/ lists those that there are.")
+    result = services().readers.query(
+        _WHOLE,
+        default_graphs=dataset,
+        rdf_format=choice.key,
+        version=version,
+        gone=client_gone(),
+    )
+    return respond(result, choice.media_type)
+
+
+@blueprint.route("/graph-store", methods=["PUT", "POST"])
+def write() -> Response:
+    """Replace a graph (PUT) or add to it (POST); for stewards."""
+    account = require(Role.STEWARD)
+    name = _named()
+    if request.mimetype not in GRAPH_TYPES:
+        said = request.mimetype or "no media type"
+        raise WrongMediaType(f"The body has {said}; a graph is sent as {', '.join(GRAPH_TYPES)}.")
+    data = whole_body(services().settings.upload_size)
+    return _change(
+        account,
+        kind=request.method.lower(),
+        graph=name,
+        media_type=request.mimetype,
+        data=base64.b64encode(data).decode(),
+    )
+
+
+@blueprint.route("/graph-store", methods=["DELETE"])
+def delete() -> Response:
+    """Remove all statements of a graph; for stewards."""
+    account = require(Role.STEWARD)
+    return _change(account, kind="delete", graph=_named())
+
+
+@blueprint.route("/versions/<int:version>/undo", methods=["POST"])
+def undo(version: int) -> Response:
+    """Take back what a version changed, as a new version; for stewards."""
+    account = require(Role.STEWARD)
+    return _change(account, kind="undo", version=version)
+
+
+def _change(account: Account, **change: Any) -> Response:
+    """Have a change made, or with ``dry-run=true`` only judged."""
+    dry_run = request.args.get("dry-run", "false").lower()
+    if dry_run not in ("true", "false"):
+        raise BadParameter("dry-run must be true or false.", parameter="dry-run")
+    done = services().writer.change(
+        author=account.name,
+        role=int(account.role),
+        message=request.args.get("message", "")[:1000],
+        dry_run=dry_run == "true",
+        **change,
+    )
+    response = jsonify(done)
+    if done["version"]:
+        services().store.prune(services().settings.keep_versions)
+        response.headers["Location"] = f"/versions/{done['version']}"
+        response.headers["KG-Version"] = str(done["version"])
+    return response
+
+
+def _named(default_too: bool = False) -> str:
+    """The graph that a request names; empty for the default graph."""
+    given = parameters()
+    names, default = given.getlist("graph"), "default" in given
+    if len(names) + default != 1:
+        raise MalformedRequest("Name one graph: graph=IRI, or default.", parameter="graph")
+    if default:
+        if default_too:
+            return ""
+        raise Refused(
+            "The default graph is the merge of the published graphs and is not written to; name one"
+            " of them: graph=IRI."
+        )
+    (name,) = names
+    try:
+        NamedNode(name)
+    except ValueError:
+        raise BadParameter(f"graph={name} is not an IRI.", parameter="graph") from None
+    if urlsplit(name).scheme not in ("http", "https"):
+        raise Refused(f"graph={name} is refused: a graph is named by an http or https IRI.")
+    return name

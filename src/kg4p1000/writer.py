@@ -1,0 +1,296 @@
+"""The process that makes changes for the service: warm, limited, and killable at any time.
+
+A change is one JSON line in and one JSON line out. Until the change log has it, nothing has happened;
+whatever a killed process left aside is discarded when the next change begins.
+
+Run as ``python -m kg4p1000.writer STORE FILES``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+from pyoxigraph import NamedNode, Quad
+
+from . import curation, errors, sparql
+from .access import Role
+from .build import load_shapes
+from .errors import (
+    Forbidden,
+    KgError,
+    MalformedRequest,
+    MemoryLimit,
+    NotFound,
+    TimeLimit,
+    WriterLost,
+)
+from .store import Delta, Draft, Store
+from .terms import curie, iri
+
+_RDF = {
+    "text/turtle": ox.RdfFormat.TURTLE,
+    "application/n-triples": ox.RdfFormat.N_TRIPLES,
+    "application/ld+json": ox.RdfFormat.JSON_LD,
+    "application/rdf+xml": ox.RdfFormat.RDF_XML,
+}
+#: Media types in which a graph may be sent.
+GRAPH_TYPES = tuple(_RDF)
+
+
+class Writer:
+    """The service's end of the process.
+
+    Args:
+        store: folder of the store.
+        files: folder of the knowledge, for the shapes.
+        timeout: seconds that one change may take.
+        memory: megabytes that the process may take for it.
+    """
+
+    def __init__(self, store: Path, files: Path, timeout: float, memory: int) -> None:
+        self._command = [sys.executable, "-m", "kg4p1000.writer", str(store), str(files)]
+        self.timeout, self.memory = timeout, memory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def change(self, **request: Any) -> dict[str, Any]:
+        """Make a change; changes wait for each other.
+
+        Args:
+            request: ``kind`` (update, put, post, delete or undo) with what that takes, ``author``,
+                ``role`` (its number), ``message`` and ``dry_run``.
+
+        Returns:
+            ``version`` (None when nothing was published), ``added`` and ``removed`` as sorted
+            N-Quads statements of what was stated, ``inferred`` as a count, and ``report``.
+
+        Raises:
+            KgError: what the change was refused for; nothing was changed.
+        """
+        limits = {"timeout": self.timeout, "memory": self.memory << 20}
+        with self._lock:
+            process = self._started()
+            try:
+                answer = _exchange(process, {**request, **limits})
+            except (BrokenPipeError, EOFError):
+                self._process = None
+                raise self._fault(_end(process)) from None
+            except BaseException:
+                self._process = None
+                process.kill()
+                _end(process)
+                raise
+        if problem := answer.get("problem"):
+            raise _problem(problem)
+        return answer
+
+    def close(self) -> None:
+        """End the process; a change that is being made and is not in the log yet is dropped."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            _end(process)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            if self._process is not None:
+                _end(self._process)
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
+        return self._process
+
+    def _fault(self, code: int) -> KgError:
+        match -code:
+            case signal.SIGALRM:
+                return TimeLimit(
+                    f"The change took longer than {self.timeout:g} s and was stopped; nothing was"
+                    " changed. Send it in smaller parts.",
+                    limit_seconds=self.timeout,
+                )
+            case signal.SIGABRT:
+                return MemoryLimit(
+                    f"The change needed more than {self.memory} MB and was stopped; nothing was"
+                    " changed. Send it in smaller parts.",
+                    limit_megabytes=self.memory,
+                )
+        return WriterLost()
+
+
+def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any]:
+    assert process.stdin and process.stdout
+    data = memoryview(json.dumps(request).encode() + b"\n")
+    while data:
+        data = data[process.stdin.write(data) :]
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = os.read(process.stdout.fileno(), 1 << 16)
+        if not part:
+            raise EOFError
+        line += part
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+    return process.wait()
+
+
+def _problem(told: dict[str, Any]) -> KgError:
+    """The error that the process told of, as the class that its slug names."""
+    made = {cls.slug: cls for cls in errors.all_errors()}.get(told["slug"], KgError)
+    error = made.__new__(made)
+    KgError.__init__(error, told["detail"], **told["members"])
+    return error
+
+
+# in the process
+
+
+def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Make one change.
+
+    Raises:
+        KgError: what it is refused for.
+    """
+    shapes = load_shapes(files)
+    common = {
+        "author": request["author"],
+        "message": request.get("message", ""),
+        "dry_run": request.get("dry_run", False),
+    }
+    if request["kind"] == "undo":
+        done = curation.undo(store, shapes, request["version"], **common)
+    else:
+        role = Role(request["role"])
+
+        def change(draft: Draft) -> None:
+            editable = _editable(draft)
+            _CHANGES[request["kind"]](draft, request)
+            _permit(draft, role, editable)
+
+        done = curation.commit(store, shapes, change, source=request["kind"], **common)
+    stated = [q for q in done.delta.added | done.delta.removed if q.graph_name != curation.INFERRED]
+    return {
+        "version": done.entry.version if done.entry else None,
+        "added": sorted(f"{q} ." for q in stated if q in done.delta.added),
+        "removed": sorted(f"{q} ." for q in stated if q in done.delta.removed),
+        "inferred": len(done.delta) - len(stated),
+        "report": done.report.to_dict(),
+    }
+
+
+def _update(draft: Draft, request: dict[str, Any]) -> None:
+    sparql.apply_update(
+        request["text"], draft, using=request.get("using"), using_named=request.get("using_named")
+    )
+
+
+def _put(draft: Draft, request: dict[str, Any]) -> None:
+    graph = NamedNode(request["graph"])
+    wanted = _sent(request, graph)
+    draft.apply(Delta.of(wanted, set(draft.quads(graph)) - wanted))
+
+
+def _post(draft: Draft, request: dict[str, Any]) -> None:
+    draft.apply(Delta.of(_sent(request, NamedNode(request["graph"]))))
+
+
+def _delete(draft: Draft, request: dict[str, Any]) -> None:
+    present = set(draft.quads(NamedNode(request["graph"])))
+    if not present:
+        raise NotFound(f"There is no graph {request['graph']}; /graph/ lists those that there are.")
+    draft.apply(Delta.of(removed=present))
+
+
+_CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {
+    "update": _update,
+    "put": _put,
+    "post": _post,
+    "delete": _delete,
+}
+
+
+def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
+    """The triples of a body, in a graph; blank nodes get names that nothing else has."""
+    try:
+        parsed = ox.parse(
+            base64.b64decode(request["data"]),
+            format=_RDF[request["media_type"]],
+            base_iri=request["graph"],
+            without_named_graphs=True,
+            rename_blank_nodes=True,
+        )
+        return {Quad(q.subject, q.predicate, q.object, graph) for q in parsed}
+    except SyntaxError as e:
+        place = f"Line {e.lineno}, column {e.offset}: " if e.lineno else ""
+        raise MalformedRequest(f"{place}{e.msg}.", line=e.lineno, column=e.offset) from None
+    except ValueError as e:
+        raise MalformedRequest(f"The body cannot be read: {e}.") from None
+
+
+def _editable(draft: Draft) -> set[str]:
+    marked = draft.database.quads_for_pattern(
+        None, iri("k4p:editable"), ox.Literal(True), iri("graph:graphs")
+    )
+    return {q.subject.value for q in marked if isinstance(q.subject, NamedNode)}
+
+
+def _permit(draft: Draft, role: Role, editable: set[str]) -> None:
+    """See that the role may write to the graphs that the change touches."""
+    touched = {q.graph_name for q in draft.delta.added | draft.delta.removed}
+    for graph in sorted(touched, key=str):
+        if graph == curation.INFERRED:
+            raise Forbidden("graph:inferred is for the rules alone; change what they follow from.")
+        if role < Role.STEWARD or (role < Role.ADMIN and graph.value not in editable):
+            raise Forbidden(
+                f"{curie(graph.value) or graph.value} is not marked editable, so a"
+                f" {role.name.lower()} may not write to it; /graph/ lists the graphs."
+            )
+
+
+def main(store: str, files: str) -> None:
+    """Serve until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    folder = Path(store)
+    out = sys.stdout.buffer
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory"], hard))
+        signal.setitimer(signal.ITIMER_REAL, request["timeout"])
+        try:
+            answer = perform(Store(folder), Path(files), request)
+        except MemoryError:
+            os.abort()
+        except KgError as e:
+            members = json.loads(json.dumps(e.members, default=str))
+            answer = {"problem": {"slug": e.slug, "detail": e.detail, "members": members}}
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        out.write(json.dumps(answer).encode() + b"\n")
+        out.flush()
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

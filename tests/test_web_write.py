@@ -1,0 +1,304 @@
+"""Changes over HTTP: updates, the Graph Store Protocol, undo, roles, dry runs."""
+
+import pyoxigraph as ox
+import pytest
+
+from kg4p1000.access import Tokens
+from kg4p1000.build import build
+from kg4p1000.settings import Settings
+from kg4p1000.store import Readers, Store
+from kg4p1000.web import create_app
+
+UPDATE = {"Content-Type": "application/sparql-update"}
+TURTLE = {"Content-Type": "text/turtle"}
+ACTORS = "https://w3id.org/kg4p1000/graph/actors"
+RENAME = """DELETE { GRAPH graph:actors { place:MLI skos:prefLabel ?old } }
+INSERT { GRAPH graph:actors { place:MLI skos:prefLabel "Republic of Mali"@en } }
+WHERE { GRAPH graph:actors { place:MLI skos:prefLabel ?old FILTER(LANG(?old) = "en") } }"""
+BREAK = "DELETE WHERE { GRAPH graph:actors { place:MLI skos:prefLabel ?any } }"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, settings):
+    store = Store(tmp_path_factory.mktemp("write") / "store")
+    build(store, settings.files, author="tester")
+    return store
+
+
+@pytest.fixture(scope="module")
+def app(built, settings, library):
+    """One service with one writer process; tests undo what they change."""
+    readers = Readers(built, size=2, timeout=10, memory=300)
+    app = create_app(
+        Settings(store=built.path, files=settings.files, upload_size=200_000),
+        built,
+        readers,
+        library,
+    )
+    yield app
+    app.extensions["kg4p1000"].writer.close()
+    readers.close()
+
+
+@pytest.fixture
+def tokens(built):
+    kept = Tokens(built.path / "tokens.json")
+    return {
+        role: {"Authorization": f"Bearer {kept.create(role.title(), role)}"}
+        for role in ("contributor", "steward", "admin")
+    }
+
+
+@pytest.fixture
+def client(app, built):
+    before = built.current
+    client = app.test_client()
+    yield client
+    store = app.extensions["kg4p1000"].store
+    header = {
+        "Authorization": "Bearer " + Tokens(built.path / "tokens.json").create("Undo", "admin")
+    }
+    for version in range(store.current, before, -1):
+        client.post(f"/versions/{version}/undo", headers=header)
+
+
+def ask(client, pattern):
+    return client.get(
+        "/sparql", query_string={"query": f"ASK {{ {pattern} }}", "format": "json"}
+    ).json["boolean"]
+
+
+NEW = 'place:MLI skos:prefLabel "Republic of Mali"@en'
+
+
+def test_a_steward_updates_an_editable_graph_and_the_change_is_visible_at_once(
+    client, tokens, built
+):
+    response = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"])
+    assert response.status_code == 200, response.text
+    assert response.json["version"] == built.current
+    assert len(response.json["added"]) == len(response.json["removed"]) == 1
+    assert response.headers["Location"] == f"/versions/{built.current}"
+    assert ask(client, NEW)
+    assert built.entry().author == "Steward"
+
+
+def test_an_update_may_come_as_a_form(client, tokens):
+    response = client.post("/update", data={"update": RENAME}, headers=tokens["steward"])
+    assert response.status_code == 200
+    assert ask(client, NEW)
+
+
+def test_a_message_stands_in_the_change_log(client, tokens, built):
+    client.post("/update?message=official+name", data=RENAME, headers=UPDATE | tokens["steward"])
+    assert built.entry().message == "official name"
+
+
+def test_nobody_writes_without_a_token_or_with_a_role_too_low(client, tokens, built):
+    before = built.current
+    assert client.post("/update", data=RENAME, headers=UPDATE).status_code == 401
+    wrong = {"Authorization": "Bearer wrong"}
+    assert client.post("/update", data=RENAME, headers=UPDATE | wrong).status_code == 401
+    low = client.post("/update", data=RENAME, headers=UPDATE | tokens["contributor"])
+    assert low.status_code == 403
+    assert built.current == before
+
+
+@pytest.mark.parametrize("graph", ["graph:plan-2020", "graph:ontology", "<http://example.org/new>"])
+def test_a_steward_may_not_write_to_a_graph_that_is_not_editable(client, tokens, built, graph):
+    before = built.current
+    text = f'INSERT DATA {{ GRAPH {graph} {{ <http://example.org/s> skos:note "x" }} }}'
+    response = client.post("/update", data=text, headers=UPDATE | tokens["steward"])
+    assert response.status_code == 403
+    assert response.json["type"].endswith("/problem/forbidden")
+    assert built.current == before
+
+
+def test_an_admin_may_write_to_any_graph_but_that_of_the_inferences(client, tokens):
+    text = "INSERT DATA { GRAPH <http://example.org/new> { <http://example.org/s> skos:note 'x' } }"
+    response = client.post("/update", data=text, headers=UPDATE | tokens["admin"])
+    assert response.status_code == 200, response.text
+    assert ask(client, "GRAPH <http://example.org/new> { ?s skos:note 'x' }")
+    inferred = text.replace("<http://example.org/new>", "graph:inferred")
+    assert (
+        client.post("/update", data=inferred, headers=UPDATE | tokens["admin"]).status_code == 403
+    )
+
+
+def test_a_change_that_breaks_a_shape_is_refused_with_the_report_and_changes_nothing(
+    client, tokens, built
+):
+    before = built.current
+    response = client.post("/update", data=BREAK, headers=UPDATE | tokens["steward"])
+    assert response.status_code == 422
+    assert response.json["type"].endswith("/problem/shapes-violated")
+    (finding, *_) = response.json["report"]["findings"]
+    assert finding["focus"]["value"].endswith("/place/MLI")
+    assert built.current == before
+
+
+def test_a_dry_run_tells_delta_and_report_and_changes_nothing(client, tokens, built):
+    before = built.current
+    for text, conforms in ((RENAME, True), (BREAK, False)):
+        response = client.post(
+            "/update?dry-run=true", data=text, headers=UPDATE | tokens["steward"]
+        )
+        assert response.status_code == 200
+        assert response.json["version"] is None
+        assert response.json["removed"]
+        assert response.json["report"]["conforms"] is conforms
+    assert built.current == before
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("INSERT DATA { GRAPH graph:actors { <http://example.org/s> ", 400),
+        ("LOAD <http://127.0.0.1:9/x>", 403),
+        (
+            "INSERT { GRAPH graph:actors { ?s ?p ?o } } WHERE { SERVICE <http://127.0.0.1:9/> { ?s ?p ?o } }",
+            403,
+        ),
+        ("INSERT DATA { <http://example.org/s> skos:note 'x' }", 403),
+        ("SELECT * WHERE { ?s ?p ?o }", 400),
+    ],
+)
+def test_a_bad_update_is_refused_and_changes_nothing(client, tokens, built, text, status):
+    before = built.current
+    response = client.post("/update", data=text, headers=UPDATE | tokens["admin"])
+    assert response.status_code == status, response.text
+    assert built.current == before
+
+
+def test_an_update_is_not_taken_by_get_nor_in_another_type(client, tokens):
+    assert client.get("/update", headers=tokens["admin"]).status_code == 405
+    wrong = client.post(
+        "/update", data=RENAME, headers={"Content-Type": "text/plain"} | tokens["admin"]
+    )
+    assert wrong.status_code == 415
+    huge = client.post("/update", data="#" * 300_000, headers=UPDATE | tokens["admin"])
+    assert huge.status_code == 413
+
+
+def test_undo_takes_a_change_back_and_undo_of_undo_makes_it_again(client, tokens, built):
+    done = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).json["version"]
+    undone = client.post(f"/versions/{done}/undo", headers=tokens["steward"])
+    assert undone.status_code == 200, undone.text
+    assert not ask(client, NEW)
+    again = client.post(f"/versions/{undone.json['version']}/undo", headers=tokens["steward"])
+    assert again.status_code == 200
+    assert ask(client, NEW)
+
+
+def test_undo_of_what_was_changed_again_is_a_conflict(client, tokens, built):
+    first = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).json["version"]
+    second = RENAME.replace('"Republic of Mali"', '"Mali, again"')
+    client.post("/update", data=second, headers=UPDATE | tokens["steward"])
+    before = built.current
+    response = client.post(f"/versions/{first}/undo", headers=tokens["steward"])
+    assert response.status_code == 409
+    assert response.json["conflicts"]
+    assert built.current == before
+
+
+def test_a_graph_is_read_by_everybody(client):
+    response = client.get(
+        "/graph-store", query_string={"graph": ACTORS}, headers={"Accept": "text/turtle"}
+    )
+    assert response.status_code == 200
+    assert len(list(ox.parse(response.data, format=ox.RdfFormat.TURTLE))) > 100
+    whole = client.get("/graph-store?default", headers={"Accept": "application/n-triples"})
+    assert whole.status_code == 200
+    assert client.get("/graph-store?graph=http://example.org/none").status_code == 404
+    assert client.get("/graph-store").status_code == 400
+    assert client.get("/graph-store?graph=file:///etc/passwd").status_code == 403
+
+
+TRIPLE = b"<http://example.org/s> <http://example.org/p> <http://example.org/o> ."
+NOTE = "http://example.org/graph"
+
+
+def size(client, graph):
+    response = client.get(
+        "/graph-store", query_string={"graph": graph}, headers={"Accept": "application/n-triples"}
+    )
+    return response.data.count(b"\n") if response.status_code == 200 else 0
+
+
+def test_put_replaces_post_adds_and_delete_removes_a_graph(client, tokens):
+    send = {"query_string": {"graph": NOTE}, "headers": TURTLE | tokens["admin"]}
+    other = TRIPLE.replace(b"/o>", b"/o2>")
+    assert client.put("/graph-store", data=TRIPLE, **send).status_code == 200
+    assert client.post("/graph-store", data=other, **send).status_code == 200
+    assert size(client, NOTE) == 2
+    assert client.put("/graph-store", data=other, **send).status_code == 200
+    assert size(client, NOTE) == 1
+    assert (
+        client.delete(
+            "/graph-store", query_string={"graph": NOTE}, headers=tokens["admin"]
+        ).status_code
+        == 200
+    )
+    assert size(client, NOTE) == 0
+    assert (
+        client.delete(
+            "/graph-store", query_string={"graph": NOTE}, headers=tokens["admin"]
+        ).status_code
+        == 404
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"<http://example.org/s> ", "text/turtle", 400),
+        (b"{", "application/ld+json", 400),
+        (b'{"@context": "http://127.0.0.1:9/c"}', "application/ld+json", 400),
+        (b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x/>', "application/rdf+xml", 400),
+        (b"a,b", "text/csv", 415),
+        (b"#" * 300_000, "text/turtle", 413),
+    ],
+)
+def test_a_bad_body_is_refused_and_changes_nothing(client, tokens, built, body, kind, status):
+    before = built.current
+    response = client.put(
+        "/graph-store",
+        query_string={"graph": NOTE},
+        data=body,
+        headers={"Content-Type": kind} | tokens["admin"],
+    )
+    assert response.status_code == status, response.text
+    assert built.current == before
+
+
+def test_the_default_graph_is_not_written_to(client, tokens):
+    response = client.put("/graph-store?default", data=TRIPLE, headers=TURTLE | tokens["admin"])
+    assert response.status_code == 403
+
+
+def test_a_runaway_update_is_stopped_and_the_next_one_made(client, tokens, app, built):
+    writer = app.extensions["kg4p1000"].writer
+    writer.timeout, kept = 1.5, writer.timeout
+    before = built.current
+    text = "INSERT { GRAPH graph:actors { ?a ?b ?c } } WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l }"
+    try:
+        response = client.post("/update", data=text, headers=UPDATE | tokens["steward"])
+    finally:
+        writer.timeout = kept
+    assert response.status_code == 503
+    assert response.json["limit_seconds"] == 1.5
+    assert built.current == before
+    assert (
+        client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).status_code == 200
+    )
+
+
+def test_a_killed_writer_is_told_of_and_replaced(client, tokens, app, built):
+    client.post("/update?dry-run=true", data=RENAME, headers=UPDATE | tokens["steward"])
+    process = app.extensions["kg4p1000"].writer._process
+    process.kill()
+    process.wait()
+    assert (
+        client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).status_code == 200
+    )
+    assert ask(client, NEW)
