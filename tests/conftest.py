@@ -4,13 +4,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from pyoxigraph import Quad
 
-from kg4p1000 import build, ontology
-from kg4p1000.curation import INFERRED, ONTOLOGY
+from kg4p1000 import build
 from kg4p1000.queries import Library
 from kg4p1000.settings import Settings
-from kg4p1000.store import Delta, Readers, Store
+from kg4p1000.store import Readers, Store
 from kg4p1000.web import create_app, make_server
 
 ROOT = Path(__file__).parents[1]
@@ -18,16 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    """All files with what the rules add, as version 1; not validated, that is another test's job."""
+    """The real graph, built from the files as version 1."""
     made = Store(tmp_path_factory.mktemp("store"))
-    quads = [quad for source in build.sources(ROOT) for quad in build.read(source)]
-    with made.draft() as draft:
-        draft.apply(Delta.of(quads))
-        asserted = [q.triple for graph in draft.merged - {INFERRED} for q in draft.quads(graph)]
-        rules = ontology.rules(q.triple for q in quads if q.graph_name == ONTOLOGY)
-        inferred = ontology.infer(asserted, rules)
-        draft.apply(Delta.of(Quad(t.subject, t.predicate, t.object, INFERRED) for t in inferred))
-        draft.publish("tests", "Built for the tests", "build")
+    build.build(made, ROOT, author="tests", message="Built for the tests")
     return made
 
 

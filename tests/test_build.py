@@ -1,6 +1,7 @@
 """Builds and commits: what is published, what is refused, and what a steward's change is worth."""
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 
 from kg4p1000 import curation
 from kg4p1000.build import build, load_shapes, read, sources
-from kg4p1000.errors import BrokenFile, ShapesViolated
+from kg4p1000.errors import BrokenFile, NotFound, ShapesViolated, UndoConflict
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
 
@@ -226,6 +227,85 @@ def test_inferences_follow_a_change_in_both_directions(store):
     inverse = iri("k4p:hasActivity")
     assert Quad(old, inverse, activity, curation.INFERRED) in gone
     assert Quad(new, inverse, activity, curation.INFERRED) in come
+
+
+def labelled(text, language="en", predicate=LABEL):
+    return Quad(MALI, predicate, Literal(text, language=language), ACTORS)
+
+
+def undo(store, version, **options):
+    return curation.undo(store, load_shapes(ROOT), version, "steward", **options)
+
+
+def test_an_undo_takes_back_a_change_with_all_that_followed_from_it(store):
+    told = set(store.quads())
+    thing = [q for q in told if q.subject == iri("mention:A1.1-unfccc")]
+    steward(store, [labelled("République du Mali", "fr", iri("skos:altLabel"))], thing)
+    assert set(store.quads()) != told
+    done = undo(store, 2)
+    assert set(store.quads()) == told
+    assert (done.entry.version, done.entry.source) == (3, "undo")
+    assert done.entry.message == "Undo of version 2: a correction"
+    assert store.check() == []
+
+
+def test_an_undo_can_be_undone(store):
+    steward(store, [labelled("Republic of Mali")], [labelled("Mali")])
+    told = set(store.quads())
+    undo(store, 2)
+    undo(store, 3, message="it was right")
+    assert set(store.quads()) == told
+    assert store.entry().message == "it was right"
+
+
+def test_an_undo_leaves_other_changes_alone(store):
+    steward(store, [labelled("Republic of Mali")], [labelled("Mali")])
+    other = labelled("República de Malí", "es", iri("skos:altLabel"))
+    steward(store, [other])
+    undo(store, 2)
+    assert {labelled("Mali"), other} <= set(store.quads())
+
+
+def test_an_undo_that_later_changes_stand_in_the_way_of_is_refused(store):
+    names = [labelled(text) for text in ("Mali", "Republic of Mali", "Mali (Republic)")]
+    for old, new in pairwise(names):
+        steward(store, [new], [old])
+    with pytest.raises(UndoConflict) as caught:
+        undo(store, 2)
+    conflicts = caught.value.members["conflicts"]
+    assert len(conflicts) == 2
+    assert conflicts[0].startswith(
+        'place:MLI skos:prefLabel "Mali (Republic)"@en (in graph:actors)'
+    )
+    assert store.current == 3
+    undo(store, 3)
+    undo(store, 2)  # the newest first: nothing stands in the way any more
+    assert names[0] in set(store.quads())
+
+
+def test_another_value_that_was_added_later_stands_in_the_way(store):
+    first, second = (labelled(x, "fr", iri("skos:altLabel")) for x in ("R. du Mali", "Le Mali"))
+    steward(store, [first])
+    steward(store, [second])
+    with pytest.raises(UndoConflict, match="statements were changed"):
+        undo(store, 2)
+
+
+@pytest.mark.parametrize("version", [0, 2, -1])
+def test_a_version_that_is_not_there_cannot_be_undone(store, version):
+    with pytest.raises(NotFound):
+        undo(store, version)
+
+
+def test_an_undo_that_breaks_a_shape_is_refused_and_a_dry_run_tells(store):
+    place = Quad(iri("place:XXX"), iri("rdf:type"), iri("k4p:Place"), ACTORS)
+    name = Quad(iri("place:XXX"), LABEL, Literal("Atlantis", language="en"), ACTORS)
+    steward(store, [name])
+    steward(store, [place])
+    with pytest.raises(ShapesViolated):
+        undo(store, 2)
+    assert not undo(store, 2, dry_run=True).report.conforms
+    assert store.current == 3
 
 
 def test_the_change_log_rebuilds_the_real_graph(store):

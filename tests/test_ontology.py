@@ -8,8 +8,10 @@ import pytest
 import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
+from kg4p1000 import ontology
 from kg4p1000.build import parse_file
-from kg4p1000.ontology import consistency, infer, rules
+from kg4p1000.ontology import INFERRED, consistency, rules
+from kg4p1000.store import Delta, Draft
 from kg4p1000.terms import BASE, PREFIXES, TERMS, iri
 
 ROOT = Path(__file__).parent.parent
@@ -111,6 +113,16 @@ def test_every_imported_module_is_there_and_every_module_is_imported(ontology_tr
         if t.predicate == iri("rdf:type") and t.object == iri("owl:Ontology")
     } - {NamedNode(BASE + "ontology")}
     assert imported == modules
+
+
+def infer(triples, made):
+    """What rules add to some triples."""
+    draft, graph = Draft(None, 0, Path(), ox.Store()), iri("graph:a")
+    merged = [(g, iri("k4p:inDefaultGraph"), Literal(True)) for g in (graph, INFERRED)]
+    draft.apply(Delta.of(ox.Quad(*t, iri("graph:graphs")) for t in merged))
+    draft.apply(Delta.of(ox.Quad(*t, graph) for t in triples))
+    ontology.infer(draft, made)
+    return {q.triple for q in draft.quads(INFERRED)}
 
 
 def by_owlrl(triples):

@@ -241,10 +241,10 @@ def test_a_query_nested_too_deeply_harms_nobody(readers):
 
 
 def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
-    readers = Readers(store, size=1, timeout=1, memory=300)
-    chunks = readers.query("SELECT * WHERE { ?a ?b ?c . ?c ?d ?e } LIMIT 50000").chunks()
+    readers = Readers(store, size=1, timeout=3, memory=300)
+    chunks = readers.query("SELECT * WHERE { ?a ?b ?c . ?c ?d ?e } LIMIT 20000").chunks()
     first = next(chunks)
-    time.sleep(1.5)
+    time.sleep(3.5)
     whole = first + b"".join(chunks)
     assert whole.endswith(b"}")
     readers.close()

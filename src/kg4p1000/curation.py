@@ -1,23 +1,30 @@
 """Changes to the graph: inferred, validated, logged and published, or refused and without trace.
 
-Every write goes through `commit`.
+Every write goes through `commit`, or through `undo`, which takes one back. What a change costs
+depends on what it touches, not on the size of the graph: inferences and findings are brought from
+the published version to the next one. That needs a published version that was made by the same
+rules and conforms to the same shapes, which the file ``checked`` beside the log tells; where it
+does not, everything is inferred and judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
+from typing import Any
 
-from pyoxigraph import NamedNode, Quad, Triple
+from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 
-from . import ontology
-from .errors import ShapesViolated
-from .store import Delta, Draft, Entry, MemoryGraph, Store
-from .terms import GRAPH
-from .validation import Report, Shapes, validate
+from . import __version__, ontology, validation
+from .errors import ShapesViolated, UndoConflict
+from .store import Delta, Draft, Entry, Store
+from .terms import curie
+from .validation import Report, Shapes
 
-INFERRED = NamedNode(GRAPH + "inferred")
-ONTOLOGY = NamedNode(GRAPH + "ontology")
+INFERRED, ONTOLOGY = ontology.INFERRED, ontology.ONTOLOGY
 
 
 @dataclass(frozen=True)
@@ -27,18 +34,20 @@ class Commit:
     Attributes:
         entry: the log entry of the new version; None for a dry run, or when nothing changed.
         delta: what really changed, inferences included.
-        report: what the shapes say of the new state.
+        report: what the shapes say of the new state, as far as it was judged.
+        whole: whether everything was judged, and not only what the change touches.
     """
 
     entry: Entry | None
     delta: Delta
     report: Report
+    whole: bool
 
 
 def commit(
     store: Store,
     shapes: Shapes,
-    delta: Delta,
+    change: Delta | Callable[[Draft], None],
     *,
     author: str,
     message: str,
@@ -49,6 +58,9 @@ def commit(
     """Apply a change to the published graph as one step.
 
     Args:
+        change: what to add and remove; or a function that does it to the draft, and so decides on
+            what is there at that moment. What a delta says of ``graph:inferred`` is left out: that is
+            for the rules to say.
         author: who makes the change, an IRI or a name.
         source: the kind of change, for the log.
         dry_run: say what would happen, and change nothing.
@@ -58,31 +70,215 @@ def commit(
         ShapesViolated: the new state has violations; nothing was changed. Has the report.
     """
     with store.draft() as draft:
-        draft.apply(delta)
-        asserted = _asserted(draft)
-        inferred = ontology.infer(asserted, ontology.rules(_schema(draft)))
-        wanted = {Quad(t.subject, t.predicate, t.object, INFERRED) for t in inferred}
-        present = set(draft.quads(INFERRED))
-        draft.apply(Delta.of(wanted - present, present - wanted))
-        graph = MemoryGraph(asserted)
-        report = validate(graph, shapes, graph.select)
+        return _Change(draft, shapes, change).settle(author, message, source, dry_run, before)
+
+
+def undo(
+    store: Store,
+    shapes: Shapes,
+    version: int,
+    author: str,
+    *,
+    message: str = "",
+    dry_run: bool = False,
+) -> Commit:
+    """Take back what a version changed, as a new version; an undo can be taken back in the same way.
+
+    Raises:
+        NotFound: there is no such version.
+        UndoConflict: later versions changed the same statements (graph, subject and property), and
+            not back again; nothing was changed. Has ``conflicts``.
+        ShapesViolated: without the change the shapes would be violated; nothing was changed.
+    """
+    with store.draft() as draft:
+        entry = store.entry(version)
+        made = _stated(store.delta(version))
+        if conflicts := _conflicts(store, draft, version, made):
+            raise UndoConflict(
+                f"Version {version} cannot be undone: {len(conflicts)} of its statements were changed"
+                " again since. Undo the later changes first, or correct the statements by hand.",
+                conflicts=conflicts,
+            )
+        change = _Change(draft, shapes, made.inverse())
+        text = message or f"Undo of version {version}: {entry.message}"
+        return change.settle(author, text, "undo", dry_run)
+
+
+class _Change:
+    """A draft to which a change has been applied."""
+
+    def __init__(
+        self, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
+    ) -> None:
+        self._draft = draft
+        self._shapes = shapes
+        before = draft.merged - {INFERRED}
+        self._rules_before = ontology.rules(ontology.axioms(draft))
+        if isinstance(change, Delta):
+            draft.apply(_stated(change))
+        else:
+            change(draft)
+        real = draft.delta
+        self._rules = self._rules_before
+        if any(quad.graph_name == ONTOLOGY for quad in real.added | real.removed):
+            self._rules = ontology.rules(ontology.axioms(draft))
+        self._graph = StatedGraph(draft)
+        self._added, self._removed = self._graph.difference(before, real)
+
+    def settle(
+        self,
+        author: str,
+        message: str,
+        source: str,
+        dry_run: bool,
+        before: Callable[[int], None] | None = None,
+    ) -> Commit:
+        """Infer, judge, and publish what conforms."""
+        draft, store = self._draft, self._draft.store
+        known = _read_checked(store)
+        report, whole = self._judge(known)
         if not report.conforms and not dry_run:
             raise ShapesViolated(
                 f"{report.count('violation')} statements do not fit the shapes; nothing was changed.",
                 report,
             )
-        entry = None
-        if draft.delta and not dry_run:
+        self._infer(known)
+        delta, entry = draft.delta, None
+        if delta and not dry_run:
             entry = draft.publish(author, message, source, before)
-        return Commit(entry, draft.delta, report)
+        if report.conforms and not dry_run:
+            _write_checked(store, shapes=self._shapes.digest, rules=_named(self._rules))
+        return Commit(entry, delta, report, whole)
+
+    def _infer(self, known: dict[str, Any]) -> None:
+        before, now = set(self._rules_before), set(self._rules)
+        if known.get("rules") != _named(self._rules_before) or before - now:
+            ontology.infer(self._draft, self._rules)
+            return
+        ontology.infer_change(self._draft, self._rules, self._added, self._removed)
+        if now - before:
+            ontology.infer(self._draft, self._rules, afresh=False)
+
+    def _judge(self, known: dict[str, Any]) -> tuple[Report, bool]:
+        report = None
+        if known.get("shapes") == self._shapes.digest:
+            report = validation.validate_change(
+                self._graph, self._shapes, self._added, self._removed
+            )
+        if report is not None:
+            return report, False
+        return validation.validate_graph(self._graph, self._shapes), True
 
 
-def _asserted(draft: Draft) -> frozenset[Triple]:
-    """The merge of the published graphs without what only the rules say."""
-    return frozenset(
-        quad.triple for graph in draft.merged - {INFERRED} for quad in draft.quads(graph)
-    )
+class StatedGraph:
+    """The merge of the published graphs without what only the rules say (decision 0003).
+
+    Holds for a draft whether or not its inferences have been brought up to date.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._graphs = draft.merged - {INFERRED}
+
+    def match(self, subject: Any, predicate: Any, object_: Any) -> Iterator[Quad]:
+        """The quads that fit a pattern; one triple may come several times."""
+        quads = self._draft.match(subject, predicate, object_, None)
+        return (quad for quad in quads if quad.graph_name in self._graphs)
+
+    def n_triples(self) -> bytes:
+        """All triples, some perhaps twice."""
+        return b"".join(self._draft.n_triples(graph) for graph in self._graphs)
+
+    def select(
+        self, query: str, predicates: Set[NamedNode | None] | None
+    ) -> Iterable[dict[str, Any]]:
+        """Run a query, on the default graph if no inference has one of the predicates."""
+        # A dataset of many graphs is several times slower, and counts a triple once for each.
+        if predicates is not None and None not in predicates:
+            inferred = (self._draft.match(None, p, None, INFERRED) for p in predicates)
+            if all(next(quads, None) is None for quads in inferred):
+                return self._draft.select(query, [DefaultGraph()])
+        return self._draft.select(query, self._graphs)
+
+    def difference(self, before: Set[NamedNode], real: Delta) -> tuple[set[Triple], set[Triple]]:
+        """The triples that came into this graph by a change of quads, and those that left it.
+
+        Args:
+            before: the graphs that were merged before the change.
+        """
+        come, gone = self._graphs - before, before - self._graphs
+        added = {q.triple for q in real.added if q.graph_name in self._graphs}
+        added |= {q.triple for graph in come for q in self._draft.quads(graph)}
+        left = {q.triple for q in real.removed if q.graph_name in before}
+        left |= {q.triple for graph in gone for q in self._draft.quads(graph)}
+        return added, {t for t in left if next(self.match(*t), None) is None}
 
 
-def _schema(draft: Draft) -> list[Triple]:
-    return [quad.triple for quad in draft.quads(ONTOLOGY)]
+def _stated(delta: Delta) -> Delta:
+    """A delta without inferences, which are made again from what is stated."""
+
+    def kept(quads: Iterable[Quad]) -> frozenset[Quad]:
+        return frozenset(quad for quad in quads if quad.graph_name != INFERRED)
+
+    return Delta(kept(delta.added), kept(delta.removed))
+
+
+# undo
+
+
+def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[str]:
+    """Why a version cannot be undone, a sentence a statement."""
+
+    def key(quad: Quad) -> tuple[Any, ...]:
+        return quad.graph_name, quad.subject, quad.predicate
+
+    keys = {key(quad) for quad in made.added | made.removed}
+    added: set[Quad] = set()
+    removed: set[Quad] = set()
+    for number in range(version + 1, draft.base + 1):
+        later = store.delta(number)
+        come, gone = (
+            {q for q in quads if key(q) in keys} for quads in (later.added, later.removed)
+        )
+        # What was changed and changed back is as it was.
+        added, removed = (added - gone) | (come - removed), (removed - come) | (gone - added)
+    found = {quad: "is no longer there" for quad in made.added if quad not in draft}
+    found |= {quad: "is there again" for quad in made.removed if quad in draft}
+    for quads, what in ((added, "was added later"), (removed, "was removed later")):
+        found |= {quad: what for quad in quads if quad not in found}
+    return sorted(f"{_written(quad)} {what}" for quad, what in found.items())
+
+
+def _written(quad: Quad) -> str:
+    terms = (quad.subject, quad.predicate, quad.object, quad.graph_name)
+    short = [(isinstance(t, NamedNode) and curie(t.value)) or str(t) for t in terms]
+    return f"{' '.join(short[:3])} (in {short[3]})"
+
+
+# what is known of the published version
+
+
+def _read_checked(store: Store) -> dict[str, Any]:
+    """By which rules and shapes the published version was made and checked, if that is known."""
+    try:
+        known = json.loads((store.path / "checked").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if known.get("entry") == _identity(store) else {}
+
+
+def _write_checked(store: Store, **by: str) -> None:
+    """Remember it; a crash before or within costs a full run next time, and nothing else."""
+    aside = store.path / f".checked.{os.getpid()}"
+    aside.write_text(json.dumps({"entry": _identity(store), **by}) + "\n", encoding="utf-8")
+    aside.replace(store.path / "checked")
+
+
+def _named(rules: list[ontology.Rule]) -> str:
+    return f"{__version__} {ontology.fingerprint(rules)}"
+
+
+def _identity(store: Store) -> str:
+    """What tells the published version from any other, of this history or another one."""
+    header = store.entry() if store.current else None
+    return hashlib.sha256(repr(header).encode()).hexdigest()

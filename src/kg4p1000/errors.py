@@ -105,6 +105,12 @@ class ShapesViolated(KgError):
         self.report = report
 
 
+class UndoConflict(KgError):
+    """A change that cannot be taken back; member ``conflicts``: a sentence for each reason."""
+
+    slug, title, status = "undo-conflict", "Later changes stand in the way of the undo", 409
+
+
 class TimeLimit(KgError):
     slug, title, status = "time-limit", "The query ran into the time limit", 503
 

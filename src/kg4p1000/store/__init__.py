@@ -14,8 +14,8 @@ the graph register says which graphs are merged into the default graph.
 """
 
 from .changes import Delta, Entry
-from .graphs import MemoryGraph
+from .graphs import MemoryGraph, dataset
 from .pool import Readers, Result
 from .versions import Draft, Store
 
-__all__ = ["Delta", "Draft", "Entry", "MemoryGraph", "Readers", "Result", "Store"]
+__all__ = ["Delta", "Draft", "Entry", "MemoryGraph", "Readers", "Result", "Store", "dataset"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
@@ -40,13 +41,42 @@ class MemoryGraph:
             q.triple for q in self._database.quads_for_pattern(None, None, None, DefaultGraph())
         )
 
+    def match(
+        self,
+        subject: ox.NamedNode | ox.BlankNode | ox.Literal | Triple | None,
+        predicate: NamedNode | None,
+        object_: ox.NamedNode | ox.BlankNode | ox.Literal | Triple | None,
+    ) -> Iterator[Quad]:
+        """The triples that fit a pattern."""
+        if isinstance(subject, Literal | Triple):
+            return iter(())
+        return self._database.quads_for_pattern(subject, predicate, object_, DefaultGraph())
+
     def select(self, query: str) -> list[Row]:
         """Run a SELECT query."""
         return list(rows(self._database.query(query)))
 
-    def update(self, text: str) -> None:
-        """Run an update, such as an inference rule."""
-        self._database.update(text)
-
     def __len__(self) -> int:
         return len(self._database)
+
+
+def dataset(
+    database: ox.Store, default: list[str], named: list[str]
+) -> tuple[ox.Store, dict[str, Any]]:
+    """The dataset of a request: several default graphs are merged, so that no triple counts twice.
+
+    Returns:
+        The database to ask, and the arguments that choose the dataset in it; both arguments always,
+        for the engine leaves open what is not given.
+    """
+    graphs = [NamedNode(name) for name in named]
+    if len(default) < 2:
+        only = NamedNode(default[0] if default else "urn:x-kg4p1000:empty")
+        return database, {"default_graph": [only], "named_graphs": graphs}
+    merge = ox.Store()
+    for name in default:
+        found = database.quads_for_pattern(None, None, None, NamedNode(name))
+        merge.bulk_extend(Quad(q.subject, q.predicate, q.object) for q in found)
+    for graph in graphs:
+        merge.bulk_extend(database.quads_for_pattern(None, None, None, graph))
+    return merge, {"default_graph": [DefaultGraph()], "named_graphs": graphs}

@@ -21,9 +21,10 @@ import sys
 from typing import Any, BinaryIO
 
 import pyoxigraph as ox
-from pyoxigraph import DefaultGraph, NamedNode, Variable
+from pyoxigraph import Variable
 
 from ..terms import BASE, PREFIXES
+from .graphs import dataset
 
 FAULT = 0xFFFFFFFF
 _FRAME = 64 * 1024
@@ -74,34 +75,17 @@ def evaluate(database: ox.Store, request: dict[str, Any]) -> Any:
         request: ``query``; ``bindings`` (name to term in N-Triples form); ``default_graphs`` and
             ``named_graphs`` (IRIs) together or not at all.
     """
-    dataset: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if request.get("default_graphs") is not None:
-        database, dataset = _dataset(database, request["default_graphs"], request["named_graphs"])
+        database, options = dataset(database, request["default_graphs"], request["named_graphs"])
     bindings = {Variable(name): _term(text) for name, text in request.get("bindings", {}).items()}
     return database.query(
         request["query"],
         base_iri=BASE,
         prefixes=PREFIXES,
         substitutions=bindings or None,
-        **dataset,
+        **options,
     )
-
-
-def _dataset(
-    database: ox.Store, default: list[str], named: list[str]
-) -> tuple[ox.Store, dict[str, Any]]:
-    """The dataset of a request: several default graphs are merged, so that no triple counts twice."""
-    graphs = [NamedNode(name) for name in named]
-    if len(default) < 2:
-        only = NamedNode(default[0] if default else "urn:x-kg4p1000:empty")
-        return database, {"default_graph": [only], "named_graphs": graphs}
-    merge = ox.Store()
-    for name in default:
-        found = database.quads_for_pattern(None, None, None, NamedNode(name))
-        merge.extend(ox.Quad(q.subject, q.predicate, q.object) for q in found)
-    for graph in graphs:
-        merge.extend(database.quads_for_pattern(None, None, None, graph))
-    return merge, {"default_graph": [DefaultGraph()], "named_graphs": graphs}
 
 
 def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:

@@ -1,0 +1,53 @@
+"""The formats in which results can be had, and how a guarded query is run into one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..store import Readers, Result
+from .guard import Query
+
+#: Key of a format to its media types, the one we answer with first. Sources: SPARQL 1.1 results
+#: in JSON, XML, CSV and TSV; RDF 1.1 syntaxes.
+RESULT_FORMATS: dict[str, tuple[str, ...]] = {
+    "json": ("application/sparql-results+json", "application/json"),
+    "xml": ("application/sparql-results+xml", "application/xml", "text/xml"),
+    "csv": ("text/csv",),
+    "tsv": ("text/tab-separated-values",),
+}
+RDF_FORMATS: dict[str, tuple[str, ...]] = {
+    "turtle": ("text/turtle",),
+    "ntriples": ("application/n-triples", "text/plain"),
+    "jsonld": ("application/ld+json", "application/json"),
+    "rdfxml": ("application/rdf+xml", "application/xml", "text/xml"),
+}
+
+
+def run(
+    readers: Readers,
+    query: Query,
+    form: str,
+    *,
+    bindings: Mapping[str, Any] | None = None,
+    version: int | None = None,
+    timeout: float | None = None,
+    gone: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run a guarded query.
+
+    Args:
+        form: a key of `RDF_FORMATS` when the query gives triples, else of `RESULT_FORMATS`.
+        gone: tells whether the client has gone; then the query is stopped.
+    """
+    return readers.query(
+        query.text,
+        bindings=bindings,
+        default_graphs=query.default_graphs,
+        named_graphs=query.named_graphs,
+        result_format="json" if query.gives_triples else form,
+        rdf_format=form if query.gives_triples else "ntriples",
+        version=version,
+        timeout=timeout,
+        gone=gone,
+    )

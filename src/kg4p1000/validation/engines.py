@@ -1,0 +1,228 @@
+"""Judging data by shapes: everything, or what a change touches, by one of two engines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Set
+from itertools import chain
+from typing import Any, Literal, Protocol
+
+import pyoxigraph as ox
+from pyoxigraph import NamedNode, Quad, Triple
+
+from ..store import MemoryGraph
+from .facts import SH, SUBCLASS, Graph, Kinds
+from .reach import Place, TooMuch
+from .report import Finding, Report
+from .shapes import FOCUS, Hit, Shapes, n_triples
+
+Engine = Literal["auto", "shacl", "pyshacl"]
+
+_BLANK = "urn:kg4p1000:blank:"
+_SPARQL = "SPARQLConstraintComponent"
+#: A change that touches more focus nodes than this is judged by judging everything.
+_MOST_NODES = 20_000
+#: So many roles and triples are looked at for a node on average before it is too much.
+_EACH = 20
+
+
+class Stated(Graph, Protocol):
+    """A large graph of which a part is to be judged: what was stated, without inferences."""
+
+    def n_triples(self) -> bytes:
+        """All triples, some perhaps twice."""
+
+    def select(
+        self, query: str, predicates: Set[NamedNode | None] | None
+    ) -> Iterable[dict[str, Any]]:
+        """Run a SELECT query.
+
+        Args:
+            predicates: triples with other predicates may also be there that were not stated; None
+                is none, and a None in it is any.
+        """
+
+
+def validate(
+    data: Iterable[ox.Triple],
+    shapes: Shapes,
+    select: Callable[[str], Iterable[Any]],
+    engine: Engine = "auto",
+) -> Report:
+    """Validate data against shapes.
+
+    Args:
+        data: all triples, ontology included: classes are matched through ``rdfs:subClassOf``.
+        shapes: what the data must fit.
+        select: runs a SPARQL SELECT over the same triples as default graph; gives rows that
+            answer ``row["this"]`` and ``row["value"]`` with a term or None. Not used by the
+            engine "pyshacl", which runs the SPARQL constraints itself.
+        engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
+    """
+    text = n_triples(_skolemised(data))
+    if engine == "pyshacl":
+        return _report(shapes, _by_pyshacl(text, shapes.text))
+    hits = _core(text, shapes, engine)
+    for query in shapes.queries:
+        hits += [_hit(query.constraint, row) for row in select(query.text)]
+    return _report(shapes, hits)
+
+
+def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
+    """Validate a large graph against shapes."""
+    hits = _core(_skolemised_text(graph.n_triples()), shapes, engine)
+    kinds = Kinds(graph)
+    for query in shapes.queries:
+        targets = shapes.targets(query.shape)
+        predicates = shapes.reach.predicates.get(NamedNode(query.constraint))
+        hits += [
+            _hit(query.constraint, row)
+            for row in graph.select(query.text, predicates)
+            if targets.hold(graph, row["this"], kinds)
+        ]
+    return _report(shapes, hits)
+
+
+def validate_change(
+    graph: Stated,
+    shapes: Shapes,
+    added: Set[Triple],
+    removed: Set[Triple],
+    engine: Engine = "auto",
+) -> Report | None:
+    """Validate what a change touches: the findings of all focus nodes that it may concern.
+
+    What the others had before the change they have after it.
+
+    Args:
+        graph: as it is after the change.
+        added, removed: what is in the graph and was not before, and the reverse.
+
+    Returns:
+        None where the change may concern so much, or nobody knows what, that `validate_graph` is
+        the way to go: the class hierarchy, too many nodes, shapes whose reach has no bounds.
+    """
+    if shapes.reach.boundless or len(added) + len(removed) > _MOST_NODES:
+        return None
+    if any(t.predicate == SUBCLASS for t in chain(added, removed)):
+        return None
+    try:
+        places = touched(graph, shapes, added, removed)
+        triples = shapes.reach.seen_from(graph, places, _MOST_NODES * _EACH)
+    except TooMuch:
+        return None
+    focus: dict[Any, set[Any]] = {}
+    for node, state in places:
+        focus.setdefault(shapes.states[state], set()).add(node)
+    links = (Triple(NamedNode(FOCUS), NamedNode(f"{FOCUS}{s}"), node) for node, s in places)
+    text = n_triples(_skolemised(chain(triples, links)))
+    hits = _core(text, shapes, engine, focused=True) if places else []
+    memory = MemoryGraph(triples)
+    for query in shapes.queries:
+        if nodes := focus.get(query.shape):
+            rows = memory.select(query.anywhere)
+            hits += [_hit(query.constraint, row) for row in rows if row["this"] in nodes]
+    return _report(shapes, hits)
+
+
+def touched(graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Triple]) -> set[Place]:
+    """The focus nodes that a change may concern, each with its state in ``shapes.reach``.
+
+    Raises:
+        TooMuch: there are very many.
+    """
+    either = _Either(graph, MemoryGraph(removed))
+    places = shapes.reach.touched(either, added | removed, _MOST_NODES * _EACH)
+    if len({node for node, _ in places}) > _MOST_NODES:
+        raise TooMuch
+    kinds = Kinds(graph)
+    return {
+        (node, state)
+        for node, state in places
+        if state in shapes.states and shapes.targets(shapes.states[state]).hold(graph, node, kinds)
+    }
+
+
+class _Either:
+    """Two graphs as one."""
+
+    def __init__(self, *graphs: Graph) -> None:
+        self._graphs = graphs
+
+    def match(self, subject: Any, predicate: Any, object_: Any, /) -> Iterator[Quad]:
+        for graph in self._graphs:
+            yield from graph.match(subject, predicate, object_)
+
+
+def _report(shapes: Shapes, hits: Iterable[Hit]) -> Report:
+    findings = (shapes.finding(hit) for hit in set(hits))
+    return Report(tuple(sorted(findings, key=Finding.sort_key)))
+
+
+def _hit(constraint: str, row: Any) -> Hit:
+    return row["this"], constraint, row["value"] or row["this"], _SPARQL
+
+
+def _core(text: str, shapes: Shapes, engine: Engine, focused: bool = False) -> list[Hit]:
+    """What the Core shapes find in data written as N-Triples."""
+    if engine != "pyshacl":
+        try:
+            return list(_by_shacl(text, shapes.compiled_focused if focused else shapes.compiled))
+        except ImportError:
+            if engine == "shacl":
+                raise
+    return list(_by_pyshacl(text, shapes.focused if focused else shapes.core))
+
+
+def _by_shacl(data: str, shapes: Any) -> Iterator[Hit]:
+    for result in shapes.validate_text(data, format="ntriples").results:
+        value = _parsed(result.value) if result.value is not None else None
+        shape = _parsed(result.root_shape or result.source_shape).value
+        yield _parsed(result.focus_node), shape, value, result.component
+
+
+def _by_pyshacl(data: str, shapes: str) -> Iterator[Hit]:
+    import pyshacl  # noqa: PLC0415 - slow to import, and changes rdflib
+    import rdflib  # noqa: PLC0415
+
+    def graph(text: str) -> Any:
+        return rdflib.Graph().parse(data=text, format="nt")
+
+    _, report, _ = pyshacl.validate(graph(data), shacl_graph=graph(shapes), inplace=True)
+    for result in report.objects(None, rdflib.SH.result):
+        component = report.value(result, rdflib.SH.sourceConstraintComponent).removeprefix(SH)
+        source = rdflib.SH.sourceConstraint if component == _SPARQL else rdflib.SH.sourceShape
+        focus, value = (report.value(result, p) for p in (rdflib.SH.focusNode, rdflib.SH.value))
+        shape = str(report.value(result, source))
+        yield (
+            _parsed(focus.n3()),
+            shape,
+            _parsed(value.n3()) if value is not None else None,
+            component,
+        )
+
+
+def _parsed(term: str) -> Any:
+    """Read a term in Turtle or N-Triples syntax."""
+    if term.startswith("<"):
+        iri, blank = term[1:-1], term[1:-1].removeprefix(_BLANK)
+        return ox.NamedNode(iri) if blank == iri else ox.BlankNode(blank)
+    return next(iter(ox.parse(f"<urn:s> <urn:p> {term} .", format=ox.RdfFormat.TURTLE))).object
+
+
+def _skolemised(triples: Iterable[ox.Triple]) -> Iterator[ox.Triple]:
+    def named(term: Any) -> Any:
+        return ox.NamedNode(_BLANK + term.value) if isinstance(term, ox.BlankNode) else term
+
+    return (ox.Triple(named(t.subject), t.predicate, named(t.object)) for t in triples)
+
+
+_SUBJECT, _OBJECT = re.compile(rb"^_:([^ ]+)", re.M), re.compile(rb" _:([^ \"<>@]+) \.$", re.M)
+
+
+def _skolemised_text(data: bytes) -> str:
+    """The same in N-Triples text: a million triples are not made into objects for it."""
+    if b"_:" in data:
+        name = b"<" + _BLANK.encode() + rb"\1>"
+        data = _OBJECT.sub(b" " + name + b" .", _SUBJECT.sub(name, data))
+    return data.decode()

@@ -1,0 +1,137 @@
+"""What a validation found, in words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import pyoxigraph as ox
+
+from ..terms import PREFIXES, curie, natural_key, turtle
+
+Term = ox.NamedNode | ox.BlankNode | ox.Literal
+
+SEVERITIES = ("violation", "warning", "info")
+_SH, _RDF, _XSD = PREFIXES["sh"], PREFIXES["rdf"], PREFIXES["xsd"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault of one node.
+
+    ``shape`` is the IRI of the property shape, node shape or SPARQL constraint that found it;
+    ``name`` (English) and ``message`` (by language) are what the shapes graph says of it; ``path``
+    is the IRI of a property, None where there is no single one; ``component`` is SHACL's name.
+    """
+
+    shape: str
+    severity: str
+    focus: Term
+    path: str | None
+    value: Term | None
+    component: str
+    name: str
+    message: dict[str, str] = field(hash=False)
+
+    def text(self, language: str = "en") -> str:
+        """The message in a language, or else in English."""
+        return self.message.get(language) or self.message.get("en") or self.name
+
+    def sort_key(self) -> tuple[Any, ...]:
+        """Gravest first, then by shape, then A4.2 before A4.10."""
+        focus, value = natural_key(str(self.focus)), natural_key(str(self.value or ""))
+        return SEVERITIES.index(self.severity), self.shape, focus, value, self.component
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings of one validation, in an order that depends on nothing but the data."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def conforms(self) -> bool:
+        """Whether nothing is a violation; warnings do not count."""
+        return not self.count("violation")
+
+    def count(self, severity: str) -> int:
+        """How many findings have a severity."""
+        return sum(f.severity == severity for f in self.findings)
+
+    def to_text(
+        self,
+        label: Callable[[str], str] = lambda iri: "",
+        where: Callable[[ox.NamedNode], str | None] = lambda node: None,
+        language: str = "en",
+    ) -> str:
+        """Write the report for a person, one block for each shape.
+
+        Args:
+            label: gives the label of an IRI, or nothing.
+            where: gives the file that a subject comes from, or None.
+            language: which message to use, where a shape has it.
+        """
+
+        def named(term: Term) -> str:
+            if not isinstance(term, ox.NamedNode):
+                return str(term)
+            text, name = label(term.value), curie(term.value) or term.value
+            return f"{text} ({name})" if text else name
+
+        counts = [f"{n} {s}{'s' if n > 1 else ''}" for s in SEVERITIES if (n := self.count(s))]
+        lines = [", ".join(counts) + "." if counts else "No findings."]
+        for (severity, shape), group in groupby(self.findings, lambda f: (f.severity, f.shape)):
+            block = list(group)
+            lines += ["", f"{severity.upper()}  {block[0].name}  ({curie(shape) or shape})"]
+            lines += [f"  {block[0].text(language)}"]
+            for f in block:
+                file = where(f.focus) if isinstance(f.focus, ox.NamedNode) else None
+                value = f": {named(f.value)}" if f.value and f.value != f.focus else ""
+                lines.append(f"  - {named(f.focus)}{f', in {file}' if file else ''}{value}")
+        return "\n".join(lines) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain values for JSON; terms are written as in SPARQL JSON results."""
+        findings = [
+            vars(f) | {"focus": _json_term(f.focus), "value": _json_term(f.value)}
+            for f in self.findings
+        ]
+        counts = {severity: self.count(severity) for severity in SEVERITIES}
+        return {"conforms": self.conforms, "counts": counts, "findings": findings}
+
+    def to_turtle(self) -> bytes:
+        """Write a ``sh:ValidationReport``; the source shape of a SPARQL constraint is itself."""
+        conforms = ox.Literal(str(self.conforms).lower(), datatype=ox.NamedNode(_XSD + "boolean"))
+        facts: list[tuple[str, str, Term | None]] = [
+            ("report", _RDF + "type", ox.NamedNode(_SH + "ValidationReport")),
+            ("report", _SH + "conforms", conforms),
+        ]
+        for number, f in enumerate(self.findings, 1):
+            me = f"result{number}"
+            facts += [
+                ("report", _SH + "result", ox.BlankNode(me)),
+                (me, _RDF + "type", ox.NamedNode(_SH + "ValidationResult")),
+                (me, _SH + "focusNode", f.focus),
+                (me, _SH + "resultPath", ox.NamedNode(f.path) if f.path else None),
+                (me, _SH + "value", f.value),
+                (me, _SH + "sourceShape", ox.NamedNode(f.shape)),
+                (me, _SH + "sourceConstraintComponent", ox.NamedNode(_SH + f.component)),
+                (me, _SH + "resultSeverity", ox.NamedNode(_SH + f.severity.capitalize())),
+            ]
+            facts += [
+                (me, _SH + "resultMessage", ox.Literal(text, language=language))
+                for language, text in f.message.items()
+            ]
+        return turtle(ox.Triple(ox.BlankNode(s), ox.NamedNode(p), o) for s, p, o in facts if o)
+
+
+def _json_term(term: Term | None) -> dict[str, str] | None:
+    if term is None:
+        return None
+    if not isinstance(term, ox.Literal):
+        return {"type": "uri" if isinstance(term, ox.NamedNode) else "bnode", "value": term.value}
+    kind = {"xml:lang": term.language} if term.language else {"datatype": term.datatype.value}
+    plain = term.datatype.value == _XSD + "string"
+    return {"type": "literal", "value": term.value} | ({} if plain else kind)

@@ -1,0 +1,196 @@
+"""A shapes graph, checked and made ready for the engines."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+
+from .. import __version__
+from ..errors import BrokenFile
+from ..terms import PREFIXES
+from .constraints import check_pre_binding
+from .facts import SH, Facts, Targets
+from .reach import Reach, State
+from .report import Finding, Term
+
+#: What an engine found: focus node, IRI of the shape or constraint, value, constraint component.
+Hit = tuple[Term, str, Term | None, str]
+
+_XSD = PREFIXES["xsd"]
+_DERIVED_INTEGER = re.compile(
+    _XSD + "((nonNegative|positive|nonPositive|negative)Integer|long|int|short|byte|unsigned.*)"
+)
+#: A property that links to the nodes that one state of `Reach` is to be judged for.
+FOCUS = "urn:kg4p1000:focus:"
+
+
+@dataclass(frozen=True)
+class SetQuery:
+    """A SPARQL constraint as one query over all focus nodes of its shape.
+
+    Attributes:
+        constraint: its IRI.
+        shape: the shape that it is part of.
+        text: a SELECT of ``?this`` and ``?value``, one row for each fault among the focus nodes.
+        anywhere: the same, with a row for nodes that are no focus nodes too.
+    """
+
+    constraint: str
+    shape: Any
+    text: str
+    anywhere: str
+
+
+class Shapes:
+    """A shapes graph; use one instance for many validations.
+
+    Attributes:
+        text: the whole graph as N-Triples; ``core`` is the same without SPARQL constraints, and
+            ``focused`` the same again with other targets: the nodes that `FOCUS` links to.
+        queries: the SPARQL constraints.
+
+    Raises:
+        BrokenFile: a file does not parse, or a shape is of a kind that cannot be judged safely.
+    """
+
+    def __init__(self, triples: Iterable[ox.Triple]) -> None:
+        plain = [ox.Triple(t.subject, t.predicate, t.object) for t in triples]
+        self._facts = facts = Facts(plain)
+        for subject in facts:
+            self._check(subject)
+        self.queries = sorted(self._set_queries(), key=lambda query: query.constraint)
+        constraints = {c for subject in facts for c in facts.get(subject, "sparql")}
+        core = [t for t in plain if t.subject not in constraints and t.object not in constraints]
+        self.text, self.core = n_triples(plain), n_triples(core)
+        self._core = core
+
+    @classmethod
+    def from_files(cls, paths: Iterable[str | Path]) -> Shapes:
+        """Load shapes from Turtle files."""
+        triples: list[ox.Triple] = []
+        for path in paths:
+            try:
+                triples += [q.triple for q in ox.parse(path=str(path), rename_blank_nodes=True)]
+            except SyntaxError as error:
+                line, column = error.lineno, error.offset
+                raise BrokenFile(str(error), file=str(path), line=line, column=column) from error
+        return cls(triples)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The Core shapes as the engine ``shacl`` keeps them; safe to share between threads."""
+        return _compiled(self.core)
+
+    @cached_property
+    def compiled_focused(self) -> Any:
+        """The same of ``focused``."""
+        return _compiled(self.focused)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What a judgement by these shapes looks at."""
+        return Reach(self._facts, self._prefixes)
+
+    @cached_property
+    def states(self) -> dict[State, Any]:
+        """The shapes that have targets, by the state of their focus nodes."""
+        return {
+            state: shape for shape, state in self.reach.focus.items() if self._facts.targets(shape)
+        }
+
+    @cached_property
+    def focused(self) -> str:
+        """See above; replacing targets is the one way to judge single nodes in every engine."""
+        kept = [t for t in self._core if not t.predicate.value.startswith(SH + "target")]
+        target = ox.NamedNode(SH + "targetObjectsOf")
+        mine = [
+            ox.Triple(shape, target, ox.NamedNode(f"{FOCUS}{state}"))
+            for state, shape in self.states.items()
+        ]
+        return n_triples(kept + mine)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells shapes, and the code that reads them, from others."""
+        dataset = ox.Dataset(ox.parse(self.text, format=ox.RdfFormat.N_TRIPLES))
+        dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+        return hashlib.sha256(
+            "\n".join([__version__, *sorted(map(str, dataset))]).encode()
+        ).hexdigest()
+
+    def targets(self, shape: Any) -> Targets:
+        """What a shape judges."""
+        return self._facts.targets(shape)
+
+    def finding(self, hit: Hit) -> Finding:
+        """Dress a hit in what the shapes graph says of its shape."""
+        focus, shape, value, component = hit
+        node, get = ox.NamedNode(shape), self._facts.get
+        names = {o.language: o.value for o in get(node, "name")}
+        severity = next(iter(get(node, "severity")), ox.NamedNode(SH + "Violation"))
+        path = next(iter(get(node, "path")), None)
+        return Finding(
+            shape=shape,
+            severity=severity.value.removeprefix(SH).lower(),
+            focus=focus,
+            path=path.value if isinstance(path, ox.NamedNode) else None,
+            value=value,
+            component=component,
+            name=names.get("en", shape),
+            message=dict(sorted((o.language or "en", o.value) for o in get(node, "message"))),
+        )
+
+    def _check(self, subject: Any) -> None:
+        """Refuse what could not be judged on stored data, or would give findings no address."""
+        get = self._facts.get
+        for part in get(subject, "property") + get(subject, "sparql"):
+            if isinstance(part, ox.BlankNode) and self._facts.targets(subject):
+                raise BrokenFile(f"{subject} has a property shape or constraint without an IRI")
+        for severity in get(subject, "severity"):
+            if severity.value not in (SH + "Violation", SH + "Warning", SH + "Info"):
+                raise BrokenFile(f"{subject} has the unknown severity {severity}")
+        for datatype in get(subject, "datatype"):
+            if _DERIVED_INTEGER.fullmatch(datatype.value):
+                raise BrokenFile(f"{subject}: write {datatype} as xsd:integer with bounds")
+
+    def _set_queries(self) -> Iterator[SetQuery]:
+        facts = self._facts
+        for shape in facts:
+            for constraint in facts.get(shape, "sparql"):
+                if facts.has(constraint, "deactivated") or facts.has(shape, "deactivated"):
+                    continue
+                if facts.get(shape, "path") or not facts.targets(shape):
+                    raise BrokenFile(f"{constraint}: put it on a node shape that has a target")
+                select = "".join(o.value for o in facts.get(constraint, "select"))
+                check_pre_binding(constraint.value, select)
+                prefixes = "".join(
+                    f"PREFIX {prefix}: <{namespace}>\n"
+                    for prefix, namespace in self._prefixes(constraint).items()
+                )
+                begun = f"{prefixes}SELECT DISTINCT ?this ?value WHERE {{\n{{ {select} }}\n"
+                limit = f"FILTER EXISTS {{ {facts.targets(shape).pattern()} }} }}"
+                yield SetQuery(constraint.value, shape, begun + limit, begun + "}")
+
+    def _prefixes(self, constraint: Any) -> dict[str, str]:
+        get = self._facts.get
+        declared = (d for p in get(constraint, "prefixes") for d in get(p, "declare"))
+        return {get(d, "prefix")[0].value: get(d, "namespace")[0].value for d in declared}
+
+
+def n_triples(triples: Iterable[ox.Triple]) -> str:
+    """Write triples as N-Triples."""
+    written: bytes = ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES)
+    return written.decode()
+
+
+def _compiled(text: str) -> Any:
+    import shacl  # noqa: PLC0415 - may not be installed
+
+    return shacl.Shapes.from_text(text, format="ntriples")
