@@ -8,7 +8,7 @@ import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg4p1000 import curation
-from kg4p1000.build import build, load_shapes, read, sources
+from kg4p1000.build import build, load_shapes, read, sources, write_files
 from kg4p1000.errors import BrokenFile, NotFound, ShapesViolated, UndoConflict
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
@@ -314,6 +314,21 @@ def test_the_change_log_rebuilds_the_real_graph(store):
     again = Store(store.path)
     assert set(again.quads()) == told
     assert again.check() == []
+
+
+def test_what_a_steward_changed_is_written_back_to_the_files(store, files):
+    assert write_files(store, files) == []
+    old, new = (
+        Quad(MALI, LABEL, Literal(text, language="en"), ACTORS)
+        for text in ("Mali", "Republic of Mali")
+    )
+    steward(store, [new], [old])
+    (path,) = write_files(store, files)
+    assert path.name == "actors.ttl"
+    before = (ROOT / "data" / "actors.ttl").read_text("utf-8").splitlines()
+    after = path.read_text("utf-8").splitlines()
+    assert len(set(after) - set(before)) == len(set(before) - set(after)) == 1
+    assert build(store, files, author="tester").commit.entry is None
 
 
 def test_nothing_relative_gets_in():

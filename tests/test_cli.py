@@ -203,6 +203,18 @@ def test_dump_gives_sorted_quads_that_load_again(folder):
     assert set(one) < set(lines)
 
 
+def test_undo_takes_back_a_build_and_says_what_it_did(folder, files, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    path = files / "data" / "actors.ttl"
+    path.write_text(path.read_text("utf-8").replace('"Mali"@en', '"Republic of Mali"@en'), "utf-8")
+    run("build", "--store", tmp_path / "copy", "--files", files)
+    told = run("undo", "2", "--store", tmp_path / "copy", "--dry-run")
+    assert told.stdout == "Nothing changed: 1 statements added, 1 removed would have been.\n"
+    done = run("undo", "2", "--store", tmp_path / "copy")
+    assert done.stdout == "Version 3 published: 1 statements added, 1 removed.\n"
+    assert run("undo", "9", "--store", tmp_path / "copy").returncode == 2
+
+
 def test_check_verifies_the_installation_and_fails_on_a_broken_log(folder, tmp_path):
     good = run("check", "--store", folder)
     assert good.returncode == 0, good.stdout

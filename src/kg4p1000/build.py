@@ -18,7 +18,7 @@ from .curation import Commit, commit
 from .errors import BrokenFile
 from .store import Delta, Store
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
-from .terms import GRAPH
+from .terms import GRAPH, turtle
 from .validation import Shapes
 
 #: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
@@ -146,6 +146,26 @@ def build(
         before=remember,
     )
     return Build(done, len(files), conflicts)
+
+
+def write_files(store: Store, folder: Path, version: int | None = None) -> list[Path]:
+    """Write the graphs that stand in files of ``data/`` back to them, in canonical form.
+
+    Returns:
+        The files that changed.
+    """
+    graphs: dict[NamedNode, list[Triple]] = {}
+    for quad in store.quads(version):
+        graphs.setdefault(quad.graph_name, []).append(quad.triple)
+    changed: list[Path] = []
+    for source in sources(folder):
+        if source.path.parent.name != "data":
+            continue
+        data = turtle(graphs.get(source.graph, []))
+        if data != source.path.read_bytes():
+            write_durably(source.path, data)
+            changed.append(source.path)
+    return changed
 
 
 def _last_build(store: Store) -> frozenset[Quad]:

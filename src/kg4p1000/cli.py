@@ -20,7 +20,7 @@ import pyoxigraph as ox
 from rich.console import Console
 from rich.table import Table
 
-from . import __version__, build, checks, settings, sparql, supervisor, terms, validation
+from . import __version__, build, checks, curation, settings, sparql, supervisor, terms, validation
 from .access import Tokens
 from .errors import KgError, ShapesViolated
 from .queries import Library, StoredQuery
@@ -281,8 +281,17 @@ def _serve_here(given: Settings) -> None:
 @verb("dump", cls=_Verb)
 @click.option("--version", type=int, help="An older version than the published one.")
 @click.option("--graph", "graph", help="Only one named graph, such as graph:plan-2020.")
-def dump_(given: Settings, version: int | None, graph: str | None) -> None:
-    """Write the named graphs as sorted N-Quads to standard output."""
+@click.option("--to-files", is_flag=True, help="Write the data files of the graph instead.")
+def dump_(given: Settings, version: int | None, graph: str | None, to_files: bool) -> None:
+    """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
+
+    With --to-files, what stewards changed in the service stands in the files, as one line a statement,
+    ready to be reviewed and committed.
+    """
+    if to_files:
+        for path in build.write_files(Store(given.store), given.files, version):
+            click.echo(path)
+        return
     wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
     lines = [
         f"{quad} .\n"
@@ -291,6 +300,27 @@ def dump_(given: Settings, version: int | None, graph: str | None) -> None:
     ]
     for line in sorted(lines):
         click.echo(line, nl=False)
+
+
+@verb("undo", cls=_Verb)
+@click.argument("version", type=int)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--message", default="", help="What the change log says of it.")
+def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
+    """Take back what VERSION changed, as a new version; works while the service runs."""
+    done = curation.undo(
+        Store(given.store),
+        build.load_shapes(given.files),
+        version,
+        _author(),
+        message=message,
+        dry_run=dry_run,
+    )
+    counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
+    if done.entry:
+        click.echo(f"Version {done.entry.version} published: {counts}.")
+    else:
+        click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
 
 
 @verb("backup", cls=_Verb)
