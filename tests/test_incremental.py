@@ -469,7 +469,7 @@ def test_nobody_but_the_rules_writes_inferences(store, shapes):
 def test_what_a_commit_leaves_is_what_a_build_from_nothing_makes(store, shapes):
     with store.draft() as draft:
         edits = Edits(draft, 11)
-    for _ in range(40):
+    for _ in range(25):
         quads = edits.quads
         delta = edits.next()
         try:
