@@ -250,6 +250,16 @@ def test_a_pruned_version_that_is_asked_for_is_made_again(store, readers):
     assert [count(readers, version=n) for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
 
 
+def test_a_version_can_be_made_again_while_a_change_is_made(store):
+    numbered(store, 3)
+    told = set(store.quads(1))
+    store.prune(keep=1)
+    with store.draft() as draft:
+        draft.apply(Delta.of([Quad(S, P, Literal("new"), A)]))
+        assert set(store.quads(1)) == told
+        assert draft.publish("tester", "while", "test").version == 5
+
+
 def test_a_version_that_is_read_is_not_pruned(store):
     numbered(store, 3)
     with store.lease(1) as folder:

@@ -98,6 +98,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     store = Store(given.store)
     with _progress("Building"):
         done = build.build(store, given.files, author=_author(), message=message, dry_run=dry_run)
+    store.prune(given.keep_versions)
     change = done.commit.delta
     counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
     if done.commit.report.count("warning"):

@@ -127,9 +127,7 @@ class Store:
             return os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
             self.entry(version)
-        with self._lock("rebuilding"):
-            if not folder.exists():
-                self._rebuild(version)
+        self._rebuild(version)
         return os.open(folder, os.O_RDONLY)
 
     def has(self, version: int) -> bool:
@@ -258,11 +256,7 @@ class Store:
         with self._lock():
             self._recover_locked()
             base = self.current
-            aside = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._versions))
-            shutil.rmtree(aside)
-            if base:
-                with self.lease(base) as folder:
-                    ox.Store.read_only(str(folder)).backup(str(aside))
+            aside = self._copy(base, ".draft-")
             draft = Draft(self, base, aside, ox.Store(str(aside)))
             try:
                 yield draft
@@ -280,6 +274,15 @@ class Store:
         changes.sync_folder(self._versions)
         self._point_to(number)
         return entry
+
+    def _copy(self, base: int, prefix: str) -> Path:
+        """A copy of a version's database, aside; nothing yet when there is no version to copy."""
+        aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
+        aside.rmdir()  # the engine makes the folder itself
+        if base:
+            with self.lease(base) as folder:
+                ox.Store.read_only(str(folder)).backup(str(aside))
+        return aside
 
     def _folder(self, version: int) -> Path:
         return self._versions / f"{version:08}"
@@ -315,13 +318,16 @@ class Store:
 
     def _rebuild(self, version: int) -> None:
         """Make a version again from the log and the nearest version that is there."""
+        with self._lock("rebuilding"):
+            for leftover in self._versions.glob(".rebuild-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not self._folder(version).exists():
+                self._rebuild_locked(version)
+
+    def _rebuild_locked(self, version: int) -> None:
         there = [int(folder.name) for folder in self._versions.glob("[0-9]*")]
         base = min([*there, 0], key=lambda number: abs(number - version))
-        aside = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._versions))
-        shutil.rmtree(aside)
-        if base:
-            with self.lease(base) as folder:
-                ox.Store.read_only(str(folder)).backup(str(aside))
+        aside = self._copy(base, ".rebuild-")
         draft = Draft(self, base, aside, ox.Store(str(aside)))
         for number in range(base + 1, version + 1):
             draft.apply(changes.read_delta(changes.entry_path(self._log, number)))
