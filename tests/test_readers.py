@@ -4,14 +4,17 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
+from kg4p1000.build import build
 from kg4p1000.errors import (
     BadParameter,
     Busy,
     ClientGone,
+    EngineFault,
     Killed,
     MalformedQuery,
     MemoryLimit,
@@ -22,6 +25,7 @@ from kg4p1000.errors import (
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.terms import iri
 
+ROOT = Path(__file__).parent.parent
 A = iri("graph:a")
 S, P = NamedNode("http://example.org/s"), NamedNode("http://example.org/p")
 ROWS = 200
@@ -247,4 +251,15 @@ def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
     time.sleep(3.5)
     whole = first + b"".join(chunks)
     assert whole.endswith(b"}")
+    readers.close()
+
+
+def test_a_fault_of_the_engine_is_not_called_a_limit(tmp_path):
+    """Oxigraph panics when it sorts terms of some kinds together; the answer says that it failed."""
+    store = Store(tmp_path / "store")
+    build(store, ROOT, author="tester")
+    readers = Readers(store, size=1, timeout=20, memory=1024)
+    with pytest.raises(EngineFault, match="ORDER BY"):
+        readers.query("SELECT ?s ?p ?o WHERE { ?s ?p ?o } ORDER BY ?o ?s ?p").read()
+    assert readers.query("ASK {}").json()["boolean"]
     readers.close()

@@ -135,6 +135,18 @@ class ClientGone(KgError):
     slug, title, status = "client-gone", "The client closed the connection", 499
 
 
+class EngineFault(KgError):
+    slug, title, status = "engine-fault", "The query engine failed on this query", 503
+
+    def __init__(self, detail: str = "", **members: Any) -> None:
+        super().__init__(
+            detail
+            or "The engine has a fault that this query meets; the log has its words. ORDER BY over values of"
+            " different kinds is known to be one: order by STR(?x) instead.",
+            **members,
+        )
+
+
 class ReaderLost(KgError):
     slug, title, status = "reader-lost", "The process that answered the query ended", 503
 

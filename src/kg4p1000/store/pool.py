@@ -13,15 +13,13 @@ import re
 import select
 import signal
 import struct
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +27,7 @@ from ..errors import (
     BadParameter,
     Busy,
     ClientGone,
+    EngineFault,
     KgError,
     Killed,
     MalformedQuery,
@@ -38,6 +37,7 @@ from ..errors import (
     StoreUnusable,
     TimeLimit,
 )
+from .handle import Handle
 from .lanes import GLANCE, Lanes
 from .reader import FAULT
 from .versions import Store
@@ -51,43 +51,6 @@ FAST = 1.0
 #: Seconds for which the thread that asked reads the result itself; most results end within.
 _BRIEF = 0.02
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
-
-
-class _Reader:
-    """One reader process, bound to one version and holding its lease."""
-
-    def __init__(self, store: Store, version: int) -> None:
-        self.version = version
-        self._leases = ExitStack()
-        folder = self._leases.enter_context(store.lease(version))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kg4p1000.store.reader", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-        )
-        assert self.process.stdin and self.process.stdout
-        self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self.waiting = bytearray()
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def send(self, request: dict[str, Any]) -> None:
-        data = memoryview(json.dumps(request).encode() + b"\n")
-        while data:
-            data = data[self.stdin.write(data) :]
-
-    def close(self) -> int:
-        """End the process if it has not ended, and give its exit code."""
-        for pipe in (self.stdin, self.stdout):
-            with suppress(BrokenPipeError):
-                pipe.close()
-        code = self.process.wait()
-        self._leases.close()
-        return code
 
 
 @dataclass
@@ -112,7 +75,7 @@ class Result:
     began: float = 0
     slow: bool = False
     _head: dict[str, Any] | None = None
-    _reader: _Reader | None = None
+    _reader: Handle | None = None
     _spool: Any = field(
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
     )
@@ -215,7 +178,7 @@ class Readers:
         self.memory = memory
         self.lanes = Lanes(size, slow, queue, patience=timeout)
         self.outcomes: Counter[str] = Counter()
-        self._idle: list[_Reader] = []
+        self._idle: list[Handle] = []
         self._running: dict[str, Result] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -352,7 +315,8 @@ class Readers:
             return
         data = os.read(reader.stdout.fileno(), 4 * _CHUNK)
         if not data:
-            self._finish(result, reader, self._exit_fault(reader.close(), result), lost=True)
+            fault = self._exit_fault(reader.close(), reader.last_words, result)
+            self._finish(result, reader, fault, lost=True)
             return
         reader.waiting += data
         if result._head is None and b"\n" in reader.waiting:
@@ -367,7 +331,7 @@ class Readers:
         if result._head is not None:
             self._frames(result, reader)
 
-    def _frames(self, result: Result, reader: _Reader) -> None:
+    def _frames(self, result: Result, reader: Handle) -> None:
         """Move whole frames to the spool."""
         buffer = reader.waiting
         while len(buffer) >= 4:
@@ -393,7 +357,7 @@ class Readers:
                 return
             result._add(data)
 
-    def _slow_down(self, result: Result, reader: _Reader) -> None:
+    def _slow_down(self, result: Result, reader: Handle) -> None:
         if not self.lanes.slow_down():
             result.stop(
                 Busy(
@@ -411,12 +375,12 @@ class Readers:
 
     def _warm(self, version: int) -> None:
         with suppress(KgError, OSError):
-            self._keep(_Reader(self.store, version))
+            self._keep(Handle(self.store, version))
 
     def _finish(
         self,
         result: Result,
-        reader: _Reader,
+        reader: Handle,
         fault: KgError | None = None,
         lost: bool = False,
     ) -> None:
@@ -435,7 +399,7 @@ class Readers:
             told = "malformed-query"
         self.outcomes[told] += 1
 
-    def _take(self, version: int | None) -> tuple[_Reader, bool]:
+    def _take(self, version: int | None) -> tuple[Handle, bool]:
         """A reader of a version, and whether it was started for this."""
         number = self.store.current if version is None else version
         if not number:
@@ -450,9 +414,9 @@ class Readers:
                 self._idle.remove(found)
         for reader in stale:
             reader.close()
-        return (found, False) if found else (_Reader(self.store, number), True)
+        return (found, False) if found else (Handle(self.store, number), True)
 
-    def _keep(self, reader: _Reader) -> None:
+    def _keep(self, reader: Handle) -> None:
         with self._lock:
             keep = (
                 not self._closed
@@ -464,7 +428,11 @@ class Readers:
         if not keep:
             reader.close()
 
-    def _exit_fault(self, code: int, result: Result) -> KgError:
+    def _exit_fault(self, code: int, last_words: str, result: Result) -> KgError:
+        if "panicked at" in last_words:
+            # An abort too, but the engine's own fault; to call it a limit would be a lie.
+            _log.error("the engine failed on a query: %s", last_words.strip()[:500])
+            return EngineFault()
         match -code:
             case signal.SIGALRM:
                 return TimeLimit(
