@@ -94,16 +94,21 @@ register = one(sorted(registered(A, B, INFERRED), key=str))
 batch = st.sets(st.one_of(quads, quads, quads, quads, register), max_size=6)
 
 
-@given(st.lists(axioms, max_size=7), st.lists(st.tuples(batch, batch), max_size=6))
+schemas = st.lists(axioms, max_size=7).map(lambda parts: rules(t for part in parts for t in part))
+
+
+@given(
+    schemas, schemas, st.lists(st.tuples(batch, batch, st.sampled_from([0, 0, 0, 1])), max_size=6)
+)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_inferences_follow_each_change_as_if_made_from_nothing(schema, steps):
-    made = rules(triple for part in schema for triple in part)
+def test_inferences_follow_each_change_as_if_made_from_nothing(made, other, steps):
     draft = memory()
     before = stated(draft)
-    for added, removed in steps:
+    for added, removed, turn in steps:
         draft.apply(Delta.of(added, removed))
-        now = stated(draft)
-        infer_change(draft, made, now - before, before - now)
+        now, made_before = stated(draft), made
+        made, other = (other, made) if turn else (made, other)
+        infer_change(draft, made, now - before, before - now, made_before)
         anew = memory()
         anew.apply(Delta.of(Quad(*triple, A) for triple in now))
         infer(anew, made)

@@ -59,8 +59,8 @@ def commit(
 
     Args:
         change: what to add and remove; or a function that does it to the draft, and so decides on
-            what is there at that moment. What a delta says of ``graph:inferred`` is left out: that is
-            for the rules to say.
+            what is there at that moment. What it says of ``graph:inferred`` is left out: that is for
+            the rules to say.
         author: who makes the change, an IRI or a name.
         source: the kind of change, for the log.
         dry_run: say what would happen, and change nothing.
@@ -92,7 +92,9 @@ def undo(
     """
     with store.draft() as draft:
         entry = store.entry(version)
-        made = _stated(store.delta(version))
+        whole = store.delta(version)
+        inferences = _about(INFERRED, whole)  # are made again from what is stated
+        made = Delta(whole.added - inferences.added, whole.removed - inferences.removed)
         if conflicts := _conflicts(store, draft, version, made):
             raise UndoConflict(
                 f"Version {version} cannot be undone: {len(conflicts)} of its statements were changed"
@@ -115,9 +117,10 @@ class _Change:
         before = draft.merged - {INFERRED}
         self._rules_before = ontology.rules(ontology.axioms(draft))
         if isinstance(change, Delta):
-            draft.apply(_stated(change))
+            draft.apply(change)
         else:
             change(draft)
+        draft.apply(_about(INFERRED, draft.delta).inverse())
         real = draft.delta
         self._rules = self._rules_before
         if any(quad.graph_name == ONTOLOGY for quad in real.added | real.removed):
@@ -151,13 +154,12 @@ class _Change:
         return Commit(entry, delta, report, whole)
 
     def _infer(self, known: dict[str, Any]) -> None:
-        before, now = set(self._rules_before), set(self._rules)
-        if known.get("rules") != _named(self._rules_before) or before - now:
+        if known.get("rules") == _named(self._rules_before):
+            ontology.infer_change(
+                self._draft, self._rules, self._added, self._removed, self._rules_before
+            )
+        else:
             ontology.infer(self._draft, self._rules)
-            return
-        ontology.infer_change(self._draft, self._rules, self._added, self._removed)
-        if now - before:
-            ontology.infer(self._draft, self._rules, afresh=False)
 
     def _judge(self, known: dict[str, Any]) -> tuple[Report, bool]:
         report = None
@@ -214,11 +216,11 @@ class StatedGraph:
         return added, {t for t in left if next(self.match(*t), None) is None}
 
 
-def _stated(delta: Delta) -> Delta:
-    """A delta without inferences, which are made again from what is stated."""
+def _about(graph: NamedNode, delta: Delta) -> Delta:
+    """The part of a delta that is about one graph."""
 
     def kept(quads: Iterable[Quad]) -> frozenset[Quad]:
-        return frozenset(quad for quad in quads if quad.graph_name != INFERRED)
+        return frozenset(quad for quad in quads if quad.graph_name == graph)
 
     return Delta(kept(delta.added), kept(delta.removed))
 

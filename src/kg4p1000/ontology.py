@@ -47,10 +47,15 @@ class Rule:
     body: tuple[Pattern, ...]
     head: Pattern
 
-    def sparql(self) -> str:
-        """A CONSTRUCT query for what this rule adds to a graph; a literal as subject is left out."""
+    def sparql(self, *, known: bool = False) -> str:
+        """A CONSTRUCT query for what this rule adds to a graph; a literal as subject is left out.
+
+        Args:
+            known: give what follows and is there already, too.
+        """
         body, head = " . ".join(map(_text, self.body)), _text(self.head)
-        return f"CONSTRUCT {{ {head} }} WHERE {{ {body} FILTER NOT EXISTS {{ {head} }} }}"
+        new = "" if known else f" FILTER NOT EXISTS {{ {head} }}"
+        return f"CONSTRUCT {{ {head} }} WHERE {{ {body}{new} }}"
 
 
 def _text(pattern: Pattern) -> str:
@@ -129,17 +134,18 @@ def fingerprint(rule_list: Iterable[Rule]) -> str:
     return hashlib.sha256("\n".join(map(Rule.sparql, rule_list)).encode()).hexdigest()
 
 
-def infer(draft: Draft, rule_list: Sequence[Rule], *, afresh: bool = True) -> None:
+def infer(draft: Draft, rule_list: Sequence[Rule], start: Iterable[Rule] | None = None) -> None:
     """Bring ``graph:inferred`` to what the rules imply, by queries over the whole graph.
 
     Args:
-        afresh: forget what the graph holds; else that is known to follow, and what is missing
-            is added.
+        start: rules that may have something to add to what the graph holds; it is known that all
+            of it follows, and that the others have nothing to add to it. By default, nothing is
+            known, and all is made afresh.
     """
-    if afresh:
+    if start is None:
         draft.apply(Delta(removed=frozenset(draft.quads(INFERRED))), tidy=False)
     graphs, feeds = _closure_graphs(draft), _feeds(rule_list)
-    waiting, place = set(rule_list), _order(feeds)
+    waiting, place = set(rule_list if start is None else start), _order(feeds)
     while waiting:
         rule = min(waiting, key=place.__getitem__)
         waiting.remove(rule)
@@ -183,7 +189,11 @@ def _order(feeds: dict[Rule, list[Rule]]) -> dict[Rule, int]:
 
 
 def infer_change(
-    draft: Draft, rule_list: Sequence[Rule], added: Set[Triple], removed: Set[Triple]
+    draft: Draft,
+    rule_list: Sequence[Rule],
+    added: Set[Triple],
+    removed: Set[Triple],
+    rules_before: Sequence[Rule] | None = None,
 ) -> None:
     """Bring ``graph:inferred`` from what followed before a change to what follows after it.
 
@@ -195,21 +205,34 @@ def infer_change(
     Args:
         draft: has the change already.
         added, removed: what the merged graphs state now and did not before, and the reverse.
+        rules_before: the rules before the change, where they were others.
     """
+    rules_before = rule_list if rules_before is None else rules_before
     now_stated = frozenset(q for t in added if (q := Quad(*t, INFERRED)) in draft)
     draft.apply(Delta(removed=now_stated), tidy=False)
-    if len(added) + len(removed) > _MANY:
-        infer(draft, rule_list, afresh=bool(removed))
+    gone = set(rules_before) - set(rule_list)
+    lost = {t for rule in gone for t in _made_by(draft, rule)}
+    if len(added) + len(removed) + len(lost) > _MANY:
+        infer(draft, rule_list, None if removed or lost else rule_list)
         return
-    engine = _Engine(draft, rule_list)
-    doomed = engine.resting_on(removed)
+    doomed = lost | _Engine(draft, rules_before).resting_on(removed | lost)
     draft.apply(Delta(removed=_quads(doomed)), tidy=False)
+    engine = _Engine(draft, rule_list)
     news = {triple for triple in doomed | removed if engine.follows(triple)}
     draft.apply(Delta(added=_quads(news)), tidy=False)
     news |= added
     while news:
         news = {head for triple in news for head in engine.heads(triple) if not engine.has(head)}
         draft.apply(Delta(added=_quads(news)), tidy=False)
+    if come := set(rule_list) - set(rules_before):
+        infer(draft, rule_list, come)
+
+
+def _made_by(draft: Draft, rule: Rule) -> Iterator[Triple]:
+    """The inferences that a rule has a hand in."""
+    for triple in draft.construct(rule.sparql(known=True), _closure_graphs(draft)):
+        if Quad(*triple, INFERRED) in draft:
+            yield triple
 
 
 class _Engine:

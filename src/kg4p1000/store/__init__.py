@@ -6,6 +6,7 @@ A store is a folder::
     versions/00000001/   one Oxigraph database a version, never changed once published
     log/00000001.rdfp    one entry a change, as RDF Patch; the truth from which versions can be rebuilt
     builds/00000001.nq   what the files of a build said (see `build`)
+    checked              by which rules and shapes the published version was made (see `curation`)
     lock                 held by whoever writes
 
 Published versions are read by disposable processes (`Readers`); a change makes the next version
