@@ -19,8 +19,8 @@ class Handle:
     def __init__(self, store: Store, version: int) -> None:
         self.version = version
         self._leases = ExitStack()
-        self._said = self._leases.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the leases
         folder = self._leases.enter_context(store.lease(version))
+        self._said = self._leases.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the leases
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kg4p1000.store.reader", str(folder)],
             stdin=subprocess.PIPE,
