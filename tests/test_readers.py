@@ -143,7 +143,7 @@ def wait_until(condition, seconds=10):
 
 
 def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(store):
-    readers = Readers(store, size=4, timeout=3, memory=300)
+    readers = Readers(store, size=4, timeout=8, memory=300)
     outcomes = []
     threads = [in_background(readers, RUNAWAYS["cross product"], outcomes) for _ in range(8)]
     wait_until(lambda: readers.lanes.occupancy.slow >= 2)

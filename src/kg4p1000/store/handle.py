@@ -12,6 +12,11 @@ from typing import Any
 
 from .versions import Store
 
+#: In place of a frame's length: an error after bytes went out.
+FAULT = 0xFFFFFFFF
+#: What a process writes first, when it has opened its version.
+READY = b"ready\n"
+
 
 class Handle:
     """One reader process, bound to one version and holding its lease."""
@@ -35,6 +40,16 @@ class Handle:
         self.waiting = bytearray()
         #: What the process wrote to standard error, once it has ended by a fault.
         self.last_words = ""
+
+    def wait(self) -> bool:
+        """Wait until the process has opened its version; False when it ended instead."""
+        said = b""
+        while len(said) < len(READY):
+            part = self.stdout.read(len(READY) - len(said))
+            if not part:
+                return False
+            said += part
+        return True
 
     @property
     def alive(self) -> bool:

@@ -37,9 +37,8 @@ from ..errors import (
     StoreUnusable,
     TimeLimit,
 )
-from .handle import Handle
+from .handle import FAULT, Handle
 from .lanes import GLANCE, Lanes
-from .reader import FAULT
 from .versions import Store
 
 _log = logging.getLogger(__name__)
@@ -276,6 +275,9 @@ class Readers:
         """Give a query a reader; one that had died while idle is replaced."""
         while True:
             reader, fresh = self._take(version)
+            # Starting is not evaluation: it counts neither for the lane nor for the limit.
+            if fresh and not reader.wait():
+                raise ReaderLost(f"A reader could not be started (exit code {reader.close()}).")
             try:
                 reader.send(request)
                 break
@@ -375,7 +377,11 @@ class Readers:
 
     def _warm(self, version: int) -> None:
         with suppress(KgError, OSError):
-            self._keep(Handle(self.store, version))
+            reader = Handle(self.store, version)
+            if reader.wait():
+                self._keep(reader)
+            else:
+                reader.close()
 
     def _finish(
         self,

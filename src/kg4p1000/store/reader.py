@@ -25,8 +25,8 @@ from pyoxigraph import Variable
 
 from ..terms import BASE, PREFIXES
 from .graphs import dataset
+from .handle import FAULT, READY
 
-FAULT = 0xFFFFFFFF
 _FRAME = 64 * 1024
 
 _RESULT_FORMATS = {
@@ -142,6 +142,8 @@ def main(folder: str) -> None:
     opened = _address_space()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     out = sys.stdout.buffer
+    out.write(READY)
+    out.flush()
     for line in sys.stdin.buffer:
         request = json.loads(line)
         if memory := request.get("memory"):
