@@ -148,8 +148,9 @@ def test_facts_that_only_support_each_other_go_together():
     assert inferred(draft) == set()
 
 
-def test_a_change_of_very_many_facts_is_inferred_by_queries(monkeypatch):
-    monkeypatch.setattr(ontology, "_MANY", 1)
+def test_a_change_of_much_of_the_graph_is_inferred_from_by_queries(monkeypatch):
+    monkeypatch.setattr(ontology, "_FEW", 0)
+    monkeypatch.setattr(ontology, "_PART", 0.01)
     made = rules(axiom("rdf:type", PROPERTIES[0], iri("owl:TransitiveProperty")))
     steps = [Quad(a, PROPERTIES[0], b, A) for a, b in pairwise(THINGS)]
     draft = memory()
@@ -469,6 +470,14 @@ def test_nobody_but_the_rules_writes_inferences(store, shapes):
     mine = Quad(iri("place:MLI"), TYPE, iri("k4p:Objective"), INFERRED)
     theirs = next(q for q in store.quads() if q.graph_name == INFERRED)
     assert commit(store, shapes, [mine], [theirs]).entry is None
+    done = curation.commit(
+        store,
+        shapes,
+        lambda draft: draft.apply(Delta.of([mine, MALI], [theirs])),
+        author="steward",
+        message="a change",
+    )
+    assert done.delta == Delta.of([MALI])
 
 
 def test_what_a_commit_leaves_is_what_a_build_from_nothing_makes(store, shapes):

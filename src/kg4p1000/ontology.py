@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ _KIND_RULES: dict[str, Callable[[NamedNode], Rule]] = {
     OWL + "TransitiveProperty": lambda a: Rule(((0, a, 1), (1, a, 2)), (0, a, 2)),  # prp-trp
 }
 _CHAIN = OWL + "propertyChainAxiom"
-#: From so many changed triples on, queries over the whole graph are quicker than one step after another.
-_MANY = 50_000
+#: A change of more triples than this, and of more than such a part of the graph, is inferred from by
+#: queries over the whole graph: that takes about as long as this part of it triple by triple.
+_FEW, _PART = 1_000, 1 / 3
 
 
 def axioms(draft: Draft) -> Iterator[Triple]:
@@ -212,7 +214,7 @@ def infer_change(
     draft.apply(Delta(removed=now_stated), tidy=False)
     gone = set(rules_before) - set(rule_list)
     lost = {t for rule in gone for t in _made_by(draft, rule)}
-    if len(added) + len(removed) + len(lost) > _MANY:
+    if _much(draft, len(added) + len(removed) + len(lost)):
         infer(draft, rule_list, None if removed or lost else rule_list)
         return
     doomed = lost | _Engine(draft, rules_before).resting_on(removed | lost)
@@ -226,6 +228,14 @@ def infer_change(
         draft.apply(Delta(added=_quads(news)), tidy=False)
     if come := set(rule_list) - set(rules_before):
         infer(draft, rule_list, come)
+
+
+def _much(draft: Draft, size: int) -> bool:
+    """Whether a change of some triples is large beside the graph, which is only counted so far."""
+    if size <= _FEW:
+        return False
+    everything = draft.match(None, None, None, DefaultGraph())
+    return next(islice(everything, int(size / _PART), None), None) is None
 
 
 def _made_by(draft: Draft, rule: Rule) -> Iterator[Triple]:
