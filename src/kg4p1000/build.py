@@ -23,8 +23,8 @@ from .validation import Shapes
 
 #: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
 _FOLDERS = {"ontology": "ontology", "shapes": "shapes", "data": None}
-#: A file that has a graph of its own although it stands in a folder with one graph.
-_OWN_GRAPH = {"ontology/codes.ttl": "codes"}
+#: Code lists stand beside the ontology, in a graph of their own.
+_CODES = "ontology/codes*.ttl"
 
 Key = tuple[object, object, object]
 
@@ -71,8 +71,8 @@ def sources(folder: Path) -> list[Source]:
                 file=str(folder / name),
             )
         for path in sorted((folder / name).glob("*.ttl")):
-            own = _OWN_GRAPH.get(f"{name}/{path.name}")
-            found.append(Source(path, NamedNode(GRAPH + (own or graph or path.stem))))
+            own = "codes" if path.match(_CODES) else graph
+            found.append(Source(path, NamedNode(GRAPH + (own or path.stem))))
     return found
 
 

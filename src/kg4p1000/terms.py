@@ -22,14 +22,40 @@ PROBLEM = BASE + "problem/"
 
 #: Kinds of things below ``/id/``; each has a prefix of its own, so that ``activity:A4.2`` needs no escape.
 ID_TYPES = (
-    "activity", "agent", "convention", "database", "document", "edition", "goal", "group",
-    "indicator", "initiative", "measure", "mention", "objective", "organisation", "overlap",
-    "place", "plan", "relation", "remark", "revision", "section", "target", "tool",
-)  # fmt: skip
+    "activity",
+    "agent",
+    "convention",
+    "database",
+    "document",
+    "edition",
+    "goal",
+    "group",
+    "indicator",
+    "initiative",
+    "measure",
+    "mention",
+    "objective",
+    "organisation",
+    "overlap",
+    "place",
+    "plan",
+    "relation",
+    "remark",
+    "revision",
+    "section",
+    "target",
+    "tool",
+)
 #: Code lists; each has a prefix of its own for the same reason.
 CODE_SCHEMES = (
-    "horizon", "organisation-type", "overlap-kind", "quantifier", "relation-kind", "status", "unit",
-)  # fmt: skip
+    "horizon",
+    "organisation-type",
+    "overlap-kind",
+    "quantifier",
+    "relation-kind",
+    "status",
+    "unit",
+)
 
 #: Prefix to namespace: offered to every query, and used in every Turtle that we write.
 PREFIXES: dict[str, str] = {
