@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
-    "errors", "settings", "supervisor", "terms", "access", "store", "sparql", "queries", "ontology", "validation",
+    "errors", "settings", "supervisor", "terms", "access", "store", "sparql", "queries", "questions", "ontology", "validation",
     "sources", "overlaps", "curation", "build", "writer", "checks", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.

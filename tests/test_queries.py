@@ -1,6 +1,6 @@
 """The query library: what every file must have, the answers it gives, and what it refuses.
 
-The answer of a query for the examples of its parameters is that of ``fixtures/queries/<name>.csv``.
+The answer of a query for the examples of its parameters is that of ``queries/expected/<name>.csv``.
 After a change of the graph read the difference against the plan, then write the file anew:
 ``kg4p1000 query NAME --PARAMETER EXAMPLE --format csv``, its line ends those of Unix.
 """
@@ -25,7 +25,7 @@ from kg4p1000.store import Readers, Store
 from kg4p1000.terms import PREFIXES, iri, natural_key
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPECTED = ROOT / "tests" / "fixtures" / "queries"
+EXPECTED = ROOT / "queries" / "expected"
 FILES = sorted((ROOT / "queries").rglob("*.rq"))
 WITH_PARAMETERS = [path for path in FILES if read_query(path).parameters]
 
@@ -365,3 +365,42 @@ def test_second_query_of_a_name_is_refused(tmp_path):
         (tmp_path / folder / "same.rq").write_text("#+ summary: Same\n" + QUERY)
     with pytest.raises(BrokenFile, match=r"two/same\.rq.*one/same\.rq"):
         Library(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "says"),
+    [
+        ("#+ summary: One\n#+ question: {en: \"Why?\", de: Warum}\n", 2, "language de"),
+        ("#+ summary: One\n#+ tags: []\n#+ objectives: [A4, a5]\n", 3, "'a5' is no code"),
+        ("#+ summary: One\n#+ objectives: all\n", 2, "'a' is no code"),
+        ("#+ summary: One\n#+ awaits: Données\n", 2, "one line of ASCII"),
+        ("#+ summary: One\n#+ cases:\n#+   one: {objective: A4}\n", 2, "has no parameter 'objective'"),
+        ("#+ summary: One\n#+ cases: {a b: {}}\n", 2, "called 'a b'"),
+        ("#+ summary: One\n#+ returns: {a: b: c}\n", 2, "quotation marks"),
+        ("#+ summary: One\n#+ objectivs: [A4]\n", 2, "Did you mean 'objectives'"),
+    ],
+)  # fmt: skip
+def test_mistake_in_a_header_is_told_with_its_line_and_the_repair(tmp_path, header, line, says):
+    path = tmp_path / "broken.rq"
+    path.write_text(header + QUERY)
+    with pytest.raises(BrokenFile, match=says) as refused:
+        read_query(path)
+    assert refused.value.members == {"file": str(path), "line": line}
+    assert f"{path}, line {line}: " in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("SELECT ?s WHERE {\n  ?s ?p ;;\n}\n", 3),
+        ("SELECT ?s WHERE {\n  ?s k5p:name ?o }\n", 3),
+        ("INSERT DATA { <a:a> <a:b> <a:c> }\n", 2),
+        ("SELECT ?s\nWHERE { SERVICE <http://example.org/> { ?s ?p ?o } }\n", 3),
+    ],
+)
+def test_mistake_in_a_query_is_told_with_its_line_in_the_file(tmp_path, text, line):
+    path = tmp_path / "broken.rq"
+    path.write_text("#+ summary: One\n" + text)
+    with pytest.raises(BrokenFile, match="the query cannot be run") as refused:
+        read_query(path)
+    assert refused.value.members == {"file": str(path), "line": line}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 
-from .curation import Commit, commit
+from .curation import INFERRED, Commit, commit
 from .errors import BrokenFile
 from .store import Delta, Store
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
@@ -146,6 +146,12 @@ def build(
         before=remember,
     )
     return Build(done, len(files), conflicts)
+
+
+def is_current(store: Store, folder: Path) -> bool:
+    """Whether the store holds what the files say, no more and no less, inferences aside."""
+    said = canonical(quad for source in sources(folder) for quad in read(source))
+    return said == frozenset(q for q in store.quads() if q.graph_name != INFERRED)
 
 
 def write_files(store: Store, folder: Path, version: int | None = None) -> list[Path]:

@@ -1,7 +1,8 @@
 """The query library: files with a metadata header, typed parameters, run by name.
 
 A stored query is a plain ``.rq`` file that runs in any tool; its header stands in ``#+`` comments
-(YAML). Parameters are variables that the query projects; they are bound as terms.
+(YAML). Parameters are variables that the query projects; they are bound as terms. One that says which
+objectives ask it is a competency question; `questions` tells whether the graph answers it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,19 @@ import yaml
 from pyoxigraph import Literal, NamedNode
 
 from . import sparql
-from .errors import BadParameter, BrokenFile, NotFound
-from .store import Readers, Result
+from .errors import BadParameter, BrokenFile, KgError, NotFound
+from .store import Readers, Result, parse_query
 from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint
 
-_KEYS = {"summary", "question", "tags", "parameters", "returns", "status", "empty"}
+_KEYS = {
+    "summary", "question", "objectives", "tags", "parameters", "cases", "returns", "status", "empty",
+    "awaits",
+}  # fmt: skip
+#: Instead of the codes of objectives: a question that all of them ask.
+_ACROSS = "across"
+_OBJECTIVE = re.compile("[A-Z][1-9][0-9]*")
+_CASE = re.compile("[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_LANGUAGES = ("en", "fr", "es")
 _XSD = PREFIXES["xsd"]
 #: Options of the command line and of addresses.
 _TAKEN = {"config", "files", "format", "sparql", "store", "timeout", "version"}
@@ -71,20 +80,44 @@ class StoredQuery:
     """A query of the library.
 
     Attributes:
+        question: in English; `questions` has it by language.
+        objectives: codes of the objectives that ask it; `across` is true when all of them do.
+        cases: name to values of the parameters, of which the answers are known; the examples have
+            no name.
         returns: column name to what it holds; the columns in the order of the file.
         empty: what an empty result means, for people.
+        awaits: what the graph lacks for an answer; empty where it has one.
     """
 
     name: str
     text: str
     path: Path
     summary: str
-    question: str = ""
+    questions: Mapping[str, str] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
+    across: bool = False
     status: str = "stable"
     empty: str = "Nothing in the graph answers this."
     tags: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    cases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     returns: Mapping[str, str] = field(default_factory=dict)
+    awaits: str = ""
+
+    @property
+    def question(self) -> str:
+        """The question in English."""
+        return self.questions.get("en", "")
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is a competency question."""
+        return self.across or bool(self.objectives)
+
+    @property
+    def nothing(self) -> str:
+        """What to say of an empty result: that nothing is there, or that the data are not there yet."""
+        return f"The graph has no data for this yet: {self.awaits}" if self.awaits else self.empty
 
     def bindings(self, values: Mapping[str, str]) -> dict[str, NamedNode | Literal]:
         """Terms for all parameters.
@@ -161,54 +194,156 @@ class Library:
             readers, sparql.guard(query.text), form, bindings=bindings, version=version, gone=gone
         )
 
+    def lacks_data(
+        self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
+    ) -> bool:
+        """Whether a query has no rows because it awaits data; run only if it says that it does."""
+        if not self[name].awaits:
+            return False
+        return not self.run(readers, name, values, version=version).json()["results"]["bindings"]
+
+
+class _Header:
+    """The ``#+`` lines of a query file, which knows where in the file it stands."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        numbered = [(i, t) for i, t in enumerate(text.splitlines(True), 1) if t.startswith("#+")]
+        self._lines = [number for number, _ in numbered] or [1]
+        self._texts = [line[2:].removeprefix(" ") for _, line in numbered]
+
+    def read(self) -> dict[str, Any]:
+        """The keys and values.
+
+        Raises:
+            BrokenFile: it is not YAML, has no summary or a key that there is not.
+        """
+        try:
+            meta: Any = yaml.safe_load("".join(self._texts))
+        except yaml.YAMLError as e:
+            mark = getattr(e, "problem_mark", None)
+            row = min(mark.line, len(self._lines) - 1) if mark else 0
+            why = getattr(e, "problem", None) or "it cannot be read"
+            raise self.broken(
+                f"the #+ header is not YAML: {why}. Put a text with ': ', '#' or brackets in"
+                " quotation marks, and close what is opened.",
+                row=row,
+            ) from e
+        if not isinstance(meta, dict) or "summary" not in meta:
+            raise self.broken("the #+ header needs at least a summary: add '#+ summary: …'.")
+        for key in meta:
+            if key not in _KEYS:
+                close = difflib.get_close_matches(str(key), _KEYS, 1)
+                hint = f"Did you mean {close[0]!r}? " if close else ""
+                raise self.broken(
+                    f"unknown header keys {key}. {hint}Known are {', '.join(sorted(_KEYS))}.", key
+                )
+        return meta
+
+    def broken(self, detail: str, key: object = None, row: int = 0) -> BrokenFile:
+        """The error for what a key says, or for what stands in a row of the header."""
+        if key is not None:
+            row = next((i for i, t in enumerate(self._texts) if t.startswith(f"{key}:")), 0)
+        return broken(self.path, self._lines[row], detail)
+
+
+def broken(path: Path, line: int, detail: str) -> BrokenFile:
+    """The error for what stands in a line of a file."""
+    return BrokenFile(f"{path}, line {line}: {detail}", file=str(path), line=line)
+
 
 def read_query(path: Path) -> StoredQuery:
     """Read one query file.
 
     Raises:
-        BrokenFile: its header is missing, is not YAML, or has an unknown or missing key.
+        BrokenFile: its header is missing, is not YAML, or has an unknown or missing key or a value of
+            the wrong kind; or its query is not SPARQL. Has ``file`` and ``line``.
     """
     text = path.read_text(encoding="utf-8")
-    header = "".join(
-        line[2:].removeprefix(" ") for line in text.splitlines(True) if line.startswith("#+")
-    )
-    try:
-        meta: Any = yaml.safe_load(header)
-    except yaml.YAMLError as e:
-        raise BrokenFile(f"{path}: the #+ header is not YAML: {e}", file=str(path)) from e
-    if not isinstance(meta, dict) or "summary" not in meta:
-        raise BrokenFile(f"{path}: the #+ header needs at least a summary.", file=str(path))
-    if unknown := set(meta) - _KEYS:
-        raise BrokenFile(
-            f"{path}: unknown header keys {', '.join(sorted(unknown))}; known are"
-            f" {', '.join(sorted(_KEYS))}.",
-            file=str(path),
-        )
-    try:
-        parameters = tuple(
-            Parameter(_free(name), _known(p["type"]), str(p["example"]), str(p.get("help", "")))
-            for name, p in (meta.get("parameters") or {}).items()
-        )
-        returns = {str(name): str(told) for name, told in (meta.get("returns") or {}).items()}
-        tags = tuple(str(tag) for tag in meta.get("tags") or ())
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
-        raise BrokenFile(
-            f"{path}: the #+ header needs parameters as name: {{type, example}}, returns as"
-            f" name: text, and tags as a list ({type(e).__name__}: {e}).",
-            file=str(path),
-        ) from e
-    return StoredQuery(
+    header = _Header(path, text)
+    meta = header.read()
+
+    def value(key: str, convert: Callable[[Any], Any], must: str) -> Any:
+        try:
+            return convert(meta.get(key))
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            raise header.broken(
+                f"{key} of the #+ header {must} ({type(e).__name__}: {e}).", key
+            ) from e
+
+    parameters = value("parameters", _parameters, "must be parameters as name: {type, example}")
+    objectives = value("objectives", _objectives, "must be a list of codes like [A4], or across")
+    query = StoredQuery(
         name=path.stem,
         text=text,
         path=path,
         summary=str(meta["summary"]),
-        question=str(meta.get("question", "")),
+        questions=value("question", _questions, "must be a text, or texts as en, fr and es"),
+        objectives=tuple(code for code in objectives if code != _ACROSS),
+        across=_ACROSS in objectives,
         status=str(meta.get("status", "stable")),
         empty=str(meta.get("empty", StoredQuery.empty)),
-        tags=tags,
+        tags=value("tags", lambda tags: tuple(map(str, tags or ())), "must be tags as a list"),
         parameters=parameters,
-        returns=returns,
+        cases=value("cases", _cases, "must be cases as name: {parameter: value}"),
+        returns=value("returns", _texts, "must be returns as name: text"),
+        awaits=value(
+            "awaits", _awaits, "must be one line of ASCII, as it goes out as a header too"
+        ),
     )
+    for name, values in query.cases.items():
+        try:
+            query.bindings(values)
+        except KgError as e:
+            raise header.broken(f"the case {name} does not fit: {e.detail}", "cases") from e
+    try:
+        sparql.guard(text)
+        parse_query(text)
+    except KgError as e:
+        line = e.members.get("line", 1)
+        raise broken(path, line, f"the query cannot be run: {e.detail}") from e
+    return query
+
+
+def _parameters(given: Any) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(_free(name), _known(p["type"]), str(p["example"]), str(p.get("help", "")))
+        for name, p in (given or {}).items()
+    )
+
+
+def _texts(given: Any) -> dict[str, str]:
+    return {str(name): str(told) for name, told in (given or {}).items()}
+
+
+def _questions(given: Any) -> dict[str, str]:
+    texts = _texts({"en": given} if isinstance(given, str) else given)
+    if unknown := set(texts) - set(_LANGUAGES):
+        raise ValueError(f"unknown language {', '.join(sorted(unknown))}")
+    return texts
+
+
+def _objectives(given: Any) -> list[str]:
+    codes = [given] if given == _ACROSS else list(given or ())
+    for code in codes:
+        if code != _ACROSS and not _OBJECTIVE.fullmatch(code):
+            raise ValueError(f"{code!r} is no code of an objective")
+    return codes
+
+
+def _cases(given: Any) -> dict[str, dict[str, str]]:
+    cases = {str(name): _texts(values) for name, values in (given or {}).items()}
+    for name in cases:
+        if not _CASE.fullmatch(name):
+            raise ValueError(f"no case can be called {name!r}, since files are named after it")
+    return cases
+
+
+def _awaits(given: Any) -> str:
+    text = str(given or "")
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(text)
+    return text
 
 
 def _free(name: str) -> str:

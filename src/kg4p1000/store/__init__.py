@@ -16,7 +16,17 @@ the graph register says which graphs are merged into the default graph.
 
 from .changes import Delta, Entry
 from .graphs import MemoryGraph, dataset
-from .pool import Readers, Result
+from .pool import Readers, Result, parse_query
 from .versions import Draft, Store
 
-__all__ = ["Delta", "Draft", "Entry", "MemoryGraph", "Readers", "Result", "Store", "dataset"]
+__all__ = [
+    "Delta",
+    "Draft",
+    "Entry",
+    "MemoryGraph",
+    "Readers",
+    "Result",
+    "Store",
+    "dataset",
+    "parse_query",
+]

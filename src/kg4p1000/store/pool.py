@@ -23,6 +23,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyoxigraph as ox
+
 from ..errors import (
     BadParameter,
     Busy,
@@ -37,6 +39,7 @@ from ..errors import (
     StoreUnusable,
     TimeLimit,
 )
+from ..terms import BASE, PREFIXES
 from .handle import FAULT, Handle
 from .lanes import GLANCE, Lanes
 from .versions import Store
@@ -455,6 +458,20 @@ class Readers:
             case signal.SIGSEGV | signal.SIGBUS:
                 return ReaderLost("The query is nested too deeply to be evaluated.")
         return ReaderLost("The process that answered the query ended; please try again.")
+
+
+def parse_query(text: str) -> None:
+    """Read a query as a reader would, and do not run it.
+
+    Raises:
+        MalformedQuery: with ``line`` and ``column`` where the engine tells.
+    """
+    try:
+        ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
+    except SyntaxError as e:
+        raise _problem({"error": "syntax", "message": str(e)}) from None
+    except (ValueError, RuntimeError) as e:
+        raise _problem({"error": "evaluation", "message": str(e)}) from None
 
 
 def _problem(head: dict[str, Any]) -> KgError:

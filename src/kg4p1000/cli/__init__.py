@@ -1,0 +1,9 @@
+"""The verbs; the only place that loads settings and joins the parts.
+
+Data go to standard output, messages to standard error. Exit codes: 0 good, 1 findings, 2 usage.
+"""
+
+from . import asking, knowledge, service
+from .base import main
+
+__all__ = ["asking", "knowledge", "main", "service"]

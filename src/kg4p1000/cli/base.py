@@ -1,0 +1,97 @@
+"""What every verb needs: the common options, settings, errors told in a sentence, progress."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from .. import __version__, settings, terms
+from ..errors import KgError, ShapesViolated
+
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Verb(click.Command):
+    """A command that takes the common options too, so that they may stand before or after it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(["--store"], type=click.Path(path_type=Path), help="Folder of the store."),
+            click.Option(
+                ["--files"], type=click.Path(path_type=Path), help="Folder of the knowledge files."
+            ),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load the settings and run the verb with them, its errors told in a sentence."""
+        given = {"store": ctx.params.pop("store"), "files": ctx.params.pop("files")}
+        flags = {**ctx.obj, **{k: v for k, v in given.items() if v is not None}}
+        named = settings.Settings.__dataclass_fields__.keys() & ctx.params.keys()
+        flags |= {name: ctx.params.pop(name) for name in named}
+        with _told():
+            config = flags.pop("config", None)
+            ctx.params["given"] = settings.load(flags, os.environ, config)
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say an error of ours in a sentence instead of a trace, and end with its exit code."""
+    try:
+        yield
+    except ShapesViolated as e:
+        messages.print(f"[bold red]{e.title}.[/] {e.detail}\n")
+        click.echo(e.report.to_text(), err=True)
+        raise SystemExit(1) from None
+    except KgError as e:
+        messages.print(f"[bold red]{e.title}.[/]", end=" ")
+        messages.print(e.detail, markup=False)
+        raise SystemExit(
+            2 if e.slug in ("bad-parameter", "not-found", "bad-settings") else 1
+        ) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--store", type=click.Path(path_type=Path), help="Folder of the store.")
+@click.option("--files", type=click.Path(path_type=Path), help="Folder of the knowledge files.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
+@click.pass_context
+def main(ctx: click.Context, **flags: Any) -> None:
+    """The knowledge graph of the "4 per 1000" Implementation Plan: build, check, query and serve it."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    ctx.obj = {name: value for name, value in flags.items() if value is not None}
+
+
+verb = main.command
+
+
+def short(node: Any) -> str:
+    """A node as people read it: its CURIE where it has one."""
+    return terms.curie(node.value) or node.value
+
+
+def author() -> str:
+    """Who runs the command: the account's name on this machine."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show that work is going on, when someone is watching."""
+    if not messages.is_terminal:
+        yield
+        return
+    with messages.status(f"{what} …"):
+        yield

@@ -1,0 +1,179 @@
+"""From the files to the store: build, validate, check, undo, and back to the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pyoxigraph as ox
+
+from .. import build, checks, curation, terms, validation
+from ..settings import Settings
+from ..store import MemoryGraph, Readers, Store
+from .base import Verb, author, messages, progress, short, verb
+
+
+@verb("build", cls=Verb)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--message", default="", help="What the change log says of this build.")
+def build_(given: Settings, dry_run: bool, message: str) -> None:
+    """Bring the store to what the files say: parse, infer, validate, publish.
+
+    Files that do not parse or do not fit the shapes are refused, and the store stays as it was.
+    """
+    store = Store(given.store)
+    with progress("Building"):
+        done = build.build(store, given.files, author=author(), message=message, dry_run=dry_run)
+    store.prune(given.keep_versions)
+    change = done.commit.delta
+    counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
+    if done.commit.report.count("warning"):
+        messages.print(
+            f"{done.commit.report.count('warning')} warnings; 'kg4p1000 validate' lists them."
+        )
+    for conflict in done.conflicts:
+        messages.print(
+            f"[bold]Conflict[/] in {short(conflict.graph)}: files and a steward both changed"
+            f" {short(conflict.predicate)} of {short(conflict.subject)}; the steward's stays:"
+        )
+        for quad in sorted(conflict.steward, key=str):
+            messages.print(f"  kept  {quad.object}", markup=False)
+        for quad in sorted(conflict.files - conflict.steward, key=str):
+            messages.print(f"  files {quad.object}", markup=False)
+    if done.commit.entry:
+        click.echo(f"Version {done.commit.entry.version} published: {counts}.")
+    elif dry_run:
+        click.echo(f"Nothing changed (dry run): {counts}.")
+    else:
+        click.echo(f"Version {store.current} already says what the {done.files} files say.")
+    if done.conflicts:
+        raise SystemExit(1)
+
+
+@verb("validate", cls=Verb)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "json", "turtle"]), default="text")
+@click.option("--alone", is_flag=True, help="Check the files without the other files of the graph.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "shacl", "pyshacl"]),
+    default="auto",
+    help="SHACL engine.",
+)
+def validate_(
+    given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: validation.Engine
+) -> None:
+    """Check files against the shapes: the given Turtle FILES, or all files of the graph.
+
+    Given files are checked together with the other files of the graph, which they refer to and
+    replace where they have the same path; findings about their own subjects are shown.
+    """
+    known = [s.path for s in build.sources(given.files) if s.path.parent.name != "shapes"]
+    resolved = {path.resolve() for path in paths}
+    context = [path for path in known if path.resolve() not in resolved]
+    if alone:
+        context = [path for path in context if path.parent.name == "ontology"]
+    with progress("Validating"):
+        homes: dict[Any, str] = {}
+        own: set[Any] = set()
+        triples: list[ox.Triple] = []
+        for path in [*context, *paths]:
+            for triple in build.parse_file(path):
+                triples.append(triple)
+                homes.setdefault(triple.subject, str(path))
+                if path.resolve() in resolved:
+                    homes[triple.subject] = str(path)
+                    own.add(triple.subject)
+        graph = MemoryGraph(triples)
+        report = validation.validate(graph, build.load_shapes(given.files), graph.select, engine)
+    if paths:
+        report = validation.Report(tuple(f for f in report.findings if f.focus in own))
+    labels = _labels(graph)
+    if form == "json":
+        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+    elif form == "turtle":
+        click.echo(report.to_turtle(), nl=False)
+    else:
+        click.echo(report.to_text(lambda iri: labels.get(iri, ""), homes.get), nl=False)
+    if not report.conforms:
+        raise SystemExit(1)
+
+
+@verb("dump", cls=Verb)
+@click.option("--version", type=int, help="An older version than the published one.")
+@click.option("--graph", "graph", help="Only one named graph, such as graph:plan-2020.")
+@click.option("--to-files", is_flag=True, help="Write the data files of the graph instead.")
+def dump_(given: Settings, version: int | None, graph: str | None, to_files: bool) -> None:
+    """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
+
+    With --to-files, what stewards changed in the service stands in the files, as one line a statement,
+    ready to be reviewed and committed.
+    """
+    if to_files:
+        for path in build.write_files(Store(given.store), given.files, version):
+            click.echo(path)
+        return
+    wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
+    lines = [
+        f"{quad} .\n"
+        for quad in Store(given.store).quads(version)
+        if wanted is None or quad.graph_name.value == getattr(wanted, "value", wanted)
+    ]
+    for line in sorted(lines):
+        click.echo(line, nl=False)
+
+
+@verb("undo", cls=Verb)
+@click.argument("version", type=int)
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--message", default="", help="What the change log says of it.")
+def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
+    """Take back what VERSION changed, as a new version; works while the service runs."""
+    done = curation.undo(
+        Store(given.store),
+        build.load_shapes(given.files),
+        version,
+        author(),
+        message=message,
+        dry_run=dry_run,
+    )
+    counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
+    if done.entry:
+        click.echo(f"Version {done.entry.version} published: {counts}.")
+    else:
+        click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
+
+
+@verb("check", cls=Verb)
+def check_(given: Settings) -> None:
+    """Verify everything that can be verified about this installation and its store."""
+    store = Store(given.store)
+    failed = False
+
+    def report(what: str, findings: list[str], note: str = "") -> None:
+        nonlocal failed
+        failed = failed or bool(findings)
+        click.echo(f"{'FAIL' if findings else 'ok'}\t{what}{f' ({note})' if note else ''}")
+        for finding in findings:
+            click.echo(f"\t{finding}")
+
+    readers = Readers(store, 1, given.query_timeout, given.query_memory)
+    try:
+        for what, verify in checks.all_checks(store, given.files, readers):
+            with progress(what):
+                findings, note = verify()
+            report(what, findings, note)
+    finally:
+        readers.close()
+    if failed:
+        raise SystemExit(1)
+
+
+def _labels(graph: MemoryGraph) -> dict[str, str]:
+    rows = graph.select(
+        "SELECT ?s ?l WHERE { ?s <http://www.w3.org/2004/02/skos/core#prefLabel>|"
+        "<http://www.w3.org/2000/01/rdf-schema#label> ?l FILTER(LANG(?l) = 'en') } ORDER BY ?s ?l"
+    )
+    return {row["s"].value: row["l"].value for row in rows if isinstance(row["s"], ox.NamedNode)}

@@ -1,0 +1,115 @@
+"""The service and its store: serve, tokens, backup and restore."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .. import build, supervisor
+from ..access import Tokens
+from ..queries import Library
+from ..settings import Settings
+from ..store import Readers, Store
+from .base import Verb, author, main, messages, progress, verb
+
+
+@verb("serve", cls=Verb)
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+@click.option("--readers", type=int, help="Number of queries that run at once.")
+@click.option("--query-timeout", type=float, help="Seconds after which a query is stopped.")
+@click.option("--query-memory", type=int, help="Megabytes that a query may take.")
+@click.option("--alone", is_flag=True, hidden=True, help="Serve in this process, unwatched.")
+def serve_(given: Settings, alone: bool) -> None:
+    """Serve the published graph: pages, SPARQL endpoint, linked data and downloads.
+
+    The service runs in a process of its own, which is started again if it ends by a fault.
+    """
+    if alone:
+        _serve_here(given)
+        return
+    store = Store(given.store)
+    if not store.current:
+        messages.print("The store is empty; building it from the files first.")
+        build.build(store, given.files, author=author())
+    messages.print(
+        f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
+        f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
+    )
+    supervisor.keep_running([sys.executable, "-m", "kg4p1000.cli", *sys.argv[1:], "--alone"])
+
+
+def _serve_here(given: Settings) -> None:
+    from .. import web  # noqa: PLC0415 - Flask is needed here only
+
+    readers = Readers(
+        Store(given.store),
+        given.readers,
+        given.query_timeout,
+        given.query_memory,
+        slow=given.slow_readers,
+        queue=given.queue,
+    )
+    app = web.create_app(given, readers.store, readers, Library(given.files / "queries"))
+    # A thread for each query that may run or wait, and some for pages, health and downloads.
+    threads = given.readers + given.slow_readers + given.queue + 8
+    try:
+        web.serve(app, given.host, given.port, threads=threads)
+    finally:
+        readers.close()
+
+
+@verb("backup", cls=Verb)
+@click.argument("target", type=click.Path(path_type=Path))
+def backup_(given: Settings, target: Path) -> None:
+    """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
+    with progress("Copying"):
+        version = Store(given.store).backup(target)
+    click.echo(f"Version {version} and all before it are in {target}.")
+
+
+@verb("restore", cls=Verb)
+@click.argument("backup", type=click.Path(path_type=Path))
+def restore_(given: Settings, backup: Path) -> None:
+    """Make the store anew from the folder BACKUP; the store's folder must be empty."""
+    with progress("Restoring"):
+        store = Store.restore(backup, given.store)
+    click.echo(f"Version {store.current} is restored in {given.store}.")
+
+
+@main.group("token")
+def token_() -> None:
+    """Make, list and revoke the tokens that writing needs; works while the service runs."""
+
+
+@token_.command("create", cls=Verb)
+@click.option("--role", required=True, help="contributor, steward or admin.")
+@click.option("--name", required=True, help="Who will use it; stands in the change log.")
+@click.option("--days", type=float, help="How long it holds; for ever without.")
+def token_create(given: Settings, role: str, name: str, days: float | None) -> None:
+    """Make a token and print it, this once."""
+    token = _tokens(given).create(name, role, days)
+    messages.print("Keep this token; it is shown this once.")
+    click.echo(token)
+
+
+@token_.command("list", cls=Verb)
+def token_list(given: Settings) -> None:
+    """List the tokens: id, role, name, when made, when they expire."""
+    for token in _tokens(given).all():
+        expires = "expired" if token.expired else token.expires or "never expires"
+        click.echo("\t".join((token.id, token.role, token.name, token.created, expires)))
+
+
+@token_.command("revoke", cls=Verb)
+@click.argument("identifier")
+def token_revoke(given: Settings, identifier: str) -> None:
+    """Make the token with this id worthless."""
+    _tokens(given).revoke(identifier)
+    messages.print("Revoked.")
+
+
+def _tokens(given: Settings) -> Tokens:
+    return Tokens(Store(given.store).path / "tokens.json")
