@@ -48,12 +48,16 @@ ID_TYPES = (
 )
 #: Code lists; each has a prefix of its own for the same reason.
 CODE_SCHEMES = (
+    "action-kind",
+    "deliverable",
     "horizon",
     "organisation-type",
     "overlap-kind",
     "quantifier",
     "relation-kind",
     "status",
+    "target-group",
+    "topic",
     "unit",
 )
 
