@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= $(VENV)/store
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build serve test lint validate check lock clean
+.PHONY: help setup build serve test lint validate check bench lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ validate: $(VENV)/.core ## Check the data files against the shapes
 
 check: $(VENV)/.all build ## Verify everything that can be verified about the store
 	$(BIN)/kg4p1000 check --store $(STORE)
+
+bench: $(VENV)/.all ## Measure the service beside others and write docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench --out docs/benchmarks.md
 
 lock: $(VENV)/.all ## Write constraints.txt from what is installed now
 	$(BIN)/python -m pip freeze --exclude-editable | grep -vi '^kg4p1000' > constraints.txt

@@ -65,21 +65,10 @@ def point(readers, **options):
 LABEL = "a" * 30 + "7"
 
 
-NINE = " ".join(f"?a{i} ?b{i} ?c{i} ." for i in range(9))
-DOUBLED = " ".join(f"BIND(CONCAT(?x{i}, ?x{i}) AS ?x{i + 1})" for i in range(40))
+#: Shapes of queries that have no end in sight; a new file is a new test.
 RUNAWAYS = {
-    "cross product": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }}",
-    "streamed cross product": f"SELECT * WHERE {{ {NINE} }}",
-    "sort": f"SELECT * WHERE {{ {NINE} }} ORDER BY ?a0 ?a1",
-    "distinct": f"SELECT DISTINCT * WHERE {{ {NINE} }}",
-    "group concat": f"SELECT (GROUP_CONCAT(?c0) AS ?x) WHERE {{ {NINE} }}",
-    "path closure": "SELECT (COUNT(*) AS ?n) WHERE { ?a (!<x:n>|^!<x:n>)* ?b . ?c (!<x:n>)* ?d . ?e (!<x:n>)+ ?f }",
-    "regex": f"SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} FILTER REGEX(CONCAT(STR(?c0), STR(?c8)), '^(a+)+7(a+)+$') }}",
-    "string blow-up": f'SELECT ?x40 WHERE {{ BIND("{"x" * 999}" AS ?x0) {DOUBLED} }}',
-    "not exists": f"SELECT * WHERE {{ {NINE} FILTER NOT EXISTS {{ ?a0 ?b0 ?x }} }}",
-    "construct": f"CONSTRUCT {{ ?a0 ?b1 ?c2 }} WHERE {{ {NINE} }}",
-    "optional": "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c OPTIONAL { ?d ?e ?f OPTIONAL { ?g ?h ?i FILTER(?c != ?i) } } ?j ?k ?l . ?m ?n ?o }",
-    "sub-select": f"SELECT * WHERE {{ {{ SELECT (COUNT(*) AS ?n) WHERE {{ {NINE} }} }} }}",
+    path.stem: path.read_text(encoding="utf-8").strip()
+    for path in sorted((Path(__file__).parent / "fixtures" / "runaways").glob("*.rq"))
 }
 
 
@@ -93,7 +82,7 @@ def test_a_runaway_query_is_stopped_and_the_next_one_answered(readers, query):
 def test_a_query_that_takes_too_much_memory_is_stopped(store):
     readers = Readers(store, size=1, timeout=20, memory=100)
     with pytest.raises(MemoryLimit) as caught:
-        readers.query(RUNAWAYS["string blow-up"]).read()
+        readers.query(RUNAWAYS["string-blow-up"]).read()
     assert caught.value.members == {"limit_megabytes": 100}
     readers.close()
 
@@ -145,7 +134,7 @@ def wait_until(condition, seconds=10):
 def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(store):
     readers = Readers(store, size=4, timeout=8, memory=300)
     outcomes = []
-    threads = [in_background(readers, RUNAWAYS["cross product"], outcomes) for _ in range(8)]
+    threads = [in_background(readers, RUNAWAYS["cross-product"], outcomes) for _ in range(8)]
     wait_until(lambda: readers.lanes.occupancy.slow >= 2)
     assert point(readers) == LABEL
     assert len(readers.running()) >= 2
@@ -159,7 +148,7 @@ def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(stor
 
 def test_no_reader_process_outlives_its_runaway(store):
     readers = Readers(store, size=1, timeout=0.5, memory=300)
-    result = readers.query(RUNAWAYS["streamed cross product"])
+    result = readers.query(RUNAWAYS["streamed-cross-product"])
     process = result._reader.process
     with pytest.raises(TimeLimit):
         result.read()
@@ -168,7 +157,7 @@ def test_no_reader_process_outlives_its_runaway(store):
 
 
 def test_a_result_that_was_cut_raises_after_its_first_bytes(readers):
-    chunks = readers.query(RUNAWAYS["streamed cross product"], result_format="csv").chunks()
+    chunks = readers.query(RUNAWAYS["streamed-cross-product"], result_format="csv").chunks()
     assert next(chunks).startswith(b"a0,a1,a2")
     with pytest.raises(TimeLimit):
         for _ in chunks:
@@ -178,7 +167,7 @@ def test_a_result_that_was_cut_raises_after_its_first_bytes(readers):
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
     readers = Readers(store, size=1, timeout=2, memory=300, queue=0)
     outcomes = []
-    thread = in_background(readers, RUNAWAYS["cross product"], outcomes)
+    thread = in_background(readers, RUNAWAYS["cross-product"], outcomes)
     wait_until(lambda: readers.lanes.occupancy.fast == 1)
     with pytest.raises(Busy) as caught:
         point(readers)
@@ -191,7 +180,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
 def test_a_long_query_is_refused_when_the_slow_lane_is_full(store):
     readers = Readers(store, size=2, timeout=3, memory=300, slow=1)
     outcomes = []
-    threads = [in_background(readers, RUNAWAYS["cross product"], outcomes) for _ in range(2)]
+    threads = [in_background(readers, RUNAWAYS["cross-product"], outcomes) for _ in range(2)]
     for thread in threads:
         thread.join()
     assert sorted(outcome.__name__ for outcome in outcomes) == ["Busy", "TimeLimit"]
@@ -200,10 +189,10 @@ def test_a_long_query_is_refused_when_the_slow_lane_is_full(store):
 
 def test_a_running_query_can_be_listed_and_killed(readers):
     outcomes = []
-    thread = in_background(readers, RUNAWAYS["cross product"], outcomes)
+    thread = in_background(readers, RUNAWAYS["cross-product"], outcomes)
     wait_until(readers.running)
     (running,) = readers.running()
-    assert running.text == RUNAWAYS["cross product"]
+    assert running.text == RUNAWAYS["cross-product"]
     readers.kill(running.id)
     thread.join()
     assert outcomes == [Killed]
@@ -214,7 +203,7 @@ def test_a_running_query_can_be_listed_and_killed(readers):
 def test_a_query_whose_client_has_gone_is_stopped(store):
     readers = Readers(store, size=1, timeout=30, memory=300)
     with pytest.raises(ClientGone):
-        readers.query(RUNAWAYS["cross product"], gone=lambda: True)
+        readers.query(RUNAWAYS["cross-product"], gone=lambda: True)
     wait_until(lambda: readers.lanes.occupancy.fast == 0)
     assert point(readers) == LABEL
     readers.close()
@@ -222,7 +211,7 @@ def test_a_query_whose_client_has_gone_is_stopped(store):
 
 def test_a_result_that_nobody_reads_on_stops_its_query(store):
     readers = Readers(store, size=1, timeout=30, memory=300)
-    chunks = readers.query(RUNAWAYS["streamed cross product"]).chunks()
+    chunks = readers.query(RUNAWAYS["streamed-cross-product"]).chunks()
     next(chunks)
     chunks.close()
     wait_until(lambda: readers.lanes.occupancy.fast == 0)
@@ -233,7 +222,7 @@ def test_a_result_that_nobody_reads_on_stops_its_query(store):
 def test_a_shorter_limit_can_be_asked_for_and_a_longer_one_not(readers):
     for asked, limit in ((0.2, 0.2), (9, 1)):
         with pytest.raises(TimeLimit) as caught:
-            readers.query(RUNAWAYS["cross product"], timeout=asked)
+            readers.query(RUNAWAYS["cross-product"], timeout=asked)
         assert caught.value.members == {"limit_seconds": limit}
 
 
