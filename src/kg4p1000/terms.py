@@ -48,15 +48,25 @@ ID_TYPES = (
 )
 #: Code lists; each has a prefix of its own for the same reason.
 CODE_SCHEMES = (
+    "access",
     "action-kind",
     "deliverable",
+    "evidence-kind",
+    "finance-goal",
     "horizon",
+    "measured-property",
+    "mrv-kind",
     "organisation-type",
     "overlap-kind",
     "quantifier",
+    "readiness",
+    "region",
     "relation-kind",
+    "role",
+    "scale",
     "status",
     "target-group",
+    "tier",
     "topic",
     "unit",
 )
