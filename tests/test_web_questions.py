@@ -43,10 +43,6 @@ def folder(tmp_path):
     write("empty", NONE, expected=EXPECTED)
     write("awaiting", NONE, more=AWAITS, objectives="across")
     write("outdated", ROWS, more=AWAITS)
-    write(
-        "failing",
-        "SELECT ?objective ?s WHERE { ?s ?p ?o . { SELECT ?o WHERE { ?objective ?p ?o } } }\n",
-    )
     return tmp_path
 
 
