@@ -24,6 +24,7 @@ PROBLEM = BASE + "problem/"
 ID_TYPES = (
     "activity",
     "agent",
+    "annotation",
     "convention",
     "database",
     "document",

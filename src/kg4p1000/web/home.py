@@ -87,15 +87,14 @@ def index() -> str:
     return render_template(
         "home.html",
         figures=[(counts.get(kind, 0), label, path) for kind, label, path in _FIGURES],
-        goals=goals_of(version),
+        goals=_goals(version),
         featured=[(query, {p.name: p.example for p in query.parameters}) for query in featured],
         example=EXAMPLE,
         queries=len(library),
     )
 
 
-def goals_of(version: int) -> list[Goal]:
-    """The goals with their objectives, in the order of the plan."""
+def _goals(version: int) -> list[Goal]:
     rows = services().select(_GOALS, version)
     names = from_rows(rows)
     members: dict[str, set[str]] = {}
