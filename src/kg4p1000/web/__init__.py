@@ -32,6 +32,7 @@ from . import (
     operations,
     problems,
     queries,
+    questions,
     sparql,
     things,
     versions,
@@ -92,6 +93,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
                 settings.client_rate, settings.client_burst, settings.client_concurrency
             ),
             cache=Cache(settings.cache_size << 20),
+            examiner=questions.Examiner(library, readers, settings.files / "queries"),
             proxies=networks(settings.trusted_proxies),
         )
         joined.metrics = operations.Metrics(joined)
@@ -100,6 +102,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         home,
         sparql,
         queries,
+        questions,
         things,
         ontology,
         graphs,
@@ -152,6 +155,7 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
     finally:
         server.close()
         app.extensions["kg4p1000"].writer.close()
+        app.extensions["kg4p1000"].examiner.close()
 
 
 def _begin() -> None:
@@ -186,7 +190,7 @@ def _finish(response: Response) -> Response:
         response.headers["Access-Control-Max-Age"] = "86400"
     else:
         response.headers["Access-Control-Expose-Headers"] = (
-            "Content-Location, ETag, KG-Version, Link, Memento-Datetime, Retry-After"
+            "Content-Location, ETag, KG-Awaits, KG-Version, Link, Memento-Datetime, Retry-After"
         )
     if version := g.get("version"):
         response.headers["KG-Version"] = str(version)

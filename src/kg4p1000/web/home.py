@@ -87,14 +87,15 @@ def index() -> str:
     return render_template(
         "home.html",
         figures=[(counts.get(kind, 0), label, path) for kind, label, path in _FIGURES],
-        goals=_goals(version),
+        goals=goals_of(version),
         featured=[(query, {p.name: p.example for p in query.parameters}) for query in featured],
         example=EXAMPLE,
         queries=len(library),
     )
 
 
-def _goals(version: int) -> list[Goal]:
+def goals_of(version: int) -> list[Goal]:
+    """The goals with their objectives, in the order of the plan."""
     rows = services().select(_GOALS, version)
     names = from_rows(rows)
     members: dict[str, set[str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, g, render_template, request
+from flask import Blueprint, Response, g, render_template, request, url_for
 
 from .. import sparql
 from ..queries import StoredQuery
@@ -48,8 +48,12 @@ def run(query_name: str) -> Response | str:
     choice = chosen(TRIPLES if guarded.gives_triples else RESULTS)
     if choice.key == "html":
         return _page(query, guarded, values)
-    result = _result(query, values, choice.key)
-    return respond(result, choice.media_type)
+    response = respond(_result(query, values, choice.key), choice.media_type)
+    if services().library.lacks_data(services().readers, query.name, values, g.version):
+        response.headers["KG-Awaits"] = query.nothing
+        place = url_for("questions.index", _anchor=query.name)
+        response.headers.add("Link", f'<{place}>; rel="help"')
+    return response
 
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:

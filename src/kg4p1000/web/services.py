@@ -23,6 +23,7 @@ Row = dict[str, Term | None]
 if TYPE_CHECKING:
     from ..writer import Writer
     from .citation import Cache
+    from .questions import Examiner
 
 _NAME = "kg4p1000"
 #: Set by waitress.
@@ -41,6 +42,7 @@ class Services:
     tokens: Tokens
     clients: Clients
     cache: Cache
+    examiner: Examiner
     proxies: tuple[Network, ...] = ()
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)

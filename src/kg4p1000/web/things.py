@@ -9,18 +9,22 @@ from pyoxigraph import Literal, NamedNode
 from werkzeug.wrappers import Response as Redirect
 
 from ..errors import NotFound
+from ..queries import StoredQuery
 from ..sparql import RDF_FORMATS
-from ..terms import BASE, ID, ID_TYPES, TERMS
+from ..terms import BASE, ID, ID_TYPES, PREFIXES, TERMS
 from .describe import describe
 from .findings import findings
 from .names import NAMING, Name, from_rows
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
+from .questions import asked_by
 from .rendering import data_href, short
 from .services import asked_version, client_gone, page_version, services
 from .streaming import respond
 from .vocabulary import Vocabulary, vocabulary
 
 blueprint = Blueprint("things", __name__)
+
+OBJECTIVE = PREFIXES["objective"]
 
 #: Endings of data addresses, and the formats that they stand for.
 SUFFIXES = {"ttl": "turtle", "nt": "ntriples", "jsonld": "jsonld", "rdf": "rdfxml"}
@@ -103,9 +107,16 @@ def page(subject: NamedNode) -> str:
         findings=found,
         trail=_trail(from_rows(above, "above")),
         words=words,
+        questions=_questions(subject),
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
     )
+
+
+def _questions(subject: NamedNode) -> list[tuple[StoredQuery, dict[str, str]]]:
+    """What those who work on an objective ask; nothing for other things."""
+    code = subject.value.removeprefix(OBJECTIVE)
+    return [] if code == subject.value else asked_by(services().library, code)
 
 
 def data(subject: NamedNode, choice: Choice) -> Response:
