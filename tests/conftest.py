@@ -36,7 +36,9 @@ def library():
 
 @pytest.fixture(scope="session")
 def settings(store):
-    return Settings(store=store.path, files=ROOT, query_timeout=20, query_memory=512)
+    return Settings(
+        store=store.path, files=ROOT, query_timeout=20, query_memory=512, access_log="none"
+    )
 
 
 @pytest.fixture(scope="session")

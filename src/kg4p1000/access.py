@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
@@ -273,6 +274,7 @@ class Clients:
                 self._under_way.pop(client, None)
 
 
+@lru_cache(maxsize=1024)
 def _is_local(client: str) -> bool:
     try:
         return ip_address(client).is_loopback

@@ -79,6 +79,9 @@ class Settings:
     change_timeout: float = _setting(60.0, "Seconds that a change by HTTP may take.")
     change_memory: int = _setting(4096, "Megabytes that a change by HTTP may take.")
     upload_size: int = _setting(20_000_000, "Largest update or graph that is taken, in bytes.")
+    access_log: str = _setting(
+        "stderr", "Where each request leaves a line of JSON: a file, stderr, or none."
+    )
     public_url: str = _setting(
         "", "Address under which the service is known outside, for links; empty: the request's own."
     )

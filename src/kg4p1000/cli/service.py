@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from threading import Thread
 
 import click
 
@@ -55,6 +56,7 @@ def _serve_here(given: Settings) -> None:
     app = web.create_app(given, readers.store, readers, Library(given.files / "queries"))
     # A thread for each query that may run or wait, and some for pages, health and downloads.
     threads = given.readers + given.slow_readers + given.queue + 8
+    Thread(target=readers.warm, daemon=True).start()
     try:
         web.serve(app, given.host, given.port, threads=threads)
     finally:

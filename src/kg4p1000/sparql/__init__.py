@@ -5,7 +5,7 @@ and never given to the engine's own update. Both are read by one lexer: a word i
 comment or a prefixed name is not a keyword.
 """
 
-from .formats import RDF_FORMATS, RESULT_FORMATS, run
+from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, run
 from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard
 from .lexer import Token, place, tokens, unescape_codepoints
 from .update import apply_update
@@ -18,6 +18,7 @@ __all__ = [
     "Query",
     "Token",
     "apply_update",
+    "attempt",
     "guard",
     "place",
     "run",

@@ -43,11 +43,24 @@ def run(
     return readers.query(
         query.text,
         bindings=bindings,
-        default_graphs=query.default_graphs,
-        named_graphs=query.named_graphs,
-        result_format="json" if query.gives_triples else form,
-        rdf_format=form if query.gives_triples else "ntriples",
         version=version,
         timeout=timeout,
         gone=gone,
+        **_options(query, form),
     )
+
+
+def attempt(
+    readers: Readers, query: Query, form: str, *, version: int, timeout: float | None = None
+) -> Result | None:
+    """Begin a guarded query without waiting; see `Readers.attempt`."""
+    return readers.attempt(query.text, version, timeout=timeout, **_options(query, form))
+
+
+def _options(query: Query, form: str) -> dict[str, Any]:
+    return {
+        "default_graphs": query.default_graphs,
+        "named_graphs": query.named_graphs,
+        "result_format": "json" if query.gives_triples else form,
+        "rdf_format": form if query.gives_triples else "ntriples",
+    }

@@ -16,7 +16,8 @@ the graph register says which graphs are merged into the default graph.
 
 from .changes import Delta, Entry
 from .graphs import MemoryGraph, dataset
-from .pool import Readers, Result, parse_query
+from .pool import Readers, parse_query
+from .result import Result
 from .versions import Draft, Store
 
 __all__ = [

@@ -13,14 +13,11 @@ import re
 import select
 import signal
 import struct
-import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import pyoxigraph as ox
@@ -42,116 +39,17 @@ from ..errors import (
 from ..terms import BASE, PREFIXES
 from .handle import FAULT, Handle
 from .lanes import GLANCE, Lanes
+from .result import Result
 from .versions import Store
 
 _log = logging.getLogger(__name__)
 
-_SPOOL = 1 << 20
 _CHUNK = 64 * 1024
 #: Seconds of evaluation after which a query goes to the slow lane.
 FAST = 1.0
 #: Seconds for which the thread that asked reads the result itself; most results end within.
 _BRIEF = 0.02
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
-
-
-@dataclass
-class Result:
-    """A query that runs or has run, and its result as it comes.
-
-    Attributes:
-        id: names the query while it runs.
-        text: the query.
-        version: the version of the graph that is asked.
-        kind: ``solutions``, ``boolean`` or ``triples``.
-        variables: names of the columns, for solutions.
-        began: time of the monotonic clock at which evaluation began.
-    """
-
-    text: str
-    limit: float
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    version: int = 0
-    kind: str = ""
-    variables: list[str] = field(default_factory=list)
-    began: float = 0
-    slow: bool = False
-    _head: dict[str, Any] | None = None
-    _reader: Handle | None = None
-    _spool: Any = field(
-        default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
-    )
-    _written: int = 0
-    _ended: bool = False
-    _fault: KgError | None = None
-    _news: threading.Condition = field(default_factory=threading.Condition)
-
-    def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
-        """The serialised result in pieces.
-
-        Args:
-            gone: tells whether the client has gone; then the query is stopped.
-
-        Raises:
-            KgError: the query was stopped after bytes had gone out.
-        """
-        position = 0
-        try:
-            while True:
-                with self._news:
-                    while self._written == position and not self._ended:
-                        self._news.wait(GLANCE)
-                        if gone():
-                            return
-                    if self._written == position:
-                        if self._fault:
-                            raise self._fault
-                        return
-                    self._spool.seek(position)
-                    data = self._spool.read(min(_CHUNK, self._written - position))
-                position += len(data)
-                yield data
-        finally:
-            self.close()
-
-    def read(self) -> bytes:
-        """The whole serialised result."""
-        return b"".join(self.chunks())
-
-    def json(self) -> Any:
-        """The whole result, when it was asked for as JSON."""
-        return json.loads(self.read())
-
-    def close(self) -> None:
-        """Let go of the result; a query that is still running is stopped."""
-        self.stop(ClientGone())
-        with self._news:
-            self._spool.close()
-
-    def stop(self, why: KgError) -> None:
-        """Stop the query if it is still running; whoever reads the result is told why."""
-        with self._news:
-            if not self._ended and self._reader and not self._fault:
-                self._fault = why
-                self._reader.process.kill()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _add(self, data: bytes) -> None:
-        with self._news:
-            if not self._spool.closed:
-                self._spool.seek(self._written)
-                self._spool.write(data)
-                self._written += len(data)
-                self._news.notify_all()
-
-    def _end(self, fault: KgError | None = None) -> None:
-        with self._news:
-            self._fault = self._fault or fault
-            self._reader = None
-            self._ended = True
-            self._news.notify_all()
 
 
 class Readers:
@@ -214,19 +112,9 @@ class Readers:
             Busy: too many queries run and wait.
             TimeLimit, MemoryLimit, ReaderLost, Killed: stopped before the result began.
         """
-        if default_graphs is None and named_graphs is not None:
-            default_graphs = []
-        result = Result(text, min(timeout or self.timeout, self.timeout))
-        request = {
-            "query": text,
-            "bindings": {name: str(term) for name, term in (bindings or {}).items()},
-            "default_graphs": default_graphs,
-            "named_graphs": named_graphs or [],
-            "result_format": result_format,
-            "rdf_format": rdf_format,
-            "timeout": result.limit,
-            "memory": self.memory << 20,
-        }
+        result, request = self._asked(
+            text, timeout, bindings, default_graphs, named_graphs, result_format, rdf_format
+        )
         if not self.lanes.enter(gone):
             raise ClientGone
         try:
@@ -234,6 +122,58 @@ class Readers:
         except BaseException:
             self.lanes.leave(slow=False)
             raise
+        return self.follow(result, gone)
+
+    def attempt(
+        self,
+        text: str,
+        version: int,
+        *,
+        default_graphs: list[str] | None = None,
+        named_graphs: list[str] | None = None,
+        result_format: str = "json",
+        rdf_format: str = "ntriples",
+        timeout: float | None = None,
+    ) -> Result | None:
+        """Begin a query as `query` does, but wait for nothing: for an event loop.
+
+        Returns:
+            The query, to be brought on by `step` and `follow`; None when there is no free place, or no
+            reader that is ready.
+        """
+        if not self.lanes.enter_now():
+            return None
+        with self._lock:
+            reader = next((r for r in self._idle if r.version == version), None)
+            if reader:
+                self._idle.remove(reader)
+        if reader is None:
+            self.lanes.leave(slow=False)
+            return None
+        result, request = self._asked(
+            text, timeout, None, default_graphs, named_graphs, result_format, rdf_format
+        )
+        try:
+            reader.send(request)
+        except (BrokenPipeError, ConnectionResetError):
+            self.lanes.leave(slow=False)
+            reader.close()
+            return None
+        self._begun(result, reader)
+        return result
+
+    def step(self, result: Result, wait: float = 0) -> bool:
+        """Take what a query has to say within some seconds, and tell whether it has ended."""
+        if not result._ended:
+            self._follow(result, wait)
+        return result._ended
+
+    def follow(self, result: Result, gone: Callable[[], bool] = lambda: False) -> Result:
+        """Wait until the result of a query begins; whoever reads the result then need not see to it.
+
+        Raises:
+            KgError: as `query` does.
+        """
         self._begin(result, gone)
         if result._head is None:
             assert result._fault
@@ -243,6 +183,37 @@ class Readers:
         if not result._ended:
             threading.Thread(target=self._pump, args=(result,), daemon=True).start()
         return result
+
+    def _asked(
+        self,
+        text: str,
+        timeout: float | None,
+        bindings: Mapping[str, Any] | None,
+        default_graphs: list[str] | None,
+        named_graphs: list[str] | None,
+        result_format: str,
+        rdf_format: str,
+    ) -> tuple[Result, dict[str, Any]]:
+        """A query that is to begin, and what its reader is told."""
+        if default_graphs is None and named_graphs is not None:
+            default_graphs = []
+        result = Result(text, min(timeout or self.timeout, self.timeout))
+        return result, {
+            "query": text,
+            "bindings": {name: str(term) for name, term in (bindings or {}).items()},
+            "default_graphs": default_graphs,
+            "named_graphs": named_graphs or [],
+            "result_format": result_format,
+            "rdf_format": rdf_format,
+            "timeout": result.limit,
+            "memory": self.memory << 20,
+        }
+
+    def warm(self) -> None:
+        """Start the readers of the published version, so that the first queries need not."""
+        for _ in range(self.lanes.fast - len(self._idle)):
+            if version := self.store.current:
+                self._warm(version)
 
     def running(self) -> list[Result]:
         """The queries that run now, the oldest first."""
@@ -288,6 +259,9 @@ class Readers:
                 reader.close()
                 if fresh:
                     raise ReaderLost("A reader could not be started.") from None
+        self._begun(result, reader)
+
+    def _begun(self, result: Result, reader: Handle) -> None:
         result.version, result._reader, result.began = reader.version, reader, time.monotonic()
         with self._lock:
             self._running[result.id] = result
@@ -315,10 +289,9 @@ class Readers:
         assert reader
         if not result.slow and time.monotonic() - result.began > FAST:
             self._slow_down(result, reader)
-        ready, _, _ = select.select([reader.stdout], [], [], wait)
-        if not ready:
+        if not _readable(reader.stdout.fileno(), wait):
             return
-        data = os.read(reader.stdout.fileno(), 4 * _CHUNK)
+        data = os.read(reader.stdout.fileno(), _CHUNK)
         if not data:
             fault = self._exit_fault(reader.close(), reader.last_words, result)
             self._finish(result, reader, fault, lost=True)
@@ -472,6 +445,13 @@ def parse_query(text: str) -> None:
         raise _problem({"error": "syntax", "message": str(e)}) from None
     except (ValueError, RuntimeError) as e:
         raise _problem({"error": "evaluation", "message": str(e)}) from None
+
+
+def _readable(fd: int, wait: float) -> bool:
+    """Whether there is something to read within some seconds; select knows no more than 1,024 files."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(wait * 1000))
 
 
 def _problem(head: dict[str, Any]) -> KgError:

@@ -44,10 +44,15 @@ _RDF_FORMATS = {
 
 
 class _Framed:
-    """A file-like object that sends what is written to it in frames."""
+    """A file-like object that sends what is written to it in frames.
 
-    def __init__(self, out: BinaryIO) -> None:
+    Args:
+        head: goes out with the first frame; a small answer is one write, which wakes who waits for it once.
+    """
+
+    def __init__(self, out: BinaryIO, head: dict[str, Any]) -> None:
         self._out = out
+        self._begun = json.dumps(head).encode() + b"\n"
         self._waiting = bytearray()
 
     def write(self, data: bytes) -> int:
@@ -56,11 +61,13 @@ class _Framed:
             self.flush()
         return len(data)
 
-    def flush(self) -> None:
+    def flush(self, after: bytes = b"") -> None:
+        data, self._begun = self._begun, b""
         if self._waiting:
-            self._out.write(struct.pack(">I", len(self._waiting)) + self._waiting)
-            self._out.flush()
+            data += struct.pack(">I", len(self._waiting)) + self._waiting
             self._waiting = bytearray()
+        self._out.write(data + after)
+        self._out.flush()
 
 
 def _term(text: str) -> Any:
@@ -99,28 +106,26 @@ def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
     except (ValueError, RuntimeError, OSError) as e:
         _head(out, {"error": "evaluation", "message": str(e)})
         return
-    framed = _Framed(out)
+    if isinstance(result, ox.QueryTriples):
+        framed = _Framed(out, {"kind": "triples"})
+    else:
+        boolean = isinstance(result, ox.QueryBoolean)
+        variables = [] if boolean else [v.value for v in result.variables]
+        kind = "boolean" if boolean else "solutions"
+        framed = _Framed(out, {"kind": kind, "variables": variables})
     try:
         if isinstance(result, ox.QueryTriples):
-            _head(out, {"kind": "triples"})
             form = _RDF_FORMATS[request["rdf_format"]]
             ox.serialize(result, framed, form, prefixes=PREFIXES)
         else:
-            boolean = isinstance(result, ox.QueryBoolean)
-            variables = [] if boolean else [v.value for v in result.variables]
-            _head(out, {"kind": "boolean" if boolean else "solutions", "variables": variables})
             result.serialize(framed, _RESULT_FORMATS[request["result_format"]])
     except MemoryError:
         os.abort()
     except (ValueError, RuntimeError, OSError) as e:
-        framed.flush()
         message = json.dumps({"message": str(e)}).encode()
-        out.write(struct.pack(">II", FAULT, len(message)) + message)
-        out.flush()
+        framed.flush(struct.pack(">II", FAULT, len(message)) + message)
         return
-    framed.flush()
-    out.write(struct.pack(">I", 0))
-    out.flush()
+    framed.flush(struct.pack(">I", 0))
 
 
 def _head(out: BinaryIO, head: dict[str, Any]) -> None:

@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import time
-import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any
 
-import waitress
 from flask import Flask, Response, g, request
 
 from ..access import Clients, Tokens, networks
@@ -38,39 +35,20 @@ from . import (
     versions,
     write,
 )
-from .authorization import client
 from .citation import Cache
 from .rendering import graph_name, href, short
+from .server import Server
 from .services import Services, attach, services
+from .shortcut import Short
+from .visits import VISIT, AccessLog, Edge, Visits
 
 _log = logging.getLogger(__name__)
 
-_SECURITY = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    # Queries stand in addresses; no other site is to learn them.
-    "Referrer-Policy": "same-origin",
-}
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _UNCOUNTED = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
 #: Room beyond the largest query for a request to be read before we refuse it in our own words.
 _SLACK = 1 << 20
-
-
-class Server(Protocol):
-    """A server that listens, and runs until it is closed."""
-
-    effective_host: str
-    effective_port: int
-
-    def run(self) -> None:
-        """Answer requests until the server is closed."""
-
-    def close(self) -> None:
-        """Stop listening."""
+_IDENT = "kg4p1000"
 
 
 def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
@@ -94,9 +72,11 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             ),
             cache=Cache(settings.cache_size << 20),
             examiner=questions.Examiner(library, readers, settings.files / "queries"),
-            proxies=networks(settings.trusted_proxies),
         )
         joined.metrics = operations.Metrics(joined)
+        joined.visits = Visits(
+            joined, networks(settings.trusted_proxies), AccessLog(settings.access_log)
+        )
         attach(joined)
     for area in (
         home,
@@ -116,29 +96,34 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     app.before_request(_begin)
     app.after_request(_finish)
     app.context_processor(_footer(store))
+    app.wsgi_app = Edge(app.wsgi_app, joined.visits)  # type: ignore[method-assign]
     return app
 
 
-def make_server(app: Flask, host: str, port: int, threads: int) -> Server:
-    """A server for the application, listening but not yet running; port 0 takes a free one."""
-    return cast(
-        Server,
-        waitress.create_server(
-            app,
-            host=host,
-            port=port,
-            threads=threads,
-            ident="kg4p1000",
-            max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
-            # Whose X-Forwarded-For counts is decided by `access.client_address`.
-            clear_untrusted_proxy_headers=False,
-            # Results are spooled to disk rather than holding a thread for a slow line.
-            outbuf_high_watermark=1 << 40,
-            connection_limit=1000,
-            channel_timeout=60,
-            # Reading on while a request is answered is how waitress notices that a client has gone.
-            channel_request_lookahead=1,
-        ),
+def make_server(app: Flask, host: str, port: int, threads: int, *, short: bool = True) -> Server:
+    """A server for the application, listening but not yet running; port 0 takes a free one.
+
+    Args:
+        short: whether small queries may be answered on the short way; the answers are the same.
+    """
+    joined: Services = app.extensions["kg4p1000"]
+    return Server(
+        app,
+        joined.visits,
+        Short(joined, _IDENT) if short else None,
+        host=host,
+        port=port,
+        threads=threads,
+        ident=_IDENT,
+        max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
+        # Whose X-Forwarded-For counts is decided by `access.client_address`.
+        clear_untrusted_proxy_headers=False,
+        # Results are spooled to disk rather than holding a thread for a slow line.
+        outbuf_high_watermark=1 << 40,
+        connection_limit=1000,
+        channel_timeout=60,
+        # Reading on while a request is answered is how waitress notices that a client has gone.
+        channel_request_lookahead=1,
     )
 
 
@@ -159,13 +144,13 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
 
 
 def _begin() -> None:
-    g.request_id = str(uuid.uuid4())
-    g.begun = time.monotonic()
-    if request.endpoint in _UNCOUNTED or request.method == "OPTIONS":
+    visit = g.visit = request.environ[VISIT]
+    visit.endpoint = request.endpoint or "none"
+    if visit.endpoint in _UNCOUNTED or request.method == "OPTIONS":
         return
-    address = client()
-    services().clients.enter(address)
-    g.client = address
+    if not visit.counted:
+        services().clients.enter(visit.client)
+        visit.counted = True
     try:
         _ = request.args
     except UnicodeDecodeError:
@@ -173,40 +158,9 @@ def _begin() -> None:
 
 
 def _finish(response: Response) -> Response:
-    for name, value in _SECURITY.items():
-        response.headers[name] = value
     if request.endpoint not in ("static", "home.favicon"):
         response.vary.add("Accept")
-    if address := g.pop("client", None):
-        clients = services().clients
-        response.call_on_close(lambda: clients.leave(address))
-    # Everything here is public and takes no account.
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
-        response.headers["Access-Control-Allow-Headers"] = (
-            "Accept, Accept-Datetime, Authorization, Content-Type, If-None-Match"
-        )
-        response.headers["Access-Control-Max-Age"] = "86400"
-    else:
-        response.headers["Access-Control-Expose-Headers"] = (
-            "Content-Location, ETag, KG-Awaits, KG-Version, Link, Memento-Datetime, Retry-After"
-        )
-    if version := g.get("version"):
-        response.headers["KG-Version"] = str(version)
-    seconds = time.monotonic() - g.begun
-    services().metrics.latency.labels(
-        request.endpoint or "none", request.method, str(response.status_code)
-    ).observe(seconds)
-    _log.info(
-        "%s %s %s %d %.0f ms",
-        g.request_id,
-        request.method,
-        request.path,
-        response.status_code,
-        seconds * 1000,
-    )
-    response.headers["X-Request-Id"] = g.request_id
+    g.visit.version = g.get("version") or 0
     return response
 
 

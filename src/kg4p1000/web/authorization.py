@@ -1,10 +1,10 @@
-"""Who asks, and whether they may: the token of a request, and the limits of its client."""
+"""Who asks, and whether they may: the token of a request."""
 
 from __future__ import annotations
 
 from flask import request
 
-from ..access import ANYONE, Account, Role, client_address
+from ..access import ANYONE, Account, Role
 from ..errors import Forbidden, Unauthorized
 from .services import services
 
@@ -43,9 +43,3 @@ def require(role: Role) -> Account:
     raise Forbidden(
         f"This needs the role {role.name.lower()}, and the token has {found.role.name.lower()}."
     )
-
-
-def client() -> str:
-    """The address of the client, behind the proxies that the settings trust."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    return client_address(request.remote_addr or "", forwarded, services().proxies)

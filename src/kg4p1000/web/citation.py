@@ -7,23 +7,27 @@ An answer is exact for a version, so a client that has it need not be sent it ag
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import urlencode
 
-from flask import Response, g, request
-from werkzeug.http import http_date, parse_date
+from werkzeug.http import http_date
 
 from .. import sparql
 from ..errors import BadParameter
-from .services import services, version_at
+from ..store import Store
+from .visits import Headers
 
 #: Longest address that goes into Content-Location; longer ones stand in a Link header.
 _SHORT_ADDRESS = 2048
-#: Functions whose value differs from one evaluation to the next.
-_CHANGING = {"RAND", "NOW", "UUID", "STRUUID", "BNODE"}
+_YEAR = "public, max-age=31536000"
+#: Functions whose value differs from one evaluation to the next. The engine asks for no space before them.
+_CHANGING = re.compile("RAND|NOW|UUID|BNODE", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,6 @@ class Answer:
     """A short answer as it is kept."""
 
     body: bytes
-    content_type: str
     version: int
 
 
@@ -75,9 +78,11 @@ class Cache:
 
 def exact(query: sparql.Query) -> bool:
     """Whether a query gives the same answer each time it is asked of the same version."""
+    text = sparql.unescape_codepoints(query.text)
+    if not _CHANGING.search(text):
+        return True
     return not any(
-        token.kind == "word" and token.text.upper() in _CHANGING
-        for token in sparql.tokens(sparql.unescape_codepoints(query.text))
+        token.kind == "word" and _CHANGING.search(token.text) for token in sparql.tokens(text)
     )
 
 
@@ -86,57 +91,70 @@ def key_of(*asked: object) -> str:
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
 
 
-def resolve(version: int | None) -> int:
-    """The version that a request means: the one it names, the one at its time, or the published one.
-
-    Raises:
-        BadParameter: Accept-Datetime is not a date of HTTP.
-    """
-    store = services().store
-    if version is not None:
-        return version
-    wanted = request.headers.get("Accept-Datetime")
-    if not wanted:
-        return store.current
-    moment = parse_date(wanted)
-    if moment is None:
-        raise BadParameter(
-            f"Accept-Datetime is {wanted!r} and must be like 'Sun, 22 Nov 2026 15:20:42 GMT'.",
-            parameter="Accept-Datetime",
-        )
-    return version_at(moment)
-
-
-def unchanged(key: str) -> Response | None:
-    """A 304 without a body, when the client has this answer already."""
-    if key and request.if_none_match.contains_weak(key):
-        response = Response(status=304)
-        response.set_etag(key, weak=True)
-        return response
-    return None
-
-
-def cite(response: Response, version: int, again: Mapping[str, str | list[str]], key: str) -> None:
-    """Add to an answer what it takes to cite it.
+def citation(
+    address: str,
+    again: Mapping[str, str | list[str]],
+    version: int,
+    store: Store,
+    key: str,
+    *,
+    lasting: bool,
+    base: str,
+) -> Headers:
+    """The headers that it takes to cite an answer.
 
     Args:
         again: the parameters with which the same can be asked, without the version.
         key: of what was asked; empty when the answer would differ the next time.
+        lasting: whether the request named the version by its number, so that the answer never changes.
     """
-    g.version = version
-    entry = services().store.entry(version)
-    base = services().settings.public_url.rstrip("/") or request.url_root.rstrip("/")
-    permanent = f"{base}{request.path}?" + urlencode({**again, "version": version}, doseq=True)
-    links = [f'<{base}/versions>; rel="timemap"; type="application/link-format"']
+    permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
+    links = f'<{base}/versions>; rel="timemap"; type="application/link-format"'
+    headers: Headers = [("Memento-Datetime", _date(store.entry(version).time))]
     if len(permanent) <= _SHORT_ADDRESS:
-        response.headers["Content-Location"] = permanent
-        links.append(f'<{permanent}>; rel="permalink"')
-    response.headers["Memento-Datetime"] = http_date(entry.time)
-    response.headers["Link"] = ", ".join(links)
-    response.vary.add("Accept-Datetime")
+        headers.append(("Content-Location", permanent))
+        links += f', <{permanent}>; rel="permalink"'
+    headers.append(("Link", links))
     if key:
-        response.set_etag(key, weak=True)
-        named = "version" in request.args
-        response.headers["Cache-Control"] = "public, max-age=31536000" if named else "no-cache"
-    else:
-        response.headers["Cache-Control"] = "no-store"
+        headers.append(("ETag", f'W/"{key}"'))
+    headers.append(("Cache-Control", (_YEAR if lasting else "no-cache") if key else "no-store"))
+    return headers
+
+
+@lru_cache(maxsize=64)
+def _date(moment: datetime) -> str:
+    return http_date(moment)
+
+
+def named_version(text: str, store: Store) -> int | None:
+    """The version of the graph that is named by number or by a date; None when by neither.
+
+    A date means the version that was published at the end of that day, a date with a time the one
+    at that time.
+
+    Raises:
+        BadParameter: it is neither a whole number above zero nor a date.
+    """
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and int(text[:18]):
+        return int(text[:18])
+    try:
+        moment = datetime.fromisoformat(text)
+        if len(text) == len("2026-11-22"):
+            moment += timedelta(days=1, seconds=-1)
+    except (ValueError, OverflowError):
+        raise BadParameter(
+            f"version is {text!r} and must be the number of a version, such as 1, or a date, such as"
+            " 2026-11-22.",
+            parameter="version",
+        ) from None
+    return version_at(moment if moment.tzinfo else moment.replace(tzinfo=UTC), store)
+
+
+def version_at(moment: datetime, store: Store) -> int:
+    """The version that was published at a time; the first one for times before it."""
+    for entry in store.entries():
+        if entry.time <= moment:
+            return entry.version
+    return min(1, store.current)

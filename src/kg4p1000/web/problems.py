@@ -26,6 +26,8 @@ blueprint = Blueprint("problems", __name__)
 
 #: Seconds after which it makes sense to try again; a limit would only be met again.
 _RETRY_AFTER = {"reader-lost": 1, "store-unusable": 30}
+#: What a busy day brings; the access log tells of it, and nobody need act.
+_EXPECTED = {"time-limit", "memory-limit", "busy", "killed", "client-gone"}
 _BY_STATUS = {
     cls.status: cls
     for cls in (
@@ -54,12 +56,13 @@ def document(error: KgError) -> dict[str, Any]:
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": f"urn:uuid:{g.request_id}",
+        "instance": f"urn:uuid:{g.visit.id}",
         **error.members,
     }
 
 
 def _answer(error: KgError) -> Response:
+    g.visit.outcome = error.slug or f"http-{error.status}"
     problem = document(error)
     if prefers_page(request.accept_mimetypes):
         response = Response(render_template("problem.html", problem=problem, slug=error.slug))
@@ -76,8 +79,8 @@ def _answer(error: KgError) -> Response:
 
 
 def _kg_error(error: KgError) -> Response:
-    if error.status >= 500:
-        _log.error("%s %s: %s", g.request_id, error.slug, error.detail)
+    if error.status >= 500 and error.slug not in _EXPECTED:
+        _log.error("%s %s: %s", g.visit.id, error.slug, error.detail)
     if error.status == 500:
         # Raised where nobody meant it for a client, so its text may tell of the inside.
         return _answer(type(error)())
@@ -112,7 +115,7 @@ def _translated(error: HTTPException) -> KgError:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("%s failed", g.request_id, exc_info=error)
+    _log.error("%s failed", g.visit.id, exc_info=error)
     return _answer(KgError())
 
 

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
 from flask import current_app, g, request
 from werkzeug.datastructures import MultiDict
 
-from ..access import Clients, Network, Tokens
-from ..errors import BadParameter, StoreUnusable
+from ..access import Clients, Tokens
+from ..errors import StoreUnusable
 from ..queries import Library
 from ..settings import Settings
 from ..store import Readers, Store
+from .citation import Cache, named_version
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
 
 if TYPE_CHECKING:
     from ..writer import Writer
-    from .citation import Cache
     from .questions import Examiner
 
 _NAME = "kg4p1000"
 #: Set by waitress.
 _DISCONNECTED = "waitress.client_disconnected"
+#: In the environment of a request: what gives the query that was begun on the short way, once.
+BEGUN = "kg4p1000.begun"
 
 
 @dataclass
@@ -43,11 +44,12 @@ class Services:
     clients: Clients
     cache: Cache
     examiner: Examiner
-    proxies: tuple[Network, ...] = ()
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.
     metrics: Any = None
+    #: Set by `create_app`; what happens around every request.
+    visits: Any = None
 
     def select(
         self,
@@ -95,41 +97,13 @@ def client_gone() -> Callable[[], bool]:
 
 
 def asked_version(values: MultiDict[str, str]) -> int | None:
-    """The version of the graph that a request names, by number or by a date; None when by neither.
-
-    A date means the version that was published at the end of that day, a date with a time the one
-    at that time.
-
-    Raises:
-        BadParameter: it is neither a whole number above zero nor a date.
-    """
-    text = values.get("version", "").strip()
-    if not text:
-        return None
-    if text.isascii() and text.isdecimal() and int(text[:18]):
-        return int(text[:18])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadParameter(
-            f"version is {text!r} and must be the number of a version, such as 1, or a date, such as"
-            " 2026-11-22.",
-            parameter="version",
-        ) from None
-    if len(text) == len("2026-11-22"):
-        moment += timedelta(days=1, seconds=-1)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return version_at(moment)
+    """The version of the graph that a request names; see `citation.named_version`."""
+    return named_version(values.get("version", "").strip(), services().store)
 
 
-def version_at(moment: datetime) -> int:
-    """The version that was published at a time; the first one for times before it."""
-    store = services().store
-    for entry in store.entries():
-        if entry.time <= moment:
-            return entry.version
-    return min(1, store.current)
+def base() -> str:
+    """The address of the service, for links that lead here from outside."""
+    return services().settings.public_url.rstrip("/") or request.url_root.rstrip("/")
 
 
 def page_version() -> int:

@@ -15,10 +15,11 @@ from flask import Response, g, request
 from ..errors import KgError
 from ..store import Result
 from .services import client_gone
+from .visits import Visit
 
 _log = logging.getLogger(__name__)
 #: Results up to this size are awaited: they get a length, and a limit that is met gets its 503.
-_SHORT = 64 * 1024
+SHORT = 64 * 1024
 
 
 def respond(
@@ -40,8 +41,8 @@ def respond(
     for chunk in chunks:
         head.append(chunk)
         size += len(chunk)
-        if size > _SHORT and not whole:
-            body = _rest(head, chunks, g.request_id)
+        if size > SHORT and not whole:
+            body = _rest(head, chunks, g.visit)
             break
     else:
         body = b"".join(head)
@@ -50,11 +51,12 @@ def respond(
     return Response(body, content_type=f"{media_type}; charset=utf-8")
 
 
-def _rest(head: list[bytes], chunks: Iterator[bytes], request_id: str) -> Iterator[bytes]:
-    # Runs after the context of the request has ended, so that the number is handed over.
+def _rest(head: list[bytes], chunks: Iterator[bytes], visit: Visit) -> Iterator[bytes]:
+    # Runs after the context of the request has ended, so that the visit is handed over.
     yield from head
     try:
         yield from chunks
     except KgError as problem:
-        _log.warning("%s broke off: %s", request_id, problem.detail)
+        visit.outcome = problem.slug
+        _log.warning("%s broke off: %s", visit.id, problem.detail)
         raise

@@ -1,0 +1,220 @@
+"""The short way: queries by GET that are small and usual, answered without a thread and without Flask.
+
+It decides nothing by itself: parameters, plan and headers come from where the routes have them, and whatever is not
+usual (an error, a page, a limit, a result that is long or takes long) goes the long way, with all that was begun. A
+test compares what both ways send, byte by byte.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from waitress.parser import HTTPRequestParser
+from werkzeug.http import http_date, parse_etags
+
+from .. import sparql
+from ..errors import ClientGone, KgError
+from ..store import Result
+from .answers import Plan, plan, read
+from .citation import Answer
+from .requests import decoded
+from .services import BEGUN, Services
+from .streaming import SHORT
+from .visits import VISIT, Headers, Visit, Visits
+
+_log = logging.getLogger(__name__)
+
+#: Longest query string in characters; reading a longer one would keep the others waiting.
+_LONGEST = 4096
+_PLANS = 1024
+_HOST = re.compile(r"[a-z0-9.-]+(?::(?!80$)[0-9]+)?")
+
+
+class Passage:
+    """A request on the short way.
+
+    Attributes:
+        reply: what is sent; None while the query runs, and when a thread has to answer.
+        result: the query while it runs.
+        fd: the pipe of its reader.
+        waits: whether it has no reader yet and is to be started again in a moment.
+    """
+
+    __slots__ = ("etags", "fd", "plan", "reply", "result", "visit", "waits")
+
+    def __init__(self, visit: Visit, decided: Plan, etags: str) -> None:
+        self.visit, self.plan, self.etags = visit, decided, etags
+        self.reply: bytes | None = None
+        self.result: Result | None = None
+        self.fd = -1
+        self.waits = False
+
+    def carried(self) -> dict[str, Any]:
+        """What the long way takes over, for the environment of the request."""
+        return {VISIT: self.visit, BEGUN: self.take}
+
+    def take(self) -> Result | None:
+        """The query, if it was begun and nobody has taken it yet."""
+        result, self.result = self.result, None
+        return result
+
+
+class Short:
+    """Answers requests of the endpoint.
+
+    Args:
+        of: what the routes work with, too.
+        ident: how the server names itself.
+    """
+
+    def __init__(self, of: Services, ident: str) -> None:
+        self._of, self._ident = of, ident
+        self._visits: Visits = of.visits
+        self._base = of.settings.public_url.rstrip("/")
+        self._plans: OrderedDict[tuple[str, ...], Plan] = OrderedDict()
+
+    def begin(self, request: HTTPRequestParser, remote: str) -> Passage | None:
+        """Answer a request, or begin to; None when it is not of the kind that goes this way."""
+        if not _usual(request):
+            return None
+        headers = request.headers
+        try:
+            decided = self._plan(request.query, headers)
+        except KgError:
+            return None  # the long way says what is wrong
+        if decided is None or decided.choice.key == "html":
+            return None
+        visit = self._visits.begin("GET", "/sparql", remote, headers.get("X_FORWARDED_FOR", ""))
+        visit.endpoint = "sparql.endpoint"
+        passage = Passage(visit, decided, headers.get("IF_NONE_MATCH", ""))
+        with suppress(KgError):
+            self._of.clients.enter(visit.client)
+            visit.counted = True
+            self._answer(passage)
+        return passage
+
+    def start(self, passage: Passage) -> None:
+        """Begin the query of a request, if a reader is free; else the request waits if that helps."""
+        decided, readers = passage.plan, self._of.readers
+        passage.waits = False
+        try:
+            result = sparql.attempt(
+                readers,
+                decided.query,
+                decided.form,
+                version=decided.version,
+                timeout=decided.timeout,
+            )
+        except Exception:
+            _log.exception("a query could not be begun on the short way")
+            return
+        passage.waits = result is None and readers.lanes.crowded
+        if result:
+            passage.result, passage.fd = result, result.fileno()
+
+    def drop(self, passage: Passage) -> None:
+        """Stop the query of a request if nobody has taken it, and wait for its end."""
+        if result := passage.take():
+            result.stop(ClientGone())
+            while not self._of.readers.step(result, wait=1):
+                pass
+
+    def ended(self, passage: Passage) -> bool:
+        """Bring on the query of a request, and tell whether it has ended; then there may be a reply."""
+        result, readers = passage.result, self._of.readers
+        assert result
+        try:
+            if not readers.step(result):
+                return False
+            if result.whole and result.size <= SHORT:
+                body = result.read()
+                passage.result = None
+                if passage.plan.key:
+                    self._of.cache.put(passage.plan.key, Answer(body, passage.plan.version))
+                self._reply(passage, HTTPStatus.OK, body)
+        except Exception:
+            _log.exception("a query could not be followed on the short way")
+        return True
+
+    def _plan(self, query: str, headers: dict[str, str]) -> Plan | None:
+        base = self._base
+        if not base:
+            host = headers.get("HOST", "")
+            if not _HOST.fullmatch(host):
+                return None
+            base = f"http://{host}"
+        store = self._of.store
+        accept, moment = headers.get("ACCEPT", ""), headers.get("ACCEPT_DATETIME", "")
+        key = (query, accept, moment, base, str(store.current))
+        if known := self._plans.get(key):
+            self._plans.move_to_end(key)
+            return known
+        asked = read(decoded(query.encode("latin-1")), self._of.settings.query_size)
+        if not (asked.query or "").strip():
+            return None
+        decided = plan(asked, store, base=base, accept=accept, moment=moment)
+        self._plans[key] = decided
+        if len(self._plans) > _PLANS:
+            self._plans.popitem(last=False)
+        return decided
+
+    def _answer(self, passage: Passage) -> None:
+        decided = passage.plan
+        key = decided.key
+        if key and passage.etags and parse_etags(passage.etags).contains_weak(key):
+            self._reply(passage, HTTPStatus.NOT_MODIFIED, b"")
+        elif key and (kept := self._of.cache.get(key)):
+            self._reply(passage, HTTPStatus.OK, kept.body)
+        else:
+            self.start(passage)
+
+    def _reply(self, passage: Passage, status: HTTPStatus, body: bytes) -> None:
+        visit, decided = passage.visit, passage.plan
+        visit.version, visit.asked, visit.size = decided.version, decided.key[:12], len(body)
+        self._visits.answered(visit, int(status))
+        headers: Headers = [
+            *decided.headers,
+            ("Vary", "Accept-Datetime, Accept"),
+            *self._visits.head(visit),
+            ("Server", self._ident),
+            ("Date", _date(int(time.time()))),
+        ]
+        if status != HTTPStatus.NOT_MODIFIED:
+            headers.append(("Content-Type", decided.content_type))
+            headers.append(("Content-Length", str(len(body))))
+        lines = sorted(f"{_written(name)}: {value}\r\n" for name, value in headers)
+        head = f"HTTP/1.1 {status.value} {status.phrase.upper() if status != 200 else 'OK'}\r\n"
+        passage.reply = f"{head}{''.join(lines)}\r\n".encode("latin-1") + body
+
+
+def _usual(request: HTTPRequestParser) -> bool:
+    if request.error or request.command != "GET" or request.path != "/sparql":
+        return False
+    headers = request.headers
+    return (
+        request.version == "1.1"
+        and not request.connection_close
+        and not request.proxy_netloc
+        and len(request.query) <= _LONGEST
+        and "CONTENT_LENGTH" not in headers
+        and not request.chunked
+        and "AUTHORIZATION" not in headers
+    )
+
+
+@lru_cache(maxsize=2)
+def _date(now: int) -> str:
+    return http_date(now)
+
+
+@lru_cache(maxsize=256)
+def _written(name: str) -> str:
+    """The name of a header as waitress writes it."""
+    return "-".join(word.capitalize() for word in name.split("-"))

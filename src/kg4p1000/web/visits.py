@@ -1,0 +1,273 @@
+"""What happens around every request: its number, its client's place in the limits, its headers, its line in
+the access log, its share in the figures.
+
+All requests pass here, those that Flask answers and those that are answered before it (`shortcut`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..access import Network, client_address
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .services import Services
+
+_log = logging.getLogger(__name__)
+
+Headers = list[tuple[str, str]]
+#: Where the visit stands in the environment of WSGI.
+VISIT = "kg4p1000.visit"
+
+_ALWAYS: Headers = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    # Queries stand in addresses; no other site is to learn them.
+    ("Referrer-Policy", "same-origin"),
+    # Everything here is public and takes no account.
+    ("Access-Control-Allow-Origin", "*"),
+]
+_EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "Content-Location, ETag, KG-Awaits, KG-Version, Link, Memento-Datetime, Retry-After, X-Request-Id",
+)
+_PREFLIGHT: Headers = [
+    (
+        "Access-Control-Allow-Headers",
+        "Accept, Accept-Datetime, Authorization, Content-Type, If-None-Match",
+    ),
+    ("Access-Control-Max-Age", "86400"),
+]
+
+
+class Visit:
+    """A request on its way.
+
+    Attributes:
+        id: a UUID; stands in the header X-Request-Id, in problem documents and in the log.
+        client: the address of the client, behind the proxies that we trust.
+        endpoint: the name of the route.
+        version: the version of the graph that is shown; 0 for none.
+        asked: names the question, so that lines of the log about the same can be found; or empty.
+        outcome: ``ok``, or the slug of a problem; ``client-gone`` when the client left before the end.
+        counted: whether the request has a place in the limits of its client.
+        broken: whether the transfer was cut after bytes had gone out.
+    """
+
+    __slots__ = (
+        "asked", "begun", "broken", "client", "counted", "ended", "endpoint", "first", "id", "method", "outcome",
+        "path", "size", "status", "version",
+    )  # fmt: skip
+
+    def __init__(self, number: str, client: str, method: str, path: str) -> None:
+        self.id, self.client, self.method, self.path = number, client, method, path
+        self.begun = self.first = time.monotonic()
+        self.endpoint, self.asked, self.outcome = "none", "", "ok"
+        self.version = self.status = self.size = 0
+        self.counted = self.broken = self.ended = False
+
+
+class Visits:
+    """Begins and ends visits.
+
+    Args:
+        of: whose limits and figures count.
+        proxies: whose X-Forwarded-For counts.
+        log: gets a line a visit.
+    """
+
+    def __init__(self, of: Services, proxies: tuple[Network, ...], log: AccessLog) -> None:
+        self._of, self._proxies, self.log = of, proxies, log
+        # The form of a random UUID; of its digits, the first come from chance and the others from a counter.
+        chance = secrets.token_hex(10)
+        self._prefix = f"{chance[:8]}-{chance[8:12]}-4{chance[12:15]}-a{chance[15:18]}-"
+        self._count = count(1)
+        self._latencies: dict[tuple[str, str, int], Any] = {}
+
+    def begin(self, method: str, path: str, remote: str, forwarded: str = "") -> Visit:
+        """A visit that begins now."""
+        client = client_address(remote, forwarded, self._proxies) if forwarded else remote
+        return Visit(f"{self._prefix}{next(self._count):012x}", client, method, path)
+
+    def head(self, visit: Visit) -> Headers:
+        """The headers that every response has."""
+        headers = [*_ALWAYS, ("X-Request-Id", visit.id)]
+        if visit.method == "OPTIONS":
+            headers += _PREFLIGHT
+        else:
+            headers.append(_EXPOSED)
+        if visit.version:
+            headers.append(("KG-Version", str(visit.version)))
+        return headers
+
+    def answered(self, visit: Visit, status: int) -> None:
+        """Note that the response begins."""
+        visit.status, visit.first = status, time.monotonic()
+        labels = (visit.endpoint, visit.method, status)
+        latency = self._latencies.get(labels)
+        if latency is None:
+            known = visit.method if visit.method in _METHODS else "other"
+            latency = self._of.metrics.latency.labels(visit.endpoint, known, str(status))
+            if known == visit.method:
+                self._latencies[labels] = latency
+        latency.observe(visit.first - visit.begun)
+
+    def end(self, visit: Visit) -> None:
+        """Note that the response has ended, or was given up; the first time counts."""
+        if visit.ended:
+            return
+        visit.ended = True
+        if visit.counted:
+            visit.counted = False
+            self._of.clients.leave(visit.client)
+        self.log.add(visit)
+
+
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
+
+
+class Edge:
+    """An application of WSGI whose requests are visits."""
+
+    def __init__(self, app: WSGIApplication, visits: Visits) -> None:
+        self._app, self._visits = app, visits
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        visits = self._visits
+        visit: Visit | None = environ.get(VISIT)
+        if visit is None:
+            visit = environ[VISIT] = visits.begin(
+                environ["REQUEST_METHOD"],
+                environ.get("PATH_INFO", ""),
+                environ.get("REMOTE_ADDR", ""),
+                environ.get("HTTP_X_FORWARDED_FOR", ""),
+            )
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
+            visits.answered(visit, int(status[:3]))
+            headers += visits.head(visit)
+            if visit.method == "OPTIONS":
+                allowed = next((value for name, value in headers if name == "Allow"), "GET")
+                headers.append(("Access-Control-Allow-Methods", allowed))
+            return start_response(status, headers, exc_info)
+
+        try:
+            return _Body(self._app(environ, start), visit, visits)
+        except BaseException:
+            visits.end(visit)
+            raise
+
+
+class _Body:
+    """The body of a response, counted while it is sent."""
+
+    def __init__(self, pieces: Iterable[bytes], visit: Visit, visits: Visits) -> None:
+        self._pieces, self._visit, self._visits = pieces, visit, visits
+        self._whole = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        visit = self._visit
+        try:
+            for piece in self._pieces:
+                visit.size += len(piece)
+                yield piece
+        except Exception:
+            visit.broken = True
+            raise
+        self._whole = True
+
+    def close(self) -> None:
+        try:
+            if close := getattr(self._pieces, "close", None):
+                close()
+        finally:
+            visit, self._visit.broken = self._visit, self._visit.broken or not self._whole
+            if not self._whole and visit.outcome == "ok":
+                visit.outcome = "client-gone"
+            self._visits.end(visit)
+
+
+class AccessLog:
+    """A JSON object a line for every request, written a few lines at a time.
+
+    Args:
+        target: a file, to which lines are added; ``stderr``; or ``none``.
+    """
+
+    _MANY, _LONG = 50, 0.5
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._since = time.monotonic()
+
+    def add(self, visit: Visit) -> None:
+        """Take the line of a visit that has ended."""
+        if self._target == "none":
+            return
+        now = time.monotonic()
+        line: dict[str, object] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": visit.id,
+            "client": visit.client,
+            "method": visit.method[:20],
+            "path": visit.path[:1000],
+            "status": visit.status,
+            "ms": round((now - visit.begun) * 1000, 1),
+            "first_ms": round((visit.first - visit.begun) * 1000, 1),
+            "bytes": visit.size,
+            "outcome": visit.outcome,
+        }
+        if visit.version:
+            line["version"] = visit.version
+        if visit.asked:
+            line["asked"] = visit.asked
+        if visit.broken:
+            line["broken"] = True
+        self._lines.append(json.dumps(line))
+        if len(self._lines) >= self._MANY or now - self._since > self._LONG:
+            self.flush()
+
+    def tick(self) -> None:
+        """Write the lines that have waited long."""
+        if self._lines and time.monotonic() - self._since > self._LONG:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        if not self._lines:
+            return
+        with self._lock:
+            lines, self._lines = self._lines, []
+            self._since = time.monotonic()
+            text = "".join(f"{line}\n" for line in lines)
+            try:
+                if self._target == "stderr":
+                    sys.stderr.write(text)
+                    sys.stderr.flush()
+                else:
+                    # Opened each time, so that a file that was moved away is begun anew.
+                    with open(Path(self._target), "a", encoding="utf-8") as file:
+                        file.write(text)
+            except OSError as e:
+                # Answering goes on; the reason why nothing is logged must not fill the log.
+                _log.warning("the access log cannot be written: %s", os.strerror(e.errno or 0))

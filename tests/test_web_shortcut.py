@@ -1,0 +1,258 @@
+"""The short way sends what the long way sends, byte by byte."""
+
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from urllib.parse import quote, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kg4p1000 import sparql
+from kg4p1000.settings import Settings
+from kg4p1000.store import Readers
+from kg4p1000.web import create_app, make_server
+from kg4p1000.web.shortcut import Short
+
+#: Headers that differ from one answer to the next; waitress closes the connection behind a 304, the short way does not.
+OWN = ("X-Request-Id", "Date", "Connection")
+QUERIES = [
+    "ASK {}",
+    "SELECT ?code WHERE { ?goal a k4p:Goal ; skos:notation ?code } ORDER BY ?code",
+    "SELECT * WHERE { goal:A skos:prefLabel ?title }",
+    "CONSTRUCT WHERE { goal:A ?p ?o }",
+    "DESCRIBE goal:B",
+    "SELECT (NOW() AS ?x) WHERE {}",
+    "SELECT ?s ?o WHERE { ?s ?p ?o } LIMIT 2000",
+    "SELECT (COUNT(*) AS ?n) FROM graph:plan-2020 WHERE { ?s ?p ?o }",
+    "SELECT nonsense",
+    "INSERT DATA { <x:s> <x:p> 1 }",
+    "SELECT * WHERE { SERVICE <http://example.org/> { ?s ?p ?o } }",
+    "",
+    "   ",
+    "SELECT ?é WHERE { BIND('ü€' AS ?é) }",
+    "ASK {} #" + "x" * 3000,
+    "ASK {} #" + "x" * 5000,
+]
+ACCEPTS = [
+    None, "*/*", "application/sparql-results+json", "text/csv", "text/turtle;q=0.5, text/csv;q=0.4",
+    "text/html", "application/json", "image/png", "application/n-triples, */*;q=0.1", "nonsense",
+]  # fmt: skip
+MORE = [
+    "", "&format=csv", "&format=xml", "&format=html", "&format=nonsense", "&version=1", "&version=99", "&version=",
+    "&version=2026-11-22", "&version=x", "&timeout=5", "&timeout=-1", "&other=1", "&query=ASK{}", "&update=x",
+    "&default-graph-uri=https://w3id.org/kg4p1000/graph/plan-2020", "&named-graph-uri=urn:x", "&%ff", "&default-graph-uri=http://e.org/",
+]  # fmt: skip
+
+
+def answer(address, target, headers):
+    """Status line, headers and body of an answer."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection.putrequest("GET", target, skip_accept_encoding=True, skip_host=True)
+    for name, value in {"Host": "example.org", **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    response = connection.getresponse()
+    body = response.read()
+    found = [(name, value) for name, value in response.getheaders() if name not in OWN]
+    connection.close()
+    return (response.status, response.reason, response.version), found, body
+
+
+def without_length(found):
+    return found[0], [pair for pair in found[1] if pair[0] != "Content-Length"], found[2]
+
+
+def neutral(body):
+    """A body without the number of its request."""
+    return re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"", body)
+
+
+@pytest.fixture(scope="module")
+def both(store, library):
+    """Two servers over two applications that are alike but for the way they answer."""
+    found = []
+    pools = []
+    for short in (True, False):
+        readers = Readers(store, size=2, timeout=20, memory=512)
+        readers.warm()
+        app = create_app(
+            Settings(store=store.path, access_log="none", query_timeout=20),
+            store, readers, library,
+        )  # fmt: skip
+        server = make_server(app, "127.0.0.1", 0, 4, short=short)
+        threading.Thread(target=server.run, daemon=True).start()
+        pools.append(readers)
+        found.append((f"http://127.0.0.1:{server.effective_port}", server))
+    yield found[0][0], found[1][0]
+    for (_, server), readers in zip(found, pools, strict=True):
+        server.close()
+        readers.close()
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    query=st.sampled_from(QUERIES), accept=st.sampled_from(ACCEPTS), more=st.sampled_from(MORE),
+    moment=st.sampled_from([None, None, "Sun, 22 Nov 2099 15:20:42 GMT", "tomorrow"]),
+    times=st.integers(1, 2), conditional=st.booleans(),
+    host=st.sampled_from(["example.org", "EXAMPLE.org:8000", "example.org:80", "[::1]:8", "e\u00e9.org", "a b"]),
+    forwarded=st.sampled_from([None, "192.0.2.1, 10.0.0.1"]),
+)  # fmt: skip
+def test_both_ways_send_the_same(
+    both, query, accept, more, moment, times, conditional, host, forwarded
+):
+    target = f"/sparql?query={quote(query)}{more}"
+    headers = {
+        "Accept": accept, "Accept-Datetime": moment, "Host": host.encode("latin-1"),
+        "X-Forwarded-For": forwarded,
+    }  # fmt: skip
+    headers = {name: value for name, value in headers.items() if value is not None}
+    changing = "NOW" in query
+    for _ in range(times):
+        short, long = (answer(address, target, headers) for address in both)
+        if changing:  # NOW() has more digits at some times than at others
+            short, long = (without_length(found) for found in (short, long))
+        assert short[:2] == long[:2]
+        assert changing or neutral(short[2]) == neutral(long[2])
+    tags = dict(short[1]).get("Etag")
+    if conditional and tags:
+        headers["If-None-Match"] = f'"x", {tags}'
+        short, long = (answer(address, target, headers) for address in both)
+        assert short == long
+        assert short[0][0] == 304
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """The replies that went out on the short way."""
+    found = []
+    real = Short._reply
+
+    def reply(self, passage, status, body):
+        real(self, passage, status, body)
+        found.append((status, body))
+
+    monkeypatch.setattr(Short, "_reply", reply)
+    return found
+
+
+def test_small_queries_do_go_the_short_way(both, taken):
+    address = both[0]
+    for _ in range(2):
+        answer(address, f"/sparql?query={quote('ASK { goal:C a k4p:Goal }')}", {})
+    assert [status for status, _ in taken] == [200, 200]
+
+
+def test_what_is_asked_of_a_busy_service_waits_its_turn(both):
+    """More connections than readers, all at once, new queries each time; each gets its own answer."""
+    wrong = []
+
+    def ask(number):
+        for i in range(20):
+            n = number * 100 + i
+            query = f"SELECT ({n} AS ?n) WHERE {{}}"
+            head, _, body = answer(
+                both[0], f"/sparql?query={quote(query)}&format=csv", {"Accept": "*/*"}
+            )
+            if (head[0], body) != (200, b"n\r\n%d\r\n" % n):
+                wrong.append((head, body))
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_pipelined_requests_are_answered_in_order(both):
+    place = urlsplit(both[0])
+    codes = ["A", "B", "C", "D", "E", "F"]
+    asked = "".join(
+        f"GET /sparql?format=csv&query={quote(f'SELECT ?c WHERE {{ goal:{c} skos:notation ?c }}')}"
+        f" HTTP/1.1\r\nHost: x{'' if c != 'F' else chr(13) + chr(10) + 'Connection: close'}\r\n\r\n"
+        for c in codes
+    )
+    with socket.create_connection((place.hostname, place.port), timeout=30) as connection:
+        connection.sendall(asked.encode())
+        data = b""
+        while piece := connection.recv(65536):
+            data += piece
+    assert data.count(b"HTTP/1.1 200 OK") == len(codes)
+    positions = [data.index(b"c\r\n%s\r\n" % c.encode()) for c in codes]
+    assert positions == sorted(positions)
+
+
+def test_a_query_that_takes_long_leaves_the_loop_free(both):
+    slow = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f }"
+    done = []
+    target = f"/sparql?query={quote(slow)}&timeout=3"
+    thread = threading.Thread(target=lambda: done.append(answer(both[0], target, {})))
+    thread.start()
+    time.sleep(0.1)
+    head, _, body = answer(both[0], "/sparql?query=ASK%7B%7D&format=csv", {})
+    assert (head[0], body) == (200, b"true")
+    assert not done
+    thread.join()
+    status = done[0][0][0]
+    assert status == 503
+    assert json.loads(done[0][2])["limit_seconds"] == 3
+
+
+def test_a_client_that_leaves_while_its_query_runs_harms_nobody(both):
+    place = urlsplit(both[0])
+    for i in range(30):
+        with socket.create_connection((place.hostname, place.port), timeout=30) as connection:
+            query = quote(f"SELECT * WHERE {{ ?s ?p ?o }} LIMIT 10 #{i}")
+            connection.sendall(f"GET /sparql?query={query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    for i in range(4):
+        head, _, _ = answer(both[0], f"/sparql?query=ASK%7B%7D%23after{i}", {})
+        assert head[0] == 200
+
+
+def test_nothing_is_left_of_clients_that_left(store, library):
+    """Neither places in the lanes, nor in the limits of the client, nor queries that run on."""
+    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers.warm()
+    more = {
+        "trusted_proxies": "127.0.0.1",
+        "client_concurrency": 8,
+        "client_rate": 1000.0,
+        "client_burst": 1000.0,
+    }
+    app = create_app(
+        Settings(store=store.path, access_log="none", **more), store, readers, library
+    )  # fmt: skip
+    server = make_server(app, "127.0.0.1", 0, 4)
+    threading.Thread(target=server.run, daemon=True).start()
+    query = quote("SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }")
+    asked = f"GET /sparql?query={query} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
+    for pause in (0, 0, 0, 0.01, 0.02, 0.03, 0.05, 0.3, 0.6):
+        with socket.create_connection(("127.0.0.1", server.effective_port)) as connection:
+            connection.sendall(asked.encode())
+            time.sleep(pause)
+    until = time.monotonic() + 15
+    clients = app.extensions["kg4p1000"].clients
+    while (readers.running() or clients._under_way) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert readers.running() == []
+    assert clients._under_way == {}
+    occupancy = readers.lanes.occupancy
+    assert (occupancy.fast, occupancy.slow, occupancy.waiting) == (0, 0, 0)
+    server.close()
+    readers.close()
+
+
+def test_a_fault_on_the_short_way_is_answered_on_the_long_one(both, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("inner text")
+
+    monkeypatch.setattr(sparql, "attempt", broken)
+    head, _, body = answer(both[0], f"/sparql?query={quote('ASK {} # fault')}", {})
+    assert (head[0], json.loads(body)["boolean"]) == (200, True)
