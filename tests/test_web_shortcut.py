@@ -1,5 +1,6 @@
 """The short way sends what the long way sends, byte by byte."""
 
+import gzip
 import http.client
 import json
 import re
@@ -68,7 +69,9 @@ def without_length(found):
 
 
 def neutral(body):
-    """A body without the number of its request."""
+    """A body, not compressed, without the number of its request."""
+    if body.startswith(b"\x1f\x8b"):
+        body = gzip.decompress(body)
     return re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"", body)
 
 
@@ -103,20 +106,23 @@ def both(store, library):
     times=st.integers(1, 2), conditional=st.booleans(),
     host=st.sampled_from(["example.org", "EXAMPLE.org:8000", "example.org:80", "[::1]:8", "e\u00e9.org", "a b"]),
     forwarded=st.sampled_from([None, "192.0.2.1, 10.0.0.1"]),
+    coding=st.sampled_from([None, None, "gzip", "gzip;q=0", "br, *;q=0.1", "identity, gzip;q=0.5", "nonsense;;"]),
 )  # fmt: skip
 def test_both_ways_send_the_same(
-    both, query, accept, more, moment, times, conditional, host, forwarded
+    both, query, accept, more, moment, times, conditional, host, forwarded, coding
 ):
     target = f"/sparql?query={quote(query)}{more}"
     headers = {
         "Accept": accept, "Accept-Datetime": moment, "Host": host.encode("latin-1"),
-        "X-Forwarded-For": forwarded,
+        "X-Forwarded-For": forwarded, "Accept-Encoding": coding,
     }  # fmt: skip
     headers = {name: value for name, value in headers.items() if value is not None}
     changing = "NOW" in query
     for _ in range(times):
         short, long = (answer(address, target, headers) for address in both)
-        if changing:  # NOW() has more digits at some times than at others
+        if (
+            changing or short[0][0] >= 400
+        ):  # NOW() has more digits at times; a page shows its request
             short, long = (without_length(found) for found in (short, long))
         assert short[:2] == long[:2]
         assert changing or neutral(short[2]) == neutral(long[2])

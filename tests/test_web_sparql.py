@@ -460,3 +460,37 @@ def test_an_empty_store_is_told(tmp_path, settings, library):
     assert "kg4p1000 build" in document["detail"]
     assert other.get("/health").status_code == 503
     assert other.get("/", headers=HTML).status_code == 503
+
+
+GRAPHS = "https://w3id.org/kg4p1000/graph/"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    ("query", "parameters", "named"),
+    [
+        ("ASK {}", {}, None),
+        ("ASK {}", {"default-graph-uri": GRAPHS + "plan-2020"}, None),
+        ("ASK {}", {"default-graph-uri": ["http://e.org/a", GRAPHS + "plan-2020", "http://e.org/b"]},
+         "<http://e.org/a>, <http://e.org/b>"),
+        ("ASK {}", {"named-graph-uri": "http://e.org/é"}, "<http://e.org/%C3%A9>"),
+        ("ASK FROM <http://e.org/a> FROM NAMED <http://e.org/c> {}", {}, "<http://e.org/a>, <http://e.org/c>"),
+        ("ASK FROM <http://e.org/a> {}", {"default-graph-uri": GRAPHS + "plan-2020"}, None),
+    ],
+)  # fmt: skip
+def test_graphs_that_are_not_here_are_named_in_a_header(client, query, parameters, named, times):
+    for _ in range(times):
+        response = client.get(
+            "/sparql", query_string={"query": query, "format": "json", **parameters}
+        )
+        assert response.status_code == 200
+        assert response.headers.get("KG-Unknown-Graphs") == named
+    assert "KG-Unknown-Graphs" in response.headers["Access-Control-Expose-Headers"]
+
+
+def test_very_many_unknown_graphs_are_named_as_far_as_a_header_goes(client):
+    names = [f"http://example.org/{n}/{'x' * 50}" for n in range(200)]
+    response = client.post("/sparql", data={"query": "ASK {}", "default-graph-uri": names})
+    header = response.headers["KG-Unknown-Graphs"]
+    assert header.endswith(", ...")
+    assert 3000 < len(header) < 5000

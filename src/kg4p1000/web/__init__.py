@@ -36,6 +36,7 @@ from . import (
     write,
 )
 from .citation import Cache
+from .datasets import KnownGraphs
 from .rendering import graph_name, href, short
 from .server import Server
 from .services import Services, attach, services
@@ -71,6 +72,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
                 settings.client_rate, settings.client_burst, settings.client_concurrency
             ),
             cache=Cache(settings.cache_size << 20),
+            known_graphs=KnownGraphs(readers),
             examiner=questions.Examiner(library, readers, settings.files / "queries"),
         )
         joined.metrics = operations.Metrics(joined)

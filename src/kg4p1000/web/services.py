@@ -16,6 +16,7 @@ from ..queries import Library
 from ..settings import Settings
 from ..store import Readers, Store
 from .citation import Cache, named_version
+from .datasets import KnownGraphs
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
@@ -44,6 +45,7 @@ class Services:
     clients: Clients
     cache: Cache
     examiner: Examiner
+    known_graphs: KnownGraphs
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.

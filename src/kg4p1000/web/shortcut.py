@@ -24,6 +24,8 @@ from ..errors import ClientGone, KgError
 from ..store import Result
 from .answers import Plan, plan, read
 from .citation import Answer
+from .datasets import naming
+from .encoding import LEAST, compressed, takes_gzip
 from .requests import decoded
 from .services import BEGUN, Services
 from .streaming import SHORT
@@ -47,10 +49,12 @@ class Passage:
         waits: whether it has no reader yet and is to be started again in a moment.
     """
 
-    __slots__ = ("etags", "fd", "plan", "reply", "result", "visit", "waits")
+    __slots__ = ("encodings", "etags", "fd", "plan", "reply", "result", "visit", "waits")
 
-    def __init__(self, visit: Visit, decided: Plan, etags: str) -> None:
-        self.visit, self.plan, self.etags = visit, decided, etags
+    def __init__(self, visit: Visit, decided: Plan, headers: dict[str, str]) -> None:
+        self.visit, self.plan = visit, decided
+        self.etags = headers.get("IF_NONE_MATCH", "")
+        self.encodings = headers.get("ACCEPT_ENCODING", "")
         self.reply: bytes | None = None
         self.result: Result | None = None
         self.fd = -1
@@ -93,7 +97,7 @@ class Short:
             return None
         visit = self._visits.begin("GET", "/sparql", remote, headers.get("X_FORWARDED_FOR", ""))
         visit.endpoint = "sparql.endpoint"
-        passage = Passage(visit, decided, headers.get("IF_NONE_MATCH", ""))
+        passage = Passage(visit, decided, headers)
         with suppress(KgError):
             self._of.clients.enter(visit.client)
             visit.counted = True
@@ -160,6 +164,10 @@ class Short:
         if not (asked.query or "").strip():
             return None
         decided = plan(asked, store, base=base, accept=accept, moment=moment)
+        unknown = self._of.known_graphs.unknown(decided.query, decided.version)
+        if unknown is None:
+            return None  # the long way looks it up
+        decided.headers.extend(naming(unknown))
         self._plans[key] = decided
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
@@ -181,12 +189,15 @@ class Short:
         self._visits.answered(visit, int(status))
         headers: Headers = [
             *decided.headers,
-            ("Vary", "Accept-Datetime, Accept"),
+            ("Vary", "Accept-Datetime, Accept, Accept-Encoding"),
             *self._visits.head(visit),
             ("Server", self._ident),
             ("Date", _date(int(time.time()))),
         ]
         if status != HTTPStatus.NOT_MODIFIED:
+            if len(body) >= LEAST and takes_gzip(passage.encodings):
+                body = compressed(body)
+                headers.append(("Content-Encoding", "gzip"))
             headers.append(("Content-Type", decided.content_type))
             headers.append(("Content-Length", str(len(body))))
         lines = sorted(f"{_written(name)}: {value}\r\n" for name, value in headers)

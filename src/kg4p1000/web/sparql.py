@@ -15,6 +15,7 @@ from ..terms import prefix_declarations
 from . import description, problems, results
 from .answers import UPDATES_ELSEWHERE, Asked, Plan, plan, read
 from .citation import Answer
+from .datasets import naming
 from .negotiation import TRIPLES, choose, prefers_page
 from .requests import FORM, QUERY, UPDATE, decoded, parameters, text_body, whole_body
 from .services import BEGUN, base, client_gone, services
@@ -67,6 +68,8 @@ def _answer(asked: Asked, text: str) -> Response | str:
 
         response = respond(_run(decided), decided.choice.media_type, keep)
     response.headers.extend(decided.headers)
+    unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
+    response.headers.extend(naming(unknown))
     response.vary.add("Accept-Datetime")
     return response
 

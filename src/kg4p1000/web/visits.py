@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..access import Network, client_address
+from . import encoding
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 Headers = list[tuple[str, str]]
 #: Where the visit stands in the environment of WSGI.
 VISIT = "kg4p1000.visit"
+#: Bodies up to so many bytes are compressed as a whole, and have a length.
+_AT_ONCE = 1 << 20
 
 _ALWAYS: Headers = [
     (
@@ -46,7 +49,7 @@ _ALWAYS: Headers = [
 ]
 _EXPOSED = (
     "Access-Control-Expose-Headers",
-    "Content-Location, ETag, KG-Awaits, KG-Version, Link, Memento-Datetime, Retry-After, X-Request-Id",
+    "Content-Location, ETag, KG-Awaits, KG-Unknown-Graphs, KG-Version, Link, Memento-Datetime, Retry-After, X-Request-Id",
 )
 _PREFLIGHT: Headers = [
     (
@@ -161,36 +164,82 @@ class Edge:
                 environ.get("HTTP_X_FORWARDED_FOR", ""),
             )
 
-        def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
+        begun: list[Any] = []
+
+        def start(*response: Any) -> Callable[[bytes], object]:
+            begun[:] = response
+            return _no_writing
+
+        try:
+            pieces = self._app(environ, start)
+            status, headers, *failed = begun
             visits.answered(visit, int(status[:3]))
-            headers += visits.head(visit)
+            headers = [*headers, *visits.head(visit)]
             if visit.method == "OPTIONS":
                 allowed = next((value for name, value in headers if name == "Allow"), "GET")
                 headers.append(("Access-Control-Allow-Methods", allowed))
-            return start_response(status, headers, exc_info)
-
-        try:
-            return _Body(self._app(environ, start), visit, visits)
+            body = _Body(pieces, visit, visits)
+            headers = body.code(int(status[:3]), headers, environ)
+            start_response(status, headers, *failed)
+            return body
         except BaseException:
             visits.end(visit)
             raise
 
 
+def _no_writing(data: bytes) -> object:
+    raise NotImplementedError("a response is an iterable; nothing here writes in the old way")
+
+
 class _Body:
-    """The body of a response, counted while it is sent."""
+    """The body of a response, counted while it is sent, and compressed for who takes it."""
 
     def __init__(self, pieces: Iterable[bytes], visit: Visit, visits: Visits) -> None:
         self._pieces, self._visit, self._visits = pieces, visit, visits
+        self._sent: Iterable[bytes] = self._counted()
         self._whole = False
 
+    def code(self, status: int, headers: Headers, environ: WSGIEnvironment) -> Headers:
+        """Choose the content coding, and give the headers that say so."""
+        known = {name.lower(): value for name, value in headers}
+        if not encoding.compressible(known.get("content-type", "")):
+            return headers
+        headers = [pair for pair in headers if pair[0].lower() != "vary"]
+        headers.append(("Vary", ", ".join(filter(None, (known.get("vary"), "Accept-Encoding")))))
+        length = int(known["content-length"]) if "content-length" in known else None
+        old = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        if (
+            status in (204, 206, 304)
+            or "content-encoding" in known
+            or (length or 0 if length is not None or old else encoding.LEAST) < encoding.LEAST
+            or not encoding.takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
+        ):
+            return headers
+        headers = [pair for pair in headers if pair[0].lower() not in ("content-length", "etag")]
+        headers.append(("Content-Encoding", "gzip"))
+        if tag := known.get("etag"):
+            # The same answer in other bytes: a strong validator would be a lie.
+            headers.append(("ETag", tag if tag.startswith("W/") else f"W/{tag}"))
+        if self._visit.method == "HEAD":
+            return headers
+        if length is not None and (old or length <= _AT_ONCE):
+            body = encoding.compressed(b"".join(self._sent))
+            headers.append(("Content-Length", str(len(body))))
+            self._sent = (body,)
+        else:
+            self._sent = encoding.stream(self._sent)
+        return headers
+
+    def _counted(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._visit.size += len(piece)
+            yield piece
+
     def __iter__(self) -> Iterator[bytes]:
-        visit = self._visit
         try:
-            for piece in self._pieces:
-                visit.size += len(piece)
-                yield piece
+            yield from self._sent
         except Exception:
-            visit.broken = True
+            self._visit.broken = True
             raise
         self._whole = True
 
@@ -199,7 +248,8 @@ class _Body:
             if close := getattr(self._pieces, "close", None):
                 close()
         finally:
-            visit, self._visit.broken = self._visit, self._visit.broken or not self._whole
+            visit = self._visit
+            visit.broken = visit.broken or not self._whole
             if not self._whole and visit.outcome == "ok":
                 visit.outcome = "client-gone"
             self._visits.end(visit)

@@ -1,0 +1,70 @@
+"""Content coding: answers compressed by gzip for who takes it (RFC 9110, sections 8.4 and 12.5.3).
+
+Only short answers are compressed as a whole; a stream is compressed as it comes, piece by piece, so that its first
+byte is as early and a part of it is never taken for the whole: what breaks off has no end of gzip either.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from werkzeug.http import parse_accept_header
+
+#: Shorter bodies fit one packet anyway, and cost more to compress than they save.
+LEAST = 1000
+_LEVEL = 5
+#: zlib's sign for a stream with the head and the tail of gzip.
+_GZIP = 31
+#: Bytes of compressed data that are sent together.
+_PIECE = 16 * 1024
+_TYPES = (
+    "text/", "application/sparql-results+", "application/json", "application/ld+json", "application/n-triples",
+    "application/n-quads", "application/rdf+xml", "application/xml", "application/rdf-patch",
+    "application/problem+json", "application/link-format", "image/svg+xml", "application/yaml",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client wants gzip more than the plain answer.
+
+    >>> [takes_gzip(header) for header in ("gzip, br", "gzip;q=0", "*", "identity, gzip;q=0.5", "", "br")]
+    [True, False, True, False, False, False]
+    """
+    if not accept_encoding:
+        return False
+    wanted = dict(parse_accept_header(accept_encoding[:1000].lower()))
+    gzip = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0)))
+    # What is not named is taken too, but what is named is wanted.
+    return gzip > 0 and gzip >= wanted.get("identity", 0)
+
+
+def compressible(content_type: str) -> bool:
+    """Whether a media type is one that compression makes smaller."""
+    return content_type.startswith(_TYPES)
+
+
+def compressed(body: bytes) -> bytes:
+    """A whole body, compressed; the same bytes for the same body."""
+    coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return coder.compress(body) + coder.flush()
+
+
+def stream(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A body in pieces, compressed as it comes. The first piece goes out at once.
+
+    When the pieces break off, so does the result.
+    """
+    coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    waiting = b""
+    first = True
+    for piece in pieces:
+        waiting += coder.compress(piece)
+        if first:
+            waiting += coder.flush(zlib.Z_SYNC_FLUSH)
+        if first or len(waiting) >= _PIECE:
+            yield waiting
+            waiting, first = b"", False
+    yield waiting + coder.flush()
