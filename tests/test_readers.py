@@ -219,10 +219,10 @@ def test_a_result_that_nobody_reads_on_stops_its_query(store):
     readers.close()
 
 
-def test_a_shorter_limit_can_be_asked_for_and_a_longer_one_not(readers):
-    for asked, limit in ((0.2, 0.2), (9, 1)):
+def test_another_limit_can_be_asked_for(readers):
+    for limit in (0.2, 1.5):
         with pytest.raises(TimeLimit) as caught:
-            readers.query(RUNAWAYS["cross-product"], timeout=asked)
+            readers.query(RUNAWAYS["cross-product"], timeout=limit)
         assert caught.value.members == {"limit_seconds": limit}
 
 

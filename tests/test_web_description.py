@@ -1,9 +1,14 @@
 """What the service tells machines of itself and of the dataset."""
 
+import threading
+import time
+
 import pyoxigraph as ox
 import pytest
 
+from kg4p1000.errors import TimeLimit
 from kg4p1000.store import MemoryGraph
+from kg4p1000.web.description import Census
 
 PREFIX = """PREFIX sd: <http://www.w3.org/ns/sparql-service-description#>
 PREFIX void: <http://rdfs.org/ns/void#>
@@ -65,3 +70,47 @@ def test_void_comes_in_every_format_of_rdf(client, accept):
     response = client.get("/.well-known/void", headers={"Accept": accept})
     assert response.content_type.startswith(accept)
     assert list(ox.parse(response.data, format=ox.RdfFormat.from_media_type(accept)))
+
+
+class Held:
+    """Readers whose counts wait until they are let go."""
+
+    def __init__(self, readers):
+        self._readers, self.let_go = readers, threading.Event()
+
+    def query(self, *args, **kwargs):
+        self.let_go.wait(20)
+        return self._readers.query(*args, **kwargs)
+
+
+def test_no_request_waits_long_for_counts(app, client, readers, monkeypatch):
+    held = Held(readers)
+    monkeypatch.setattr(app.extensions["kg4p1000"], "census", Census(held))
+    began = time.monotonic()
+    found = graph(client, "/.well-known/void")
+    assert time.monotonic() - began < 10
+    assert value(found, "SELECT ?x { ?d a void:Dataset ; dcterms:title ?x }")
+    assert not found.select(PREFIX + "SELECT ?x { ?d void:triples ?x }")
+    held.let_go.set()
+    until = time.monotonic() + 20
+    while not found.select(PREFIX + "SELECT ?x { ?d void:triples ?x }"):
+        assert time.monotonic() < until
+        found = graph(client, "/.well-known/void")
+
+
+def test_a_version_is_counted_once(readers):
+    census = Census(readers)
+    assert census.of(1, 20) is census.of(1, 0)
+    assert census.of(1, 0).classes["https://w3id.org/kg4p1000/ontology/Activity"] == 163
+
+
+def test_a_count_that_fails_is_tried_again(readers, caplog):
+    class Failing:
+        def query(self, *args, **kwargs):
+            raise TimeLimit("too long")
+
+    census = Census(Failing())
+    assert census.of(1, 0.5) is None
+    assert "version 1 was not counted: too long" in caplog.text
+    census._readers = readers
+    assert census.of(1, 20)

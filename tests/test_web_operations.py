@@ -133,3 +133,28 @@ def test_a_place_of_a_client_is_free_again_after_its_answer(make):
         response = client.get("/sparql?query=ASK{}", environ_overrides=far)
         assert response.status_code == 200
         response.close()
+
+
+def test_a_longer_limit_needs_a_token(make):
+    """The limit that holds is the one asked for: a query that meets it says which it was."""
+    app = make(query_timeout=0.3, token_timeout=1.0)
+    app.extensions["kg4p1000"].readers.timeout = 0.3
+    client, token = app.test_client(), authorized(app, "contributor")
+
+    def ask(seconds, headers=None):
+        response = client.get(
+            "/sparql",
+            query_string={"query": LONG, "timeout": seconds},
+            headers={"Accept": "application/json", **(headers or {})},
+        )
+        return (
+            response.status_code,
+            response.json["type"].rpartition("/")[2],
+            response.json.get("limit_seconds"),
+        )
+
+    assert ask(0.2) == (503, "time-limit", 0.2)
+    assert ask(0.9) == (401, "unauthorized", 0.3)
+    assert ask(0.9, {"Authorization": "Bearer nonsense"})[:2] == (401, "unauthorized")
+    assert ask(0.9, token) == (503, "time-limit", 0.9)
+    assert ask(5, token) == (400, "bad-parameter", 1.0)

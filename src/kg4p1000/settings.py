@@ -50,6 +50,9 @@ class Settings:
     port: int = _setting(8000, "Port on which the service listens.")
     readers: int = _setting(4, "Number of queries that run at once.")
     query_timeout: float = _setting(30.0, "Seconds of evaluation after which a query is stopped.")
+    token_timeout: float = _setting(
+        600.0, "Longest limit, in seconds, that a query may ask for which comes with a token."
+    )
     query_memory: int = _setting(
         1024, "Megabytes that a query may take beyond the opened database before it is stopped."
     )

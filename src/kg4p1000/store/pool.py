@@ -104,7 +104,7 @@ class Readers:
             result_format: ``json``, ``xml``, ``csv`` or ``tsv``, for solutions and booleans.
             rdf_format: ``turtle``, ``ntriples``, ``jsonld`` or ``rdfxml``, for triples.
             version: another version than the published one.
-            timeout: a shorter time limit than the pool's, in seconds.
+            timeout: another time limit than the pool's, in seconds.
             gone: tells whether the client has gone; then the query is stopped.
 
         Raises:
@@ -197,7 +197,7 @@ class Readers:
         """A query that is to begin, and what its reader is told."""
         if default_graphs is None and named_graphs is not None:
             default_graphs = []
-        result = Result(text, min(timeout or self.timeout, self.timeout))
+        result = Result(text, timeout or self.timeout)
         return result, {
             "query": text,
             "bindings": {name: str(term) for name, term in (bindings or {}).items()},

@@ -73,6 +73,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             ),
             cache=Cache(settings.cache_size << 20),
             known_graphs=KnownGraphs(readers),
+            census=description.Census(readers),
             examiner=questions.Examiner(library, readers, settings.files / "queries"),
         )
         joined.metrics = operations.Metrics(joined)

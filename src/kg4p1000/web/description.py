@@ -1,23 +1,28 @@
 """What this service is and holds, for machines: service description, VoID and DCAT, from the live store.
 
-Counts are made once a version. Sources: SPARQL 1.1 Service Description; VoID; DCAT 3.
+Counts are made in the background, once a version; what is not counted yet is left out. Sources: SPARQL 1.1 Service Description; VoID; DCAT 3.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyoxigraph as ox
 from flask import Blueprint, Response, request
 from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
+from ..errors import KgError
+from ..store import Readers
 from ..terms import BASE, PREFIXES
 from .negotiation import TRIPLES_ONLY, chosen
 from .services import services
 from .vocabulary import vocabulary
 
+_log = logging.getLogger(__name__)
 blueprint = Blueprint("description", __name__)
 
 _NS = {
@@ -41,47 +46,73 @@ _GRAPHS = """SELECT ?graph (COUNT(*) AS ?count)
 WHERE { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph"""
 _CLASSES = "SELECT ?class (COUNT(*) AS ?count) WHERE { ?s a ?class } GROUP BY ?class"
 _PROPERTIES = "SELECT ?property (COUNT(*) AS ?count) WHERE { ?s ?property ?o } GROUP BY ?property"
+#: Seconds that a count may take, and that a request waits for all of them.
+_LONG, _PATIENCE = 600.0, 1.5
 _SUBJECTS = "SELECT (COUNT(DISTINCT ?s) AS ?count) WHERE { ?s ?p ?o }"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counts:
     """How much of what a version holds."""
 
-    graphs: dict[str, int] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    properties: dict[str, int] = field(default_factory=dict)
-    subjects: int = 0
+    graphs: dict[str, int]
+    classes: dict[str, int]
+    properties: dict[str, int]
+    subjects: int
 
 
-_counted: dict[tuple[str, int], Counts] = {}
-_counting = threading.Lock()
+class Census:
+    """Counts the published version, once and in a thread of its own; no request counts."""
 
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._counted: tuple[int, Counts | None] = (0, None)
+        self._under_way = 0
+        self._change = threading.Condition()
 
-def counts(version: int) -> Counts:
-    """Count a version; who asks while it is counted waits."""
-    key = (str(services().store.path), version)
-    with _counting:
-        if key not in _counted:
-            found = Counts(
-                _by(_GRAPHS, "graph", version),
-                _by(_CLASSES, "class", version),
-                _by(_PROPERTIES, "property", version),
-                sum(_by(_SUBJECTS, "", version).values()),
+    def of(self, version: int, patience: float = _PATIENCE) -> Counts | None:
+        """What was counted of a version; None when that is not done yet.
+
+        Args:
+            patience: seconds to wait for it; most graphs are counted within.
+        """
+        until = time.monotonic() + patience
+        with self._change:
+            if self._counted[0] != version and self._under_way != version:
+                self._under_way = version
+                threading.Thread(target=self._count, args=(version,), daemon=True).start()
+            while self._counted[0] != version and time.monotonic() < until:
+                self._change.wait(0.1)
+            return self._counted[1] if self._counted[0] == version else None
+
+    def _count(self, version: int) -> None:
+        counts = None
+        try:
+            counts = Counts(
+                self._by(_GRAPHS, "graph", version),
+                self._by(_CLASSES, "class", version),
+                self._by(_PROPERTIES, "property", version),
+                sum(self._by(_SUBJECTS, "", version).values()),
             )
-            for old in [k for k in _counted if k[0] == key[0]]:
-                del _counted[old]
-            _counted[key] = found
-    return _counted[key]
+        except KgError as e:
+            _log.warning("version %d was not counted: %s", version, e.detail)
+        with self._change:
+            if self._under_way == version:
+                self._under_way = 0
+                if counts:
+                    self._counted = (version, counts)
+            self._change.notify_all()
 
-
-def _by(query: str, name: str, version: int) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for row in services().select(query, version):
-        count, group = row["count"], row[name] if name else None
-        if isinstance(count, Literal) and (not name or isinstance(group, NamedNode)):
-            found[group.value if isinstance(group, NamedNode) else ""] = int(count.value)
-    return found
+    def _by(self, query: str, name: str, version: int) -> dict[str, int]:
+        result = self._readers.query(query, version=version, timeout=_LONG)
+        rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
+        assert isinstance(rows, ox.QuerySolutions)
+        found: dict[str, int] = {}
+        for row in rows:
+            group = row[name] if name else NamedNode("x:all")
+            if isinstance(group, NamedNode):
+                found[group.value] = int(row["count"].value)
+        return found
 
 
 @blueprint.route("/.well-known/void")
@@ -141,7 +172,7 @@ def _service() -> Iterator[Triple]:
     if not version:
         return
     graphs = vocabulary(services(), version).graphs
-    sizes = counts(version).graphs
+    found = services().census.of(version)
     for graph in graphs.values():
         entry, name = BlankNode(graph.topic.replace(".", "-")), NamedNode(graph.iri)
         yield Triple(dataset, _n("sd:namedGraph"), entry)
@@ -150,13 +181,14 @@ def _service() -> Iterator[Triple]:
         about = BlankNode(graph.topic.replace(".", "-") + "-graph")
         yield Triple(entry, _n("sd:graph"), about)
         yield Triple(about, a, _n("sd:Graph"))
-        yield Triple(about, _n("void:triples"), Literal(sizes.get(graph.iri, 0)))
+        if found:
+            yield Triple(about, _n("void:triples"), Literal(found.graphs.get(graph.iri, 0)))
         yield Triple(name, _n("dcterms:title"), _en(graph.title))
 
 
 def _dataset() -> Iterator[Triple]:
     version = services().store.current
-    base, found = _base(), counts(version)
+    base, found = _base(), services().census.of(version)
     entry = services().store.entry(version)
     dataset, a = NamedNode(BASE + "dataset"), _n("rdf:type")
     for kind in ("void:Dataset", "dcat:Dataset"):
@@ -173,14 +205,10 @@ def _dataset() -> Iterator[Triple]:
         ("void:dataDump", dump),
         ("void:uriSpace", Literal(BASE)),
         ("void:exampleResource", NamedNode(BASE + "id/activity/A4.2")),
-        ("void:triples", Literal(sum(found.properties.values()))),
-        ("void:distinctSubjects", Literal(found.subjects)),
-        ("void:classes", Literal(len(found.classes))),
-        ("void:properties", Literal(len(found.properties))),
     ):
         yield Triple(dataset, _n(name), value)
-    yield from _partitions(dataset, "class", found.classes, "entities")
-    yield from _partitions(dataset, "property", found.properties, "triples")
+    if found:
+        yield from _statistics(dataset, found)
     for vocabulary_of in ("k4p", "dcterms", "rdfs"):
         yield Triple(dataset, _n("void:vocabulary"), NamedNode(_NS[vocabulary_of]))
     distribution, service = BlankNode("dump"), BlankNode("service")
@@ -191,6 +219,18 @@ def _dataset() -> Iterator[Triple]:
     yield Triple(service, a, _n("dcat:DataService"))
     yield Triple(service, _n("dcat:endpointURL"), endpoint)
     yield Triple(service, _n("dcat:servesDataset"), dataset)
+
+
+def _statistics(dataset: NamedNode, found: Counts) -> Iterator[Triple]:
+    for name, count in (
+        ("void:triples", sum(found.properties.values())),
+        ("void:distinctSubjects", found.subjects),
+        ("void:classes", len(found.classes)),
+        ("void:properties", len(found.properties)),
+    ):
+        yield Triple(dataset, _n(name), Literal(count))
+    yield from _partitions(dataset, "class", found.classes, "entities")
+    yield from _partitions(dataset, "property", found.properties, "triples")
 
 
 def _partitions(

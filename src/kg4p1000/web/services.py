@@ -23,6 +23,7 @@ Row = dict[str, Term | None]
 
 if TYPE_CHECKING:
     from ..writer import Writer
+    from .description import Census
     from .questions import Examiner
 
 _NAME = "kg4p1000"
@@ -46,6 +47,7 @@ class Services:
     cache: Cache
     examiner: Examiner
     known_graphs: KnownGraphs
+    census: Census
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.

@@ -161,7 +161,8 @@ class Short:
             self._plans.move_to_end(key)
             return known
         asked = read(decoded(query.encode("latin-1")), self._of.settings.query_size)
-        if not (asked.query or "").strip():
+        longer = (asked.timeout or 0) > self._of.settings.query_timeout
+        if longer or not (asked.query or "").strip():
             return None
         decided = plan(asked, store, base=base, accept=accept, moment=moment)
         unknown = self._of.known_graphs.unknown(decided.query, decided.version)

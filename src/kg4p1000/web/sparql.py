@@ -9,11 +9,13 @@ from flask import Blueprint, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
 from .. import sparql
-from ..errors import KgError, MalformedRequest, Refused, WrongMediaType
+from ..access import ANYONE
+from ..errors import BadParameter, KgError, MalformedRequest, Refused, Unauthorized, WrongMediaType
 from ..store import Result
 from ..terms import prefix_declarations
 from . import description, problems, results
 from .answers import UPDATES_ELSEWHERE, Asked, Plan, plan, read
+from .authorization import account
 from .citation import Answer
 from .datasets import naming
 from .negotiation import TRIPLES, choose, prefers_page
@@ -45,6 +47,7 @@ def endpoint() -> Response | str | tuple[str, int]:
 
 
 def _answer(asked: Asked, text: str) -> Response | str:
+    _check_limit(asked.timeout or 0)
     decided = plan(
         asked,
         services().store,
@@ -72,6 +75,25 @@ def _answer(asked: Asked, text: str) -> Response | str:
     response.headers.extend(naming(unknown))
     response.vary.add("Accept-Datetime")
     return response
+
+
+def _check_limit(seconds: float) -> None:
+    """A longer limit than anyone has needs a token, and has a limit too."""
+    settings = services().settings
+    if seconds <= settings.query_timeout:
+        return
+    if account() is ANYONE:
+        raise Unauthorized(
+            f"timeout={seconds:g} is above the limit of {settings.query_timeout:g} s, and a longer one"
+            " needs a token.",
+            limit_seconds=settings.query_timeout,
+        )
+    if seconds > max(settings.token_timeout, settings.query_timeout):
+        raise BadParameter(
+            f"timeout={seconds:g} is above {settings.token_timeout:g} s, the longest limit that there is.",
+            parameter="timeout",
+            limit_seconds=settings.token_timeout,
+        )
 
 
 def _run(decided: Plan) -> Result:
