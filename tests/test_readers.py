@@ -147,7 +147,7 @@ def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(stor
 
 
 def test_no_reader_process_outlives_its_runaway(store):
-    readers = Readers(store, size=1, timeout=0.5, memory=300)
+    readers = Readers(store, size=1, timeout=2, memory=300)
     result = readers.query(RUNAWAYS["streamed-cross-product"])
     process = result._reader.process
     with pytest.raises(TimeLimit):

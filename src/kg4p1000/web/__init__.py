@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..store import Entry, Readers, Store
 from ..writer import Writer
 from . import (
+    api,
     description,
     graphs,
     home,
@@ -82,6 +83,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         )
         attach(joined)
     for area in (
+        api,
         home,
         sparql,
         queries,

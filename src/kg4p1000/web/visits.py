@@ -202,7 +202,8 @@ class _Body:
     def code(self, status: int, headers: Headers, environ: WSGIEnvironment) -> Headers:
         """Choose the content coding, and give the headers that say so."""
         known = {name.lower(): value for name, value in headers}
-        if not encoding.compressible(known.get("content-type", "")):
+        # A 304 has no type, and says of the answer that it stands for what that would have said.
+        if status != 304 and not encoding.compressible(known.get("content-type", "")):
             return headers
         headers = [pair for pair in headers if pair[0].lower() != "vary"]
         headers.append(("Vary", ", ".join(filter(None, (known.get("vary"), "Accept-Encoding")))))
