@@ -122,7 +122,7 @@ def test_valid_example_has_a_thing_of_each_target_class():
     types = {t.object for t in valid() if t.predicate == iri("rdf:type")}
     abstract = {t.object for t in valid() if t.predicate == iri("rdfs:subClassOf")}
     wanted = {cls for about in node_shapes().values() for cls in about["targetClass"]}
-    assert wanted - types == abstract
+    assert wanted - types == abstract - types
 
 
 @pytest.mark.parametrize("name", NAMES)
