@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyoxigraph import Literal
 
-from . import build, ontology, questions, validation
+from . import build, ontology, quality, questions, validation
 from .curation import INFERRED
 from .errors import BrokenFile
 from .queries import Library
@@ -30,6 +30,7 @@ def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, C
     return [
         ("files parse", lambda: _files(files)),
         ("change log matches the store", lambda: _log(store)),
+        ("ontology has no fault", lambda: _faults(files)),
         ("ontology is consistent", lambda: _ontology(files)),
         ("shapes hold", lambda: _shapes(store, files)),
         ("competency questions have answers", lambda: _questions(store, files, readers)),
@@ -51,6 +52,11 @@ def _log(store: Store) -> tuple[list[str], str]:
     if not store.current:
         return ["The store is empty; run 'kg4p1000 build' first."], ""
     return store.check(), f"{store.current} versions"
+
+
+def _faults(files: Path) -> tuple[list[str], str]:
+    checks = len(quality.read_checks(files / "ontology" / "checks"))
+    return [str(fault) for fault in quality.faults(files)], f"{checks} checks"
 
 
 def _ontology(files: Path) -> tuple[list[str], str]:

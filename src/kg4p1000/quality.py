@@ -1,0 +1,139 @@
+"""Faults of the ontology and its code lists, found by the checks in ``ontology/checks``.
+
+A check is a SELECT query in a file named after its fault. It gives the term at fault as ``?term``
+and what is wrong with it as ``?what``; its header says the problem and the repair, with ``{term}``
+and ``{what}`` in their place. A new check is a new file, and a fixture on which it fires.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyoxigraph import Literal, NamedNode, Triple
+
+from . import build
+from .errors import BrokenFile
+from .store import MemoryGraph
+from .terms import PREFIXES, QUERY, curie, iri
+
+_HEADER = re.compile(r"#\+ (problem|repair): (.+)\n")
+_NAMES = re.compile(r"\bk4p:([A-Za-z][A-Za-z0-9]*)")
+_LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of one term: where it stands, what is wrong and what to do."""
+
+    check: str
+    term: str
+    file: str
+    problem: str
+    repair: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem} {self.repair} [{self.check}]"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A query that finds one kind of fault, and what to say of it."""
+
+    name: str
+    problem: str
+    repair: str
+    select: str
+
+
+def read_checks(folder: Path) -> list[Check]:
+    """The checks of a folder, by name.
+
+    Raises:
+        BrokenFile: one does not say its problem and repair.
+    """
+    found = []
+    for path in sorted(folder.glob("*.rq")):
+        text = path.read_text(encoding="utf-8")
+        said = dict(_HEADER.findall(text))
+        if said.keys() != {"problem", "repair"}:
+            raise BrokenFile(
+                f"{path}: a check begins with a line '#+ problem: …' and a line '#+ repair: …'.",
+                file=str(path),
+            )
+        found.append(Check(path.stem, said["problem"], said["repair"], text))
+    return found
+
+
+def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
+    """All faults of the ontology and its code lists.
+
+    Args:
+        files: folder of the knowledge.
+        extra: Turtle files to look at as though they stood in ``ontology/``.
+
+    Raises:
+        BrokenFile: a file or a check cannot be read.
+    """
+    ontology = [s.path for s in build.sources(files) if s.path.parent.name == "ontology"]
+    triples: list[Triple] = []
+    places: dict[tuple[str, ...], str] = {}
+    for path in [*ontology, *extra]:
+        name = f"{path.parent.name}/{path.name}"
+        for triple in build.parse_file(path):
+            _place(triple, name, places)
+            triples.append(triple)
+    for triple, name in _asked(files):
+        _place(triple, name, places)
+        triples.append(triple)
+    graph = MemoryGraph(triples)
+    return [
+        _fault(check, row, places)
+        for check in read_checks(files / "ontology" / "checks")
+        for row in graph.select(check.select)
+    ]
+
+
+def _place(triple: Triple, name: str, places: dict[tuple[str, ...], str]) -> None:
+    """Note the file in which a term is first described, and in which it first uses another."""
+    if isinstance(triple.subject, NamedNode):
+        subject = triple.subject.value
+        places.setdefault((subject,), name)
+        for other in (triple.predicate, triple.object):
+            if isinstance(other, NamedNode):
+                places.setdefault((subject, other.value), name)
+
+
+def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
+    """Which stored query names which term of ours."""
+    for path in sorted((files / "queries").rglob("*.rq")):
+        query = NamedNode(QUERY + path.stem)
+        code = re.sub(r"#[^\n]*|\"[^\"\n]*\"", " ", path.read_text(encoding="utf-8"))
+        for name in sorted(set(_NAMES.findall(code))):
+            term = NamedNode(PREFIXES["k4p"] + name)
+            place = f"{path.relative_to(files)}"
+            yield Triple(query, iri("dcterms:references"), term), place
+
+
+def _fault(check: Check, row: dict, places: dict[tuple[str, ...], str]) -> Fault:
+    term, what = row["term"], row.get("what")
+    words = {"term": _words(term), "what": _words(what)}
+
+    def filled(text: str) -> str:
+        return re.sub(r"\{(term|what)\}", lambda m: words[m[1]], text)
+
+    name = term.value if isinstance(term, NamedNode) else ""
+    problem = filled(check.problem)
+    if isinstance(what, Literal) and what.value in _LANGUAGES:
+        problem = problem.replace(what.value + ".", _LANGUAGES[what.value] + ".")
+    used = what.value if isinstance(what, NamedNode) else ""
+    file = places.get((name, used)) or places.get((name,), "ontology")
+    return Fault(check.name, name, file, problem, filled(check.repair))
+
+
+def _words(node: object) -> str:
+    if isinstance(node, NamedNode):
+        return curie(node.value) or f"<{node.value}>"
+    return node.value if isinstance(node, Literal) else ""
