@@ -483,14 +483,17 @@ def test_nobody_but_the_rules_writes_inferences(store, shapes):
 def test_what_a_commit_leaves_is_what_a_build_from_nothing_makes(store, shapes):
     with store.draft() as draft:
         edits = Edits(draft, 11)
-    for _ in range(25):
+    first = store.current
+    for _ in range(150):  # most of the edits are refused
+        if store.current >= first + 4:
+            break
         quads = edits.quads
         delta = edits.next()
         try:
             commit(store, shapes, delta.added, delta.removed)
         except ShapesViolated:
             edits.quads = quads
-    assert store.current > 3
+    assert store.current >= first + 4
     with store.draft() as draft:
         kept = inferred(draft)
         infer(draft, rules(ontology.axioms(draft)))
