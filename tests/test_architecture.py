@@ -27,7 +27,7 @@ HOMES = {
     "shacl": {"validation"},
     "waitress": {"web"},
     "werkzeug": {"web"},
-    "yaml": {"queries"},
+    "yaml": {"queries", "sources"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

@@ -7,8 +7,9 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -16,6 +17,7 @@ from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 
 from .curation import INFERRED, Commit, commit
 from .errors import BrokenFile
+from .sources import sssom
 from .store import Delta, Store
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
 from .terms import GRAPH, turtle
@@ -25,6 +27,11 @@ from .validation import Shapes
 _FOLDERS = {"ontology": "ontology", "shapes": "shapes", "data": None}
 #: Code lists stand beside the ontology, in a graph of their own.
 _CODES = "ontology/codes*.ttl"
+#: Files that are not Turtle, and the graph into which all of a kind go.
+_TABLES = {
+    "data/mappings/verified/*.tsv": "linked-terms",
+    "data/mappings/*.sssom.tsv": "alignments",
+}
 
 Key = tuple[object, object, object]
 
@@ -73,23 +80,29 @@ def sources(folder: Path) -> list[Source]:
         for path in sorted((folder / name).glob("*.ttl")):
             own = "codes" if path.match(_CODES) else graph
             found.append(Source(path, NamedNode(GRAPH + (own or path.stem))))
+    for pattern, graph in _TABLES.items():
+        found += [Source(path, NamedNode(GRAPH + graph)) for path in sorted(folder.glob(pattern))]
     return found
 
 
 def parse_file(path: Path) -> list[Triple]:
-    """Parse a Turtle file.
+    """Parse a file of the knowledge: Turtle, mappings or verified terms, by its ending and folder.
 
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
     try:
         data = path.read_bytes()
+        if path.suffix == ".tsv":
+            return _parse_table(path, data.decode())
         return [
             Triple(q.subject, q.predicate, q.object)
             for q in ox.parse(data, format=ox.RdfFormat.TURTLE, base_iri=GRAPH)
         ]
     except OSError as e:
         raise BrokenFile(f"{path} cannot be read: {e.strerror}.", file=str(path)) from e
+    except UnicodeDecodeError as e:
+        raise BrokenFile(f"{path} is not UTF-8; save it as UTF-8.", file=str(path)) from e
     except SyntaxError as e:
         raise BrokenFile(
             f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
@@ -97,6 +110,21 @@ def parse_file(path: Path) -> list[Triple]:
             line=e.lineno,
             column=e.offset,
         ) from e
+
+
+def _parse_table(path: Path, data: str) -> list[Triple]:
+    if path.parent.name == "verified":
+        return list(sssom.term_triples(sssom.read_terms(data, str(path))))
+    verified: dict[str, sssom.LinkedTerm] = {}
+    for listed in sorted((path.parent / "verified").glob("*.tsv")):
+        verified |= _terms(listed, listed.stat().st_mtime_ns)
+    return list(sssom.mapping_triples(sssom.read_mappings(data, str(path), verified)))
+
+
+@lru_cache(maxsize=64)
+def _terms(path: Path, _changed: int) -> Mapping[str, sssom.LinkedTerm]:
+    """The terms of a list, read once for all mapping files until it changes."""
+    return sssom.read_terms(path.read_text(encoding="utf-8"), str(path)).terms
 
 
 def read(source: Source) -> list[Quad]:
