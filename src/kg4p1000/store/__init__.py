@@ -15,10 +15,11 @@ the graph register says which graphs are merged into the default graph.
 """
 
 from .changes import Delta, Entry
+from .draft import Draft
 from .graphs import MemoryGraph, dataset
 from .pool import Readers, parse_query
 from .result import Result
-from .versions import Draft, Store
+from .versions import Store
 
 __all__ = [
     "Delta",
