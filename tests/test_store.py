@@ -217,6 +217,30 @@ def test_check_finds_a_version_that_differs_from_the_log(store):
     assert any("does not hold" in finding for finding in store.check())
 
 
+@pytest.mark.parametrize("of", ["too much", "too little"])
+def test_check_finds_a_default_graph_that_is_not_the_merge(store, of):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    database = ox.Store(str(store.path / "versions" / "00000002"))
+    if of == "too much":
+        database.add(Quad(S, P, Literal("smuggled")))
+    else:
+        database.remove(Quad(S, P, Literal("two")))
+    del database
+    (finding,) = store.check()
+    assert "is not the merge" in finding
+
+
+def test_check_tells_how_far_it_is_and_leaves_nothing(store):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    left = store.path / "versions" / ".check-left"
+    left.mkdir()
+    told = []
+    assert store.check(lambda done, total: told.append((done, total))) == []
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    assert not list((store.path / "versions").glob(".check-*"))
+
+
 def test_a_half_written_entry_is_refused(store):
     entry = store.path / "log" / "00000001.rdfp"
     entry.write_text(entry.read_text()[:-5])

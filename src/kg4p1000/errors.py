@@ -161,6 +161,20 @@ class WriterLost(KgError):
         )
 
 
+class BeingRebuilt(KgError):
+    """A pruned version that was asked for; members ``version`` and ``retry_after`` in seconds."""
+
+    slug, title, status = (
+        "being-rebuilt",
+        "This version is being made again from the change log",
+        503,
+    )
+
+
+class DiskFull(KgError):
+    slug, title, status = "disk-full", "There is no room left on the disk", 507
+
+
 class StoreUnusable(KgError):
     slug, title, status = "store-unusable", "The store cannot be used", 503
 

@@ -14,7 +14,7 @@ from .. import questions, sparql, terms
 from ..queries import Library, StoredQuery
 from ..settings import Settings
 from ..store import Readers, Store
-from .base import Verb, messages, verb
+from .base import Verb, messages, ready, verb
 
 
 @verb(
@@ -56,7 +56,9 @@ def query_(
     if not text and not name:
         _list(library)
         return
-    readers = Readers(Store(given.store), 1, given.query_timeout, given.query_memory)
+    store = Store(given.store)
+    ready(store, version)
+    readers = Readers(store, 1, given.query_timeout, given.query_memory)
     if expected and name:
         for path in questions.write_expected(library, readers, name, given.files / "queries"):
             click.echo(path)

@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__, settings, terms
 from ..errors import KgError, ShapesViolated
+from ..store import Store, Tell
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -87,11 +89,25 @@ def author() -> str:
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
+def ready(store: Store, version: int | None) -> None:
+    """Wait until the database of a version is there; a pruned one is made again from the log."""
+    if version is not None and not store.has(version):
+        with progress(f"Making version {version} again from the change log") as tell:
+            store.ensure(version, tell)
+
+
 @contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Show that work is going on, when someone is watching."""
-    if not messages.is_terminal:
-        yield
-        return
-    with messages.status(f"{what} …"):
-        yield
+def progress(what: str) -> Iterator[Tell]:
+    """Show that work is going on, when someone is watching.
+
+    Gives what can be told how far the work is, so that a bar is shown.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=messages, disable=not messages.is_terminal) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -12,7 +12,7 @@ import pyoxigraph as ox
 from .. import build, checks, curation, terms, validation
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
-from .base import Verb, author, messages, progress, short, verb
+from .base import Verb, author, messages, progress, ready, short, verb
 
 
 @verb("build", cls=Verb)
@@ -111,14 +111,16 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
     With --to-files, what stewards changed in the service stands in the files, as one line a statement,
     ready to be reviewed and committed.
     """
+    store = Store(given.store)
+    ready(store, version)
     if to_files:
-        for path in build.write_files(Store(given.store), given.files, version):
+        for path in build.write_files(store, given.files, version):
             click.echo(path)
         return
     wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
     lines = [
         f"{quad} .\n"
-        for quad in Store(given.store).quads(version)
+        for quad in store.quads(version)
         if wanted is None or quad.graph_name.value == getattr(wanted, "value", wanted)
     ]
     for line in sorted(lines):
@@ -162,8 +164,8 @@ def check_(given: Settings) -> None:
     readers = Readers(store, 1, given.query_timeout, given.query_memory)
     try:
         for what, verify in checks.all_checks(store, given.files, readers):
-            with progress(what):
-                findings, note = verify()
+            with progress(what) as tell:
+                findings, note = verify(tell)
             report(what, findings, note)
     finally:
         readers.close()

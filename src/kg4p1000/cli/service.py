@@ -12,7 +12,7 @@ from .. import build, supervisor
 from ..access import Tokens
 from ..queries import Library
 from ..settings import Settings
-from ..store import Readers, Store
+from ..store import Readers, Rebuilds, Store
 from .base import Verb, author, main, messages, progress, verb
 
 
@@ -45,15 +45,17 @@ def serve_(given: Settings, alone: bool) -> None:
 def _serve_here(given: Settings) -> None:
     from .. import web  # noqa: PLC0415 - Flask is needed here only
 
+    store = Store(given.store)
     readers = Readers(
-        Store(given.store),
+        store,
         given.readers,
         given.query_timeout,
         given.query_memory,
         slow=given.slow_readers,
         queue=given.queue,
+        rebuilds=Rebuilds(store, given.keep_versions),
     )
-    app = web.create_app(given, readers.store, readers, Library(given.files / "queries"))
+    app = web.create_app(given, store, readers, Library(given.files / "queries"))
     # A thread for each query that may run or wait, and some for pages, health and downloads.
     threads = given.readers + given.slow_readers + given.queue + 8
     Thread(target=readers.warm, daemon=True).start()

@@ -15,9 +15,11 @@ the graph register says which graphs are merged into the default graph.
 """
 
 from .changes import Delta, Entry
+from .comparison import Tell
 from .draft import Draft
 from .graphs import MemoryGraph, dataset
 from .pool import Readers, parse_query
+from .rebuild import Rebuilds
 from .result import Result
 from .versions import Store
 
@@ -27,8 +29,10 @@ __all__ = [
     "Entry",
     "MemoryGraph",
     "Readers",
+    "Rebuilds",
     "Result",
     "Store",
+    "Tell",
     "dataset",
     "parse_query",
 ]

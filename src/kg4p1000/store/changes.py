@@ -22,6 +22,10 @@ from pyoxigraph import Quad
 from ..errors import StoreUnusable
 
 GENESIS = "0" * 64
+#: With this an entry ends.
+_END = b"\nTC .\n"
+#: So many rows of an entry are read at once.
+_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -157,11 +161,11 @@ def read_entry(path: Path, whole: bool = True) -> Entry:
             header[name] = _literal(value)
         digest = ""
         if whole:
-            file.seek(0)
-            data = file.read()
-            if not data.endswith(b"\nTC .\n"):
+            file.seek(max(0, os.fstat(file.fileno()).st_size - len(_END)))
+            if file.read() != _END:
                 raise StoreUnusable(f"{path.name} in the change log is not complete.")
-            digest = hashlib.sha256(data).hexdigest()
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         return Entry(
             version=int(header["version"]),
@@ -186,6 +190,23 @@ def read_delta(path: Path) -> Delta:
             if row[:2] in ("A ", "D "):
                 rows[row[0]].append(row[2:])
     return Delta(frozenset(parse_lines(rows["A"])), frozenset(parse_lines(rows["D"])))
+
+
+def parts(path: Path) -> Iterator[Delta]:
+    """What an entry adds and removes, in parts of bounded size, for those that keep nothing of it."""
+    rows: dict[str, list[str]] = {"A": [], "D": []}
+
+    def part() -> Delta:
+        return Delta(frozenset(parse_lines(rows["A"])), frozenset(parse_lines(rows["D"])))
+
+    with open(path, encoding="utf-8") as file:
+        for number, row in enumerate(file, 1):
+            if row[:2] in ("A ", "D "):
+                rows[row[0]].append(row[2:])
+            if number % _ROWS == 0:
+                yield part()
+                rows = {"A": [], "D": []}
+    yield part()
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:

@@ -24,29 +24,24 @@ Term = NamedNode | BlankNode | Literal | Triple
 Graph = NamedNode | DefaultGraph
 
 
-class Draft:
-    """The next version while it is made: change it, look at it, publish it."""
+class Working:
+    """A database aside that can be changed, its default graph kept in step.
 
-    def __init__(self, store: Store, base: int, folder: Path, database: ox.Store) -> None:
-        self.store = store
-        self.base = base
+    Args:
+        folder: of the database, which nobody else has open.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._database: ox.Store | None = database
-        self._added: set[Quad] = set()
-        self._removed: set[Quad] = set()
+        self._database: ox.Store | None = ox.Store(str(folder))
         self._untidy = False
 
     @property
     def database(self) -> ox.Store:
-        """The database of the draft while it is open."""
+        """The database while it is open."""
         if self._database is None:
             raise StoreUnusable("This draft is closed.")
         return self._database
-
-    @property
-    def delta(self) -> Delta:
-        """What the draft changes of the version that it was made from."""
-        return Delta(frozenset(self._added), frozenset(self._removed))
 
     def apply(self, delta: Delta, *, tidy: bool = True) -> Delta:
         """Remove and add quads, and keep the default graph in step.
@@ -68,12 +63,8 @@ class Draft:
             database.remove(quad)
         self._extend(real.added)
         self._merge(real, merged_before, merged_graphs(database))
-        self._added |= real.added - self._removed
-        self._removed -= real.added
-        self._removed |= real.removed - self._added
-        self._added -= real.removed
         if tidy:
-            self._tidy()
+            self.tidy()
         return real
 
     def _merge(self, real: Delta, before: set[NamedNode], after: set[NamedNode]) -> None:
@@ -99,10 +90,42 @@ class Draft:
         else:
             self.database.extend(batch)
 
-    def _tidy(self) -> None:
+    def tidy(self) -> None:
+        """Bring the database in order after very many quads, so that queries are quick."""
         if self._untidy:
             self.database.optimize()
             self._untidy = False
+
+    def close(self) -> None:
+        """Let go of the database; the folder stays."""
+        if self._database is not None:
+            self._database.flush()
+            self._database = None
+
+
+class Draft(Working):
+    """The next version while it is made: change it, look at it, publish it."""
+
+    def __init__(self, store: Store, base: int, folder: Path) -> None:
+        super().__init__(folder)
+        self.store = store
+        self.base = base
+        self._added: set[Quad] = set()
+        self._removed: set[Quad] = set()
+
+    @property
+    def delta(self) -> Delta:
+        """What the draft changes of the version that it was made from."""
+        return Delta(frozenset(self._added), frozenset(self._removed))
+
+    def apply(self, delta: Delta, *, tidy: bool = True) -> Delta:
+        """Remove and add quads, and remember what that changed; see `Working.apply`."""
+        real = super().apply(delta, tidy=tidy)
+        self._added |= real.added - self._removed
+        self._removed -= real.added
+        self._removed |= real.removed - self._added
+        self._added -= real.removed
+        return real
 
     def __contains__(self, quad: Quad) -> bool:
         """Whether a quad is there; one without a graph is looked for in the default graph."""
@@ -157,13 +180,7 @@ class Draft:
             source: what kind of change it is: ``build``, ``update``, ``undo`` and so on.
             before: called with the number just before the log is written.
         """
-        self._tidy()
+        self.tidy()
         if before:
             before(self.base + 1)
         return self.store._publish(self, author, message, source)
-
-    def close(self) -> None:
-        """Let go of the database; the folder stays until the draft's context ends."""
-        if self._database is not None:
-            self._database.flush()
-            self._database = None

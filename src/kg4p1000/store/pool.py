@@ -39,6 +39,7 @@ from ..errors import (
 from ..terms import BASE, PREFIXES
 from .handle import FAULT, Handle
 from .lanes import GLANCE, Lanes
+from .rebuild import Rebuilds
 from .result import Result
 from .versions import Store
 
@@ -62,6 +63,7 @@ class Readers:
         memory: megabytes that a query may take beyond the opened database.
         slow: places in the slow lane.
         queue: how many queries may wait.
+        rebuilds: makes pruned versions in the background; without it, who asks for one waits.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class Readers:
         memory: int = 1024,
         slow: int = 8,
         queue: int = 32,
+        rebuilds: Rebuilds | None = None,
     ) -> None:
         self.store = store
+        self._rebuilds = rebuilds
         self.timeout = timeout
         self.memory = memory
         self.lanes = Lanes(size, slow, queue, patience=timeout)
@@ -110,6 +114,7 @@ class Readers:
         Raises:
             MalformedQuery: with ``line`` and ``column`` where the engine tells.
             Busy: too many queries run and wait.
+            BeingRebuilt: the version was pruned and is made again in the background.
             TimeLimit, MemoryLimit, ReaderLost, Killed: stopped before the result began.
         """
         result, request = self._asked(
@@ -215,6 +220,18 @@ class Readers:
             if version := self.store.current:
                 self._warm(version)
 
+    def need(self, version: int) -> None:
+        """See that the database of a version is there, before it is read otherwise.
+
+        Raises:
+            NotFound: there is no such version.
+            BeingRebuilt: it was pruned and is made again in the background.
+        """
+        if self._rebuilds is not None:
+            self._rebuilds.need(version)
+        else:
+            self.store.ensure(version)
+
     def running(self) -> list[Result]:
         """The queries that run now, the oldest first."""
         with self._lock:
@@ -242,6 +259,8 @@ class Readers:
             result.stop(Killed("The service is stopping."))
         for reader in idle:
             reader.close()
+        if self._rebuilds is not None:
+            self._rebuilds.close()
 
     # the life of a query
 
@@ -396,7 +415,10 @@ class Readers:
                 self._idle.remove(found)
         for reader in stale:
             reader.close()
-        return (found, False) if found else (Handle(self.store, number), True)
+        if found:
+            return found, False
+        self.need(number)
+        return Handle(self.store, number), True
 
     def _keep(self, reader: Handle) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -19,7 +19,8 @@ from pyoxigraph import DefaultGraph, Quad
 from ..errors import NotFound, StoreUnusable
 from . import changes
 from .changes import Delta, Entry
-from .draft import Draft
+from .comparison import Comparison, Tell, quiet
+from .draft import Draft, Working
 
 
 class Store:
@@ -101,59 +102,74 @@ class Store:
         Raises:
             NotFound: there is no such version.
         """
-        folder = self._folder(version)
         while True:
-            fd = self._open(version)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            if os.fstat(fd).st_nlink:  # not pruned between the opening and the lock
+            with suppress(FileNotFoundError):
+                fd = self._hold(version)
                 break
-            os.close(fd)
+            self.ensure(version)
+        folder = self._folder(version)
         try:
             os.utime(folder)  # what is in use is pruned last
             yield folder
         finally:
             os.close(fd)
 
-    def _open(self, version: int) -> int:
-        folder = self._folder(version)
-        try:
-            return os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            self.entry(version)
-        self._rebuild(version)
-        return os.open(folder, os.O_RDONLY)
+    def _hold(self, version: int) -> int:
+        """A descriptor that keeps the database of a version from pruning while it is open.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        while True:
+            fd = os.open(self._folder(version), os.O_RDONLY)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            if os.fstat(fd).st_nlink:  # not pruned between the opening and the lock
+                return fd
+            os.close(fd)
 
     def has(self, version: int) -> bool:
         """Whether the database of a version is there, so that it need not be rebuilt first."""
         return self._folder(version).exists()
 
-    def prune(self, keep: int) -> list[int]:
+    def prune(self, keep: int, spare: int = 0) -> list[int]:
         """Delete the databases of old versions; the log keeps what they said.
 
         Versions that are read now stay, and so does the published one.
 
         Args:
             keep: how many databases may stay.
+            spare: a version that stays in any case.
 
         Returns:
             The numbers of the versions whose databases went.
         """
-        folders = sorted(self._versions.glob("[0-9]*"), key=lambda path: path.stat().st_mtime)
+        used: list[tuple[int, Path]] = []
+        for folder in self._versions.glob("[0-9]*"):
+            with suppress(FileNotFoundError):  # somebody else prunes too
+                used.append((folder.stat().st_mtime_ns, folder))
         gone: list[int] = []
-        for folder in folders:
-            if len(folders) - len(gone) <= keep:
+        for _, folder in sorted(used):
+            if len(used) - len(gone) <= keep:
                 break
-            fd = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if int(folder.name) != self.current:
-                    shutil.rmtree(folder)
-                    gone.append(int(folder.name))
-            except BlockingIOError:
-                pass  # somebody reads it
-            finally:
-                os.close(fd)
+            number = int(folder.name)
+            if number not in (self.current, spare) and self._delete(folder):
+                gone.append(number)
         return gone
+
+    def _delete(self, folder: Path) -> bool:
+        """Delete the database of a version unless it is read."""
+        try:
+            fd = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     def size(self) -> int:
         """Bytes on disk; what versions share is counted once."""
@@ -214,29 +230,15 @@ class Store:
                 if not isinstance(quad.graph_name, DefaultGraph):
                     yield quad
 
-    def check(self) -> list[str]:
-        """Compare log and versions; the findings, one sentence each, none when all is well."""
-        findings: list[str] = []
-        previous = changes.GENESIS
-        state: set[Quad] = set()
-        for number in range(1, self.current + 1):
-            path = changes.entry_path(self._log, number)
-            if not path.exists():
-                return [*findings, f"Entry {number} is missing from the change log."]
-            try:
-                entry = changes.read_entry(path)
-            except StoreUnusable as e:
-                return [*findings, e.detail]
-            if entry.previous != previous:
-                findings.append(
-                    f"Entry {number} does not follow entry {number - 1}: its hash differs."
-                )
-            previous = entry.digest
-            delta = changes.read_delta(path)
-            state = (state - delta.removed) | delta.added
-        if self.current and set(self.quads()) != state:
-            findings.append(f"Version {self.current} does not hold what the change log says.")
-        return findings
+    def check(self, tell: Tell = quiet) -> list[str]:
+        """Compare log and published version; the findings, one sentence each, none when all is well.
+
+        Takes room on the disk for one more version, and little memory.
+
+        Args:
+            tell: is told how far it is, as bytes of the log done and in all.
+        """
+        return Comparison(self, tell).findings()
 
     # writing
 
@@ -250,7 +252,7 @@ class Store:
             self._recover_locked()
             base = self.current
             aside = self._copy(base, ".draft-")
-            draft = Draft(self, base, aside, ox.Store(str(aside)))
+            draft = Draft(self, base, aside)
             try:
                 yield draft
             finally:
@@ -273,8 +275,11 @@ class Store:
         aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
         aside.rmdir()  # the engine makes the folder itself
         if base:
-            with self.lease(base) as folder:
-                ox.Store.read_only(str(folder)).backup(str(aside))
+            fd = self._hold(base)
+            try:
+                ox.Store.read_only(str(self._folder(base))).backup(str(aside))
+            finally:
+                os.close(fd)
         return aside
 
     def _folder(self, version: int) -> Path:
@@ -305,27 +310,64 @@ class Store:
             shutil.rmtree(leftover, ignore_errors=True)
         logged = max((int(path.stem) for path in self._log.glob("[0-9]*.rdfp")), default=0)
         if logged and not self._folder(logged).exists():
-            self._rebuild(logged)
+            self._rebuild(logged, quiet)
         if logged != self.current:
             self._point_to(logged)
 
-    def _rebuild(self, version: int) -> None:
-        """Make a version again from the log and the nearest version that is there."""
+    # versions made again
+
+    def ensure(self, version: int, tell: Tell = quiet) -> None:
+        """Make the database of a version again from the log, if it was pruned.
+
+        Args:
+            tell: is told how far it is, as bytes of the log done and in all.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        self.entry(version)
+        if not self.has(version):
+            self._rebuild(version, tell)
+
+    def way_to(self, version: int) -> tuple[int, list[Path]]:
+        """How a version is made again at the least cost.
+
+        Returns:
+            The version to start from, 0 for nothing, and the log entries to go through.
+        """
+        there = [int(folder.name) for folder in self._versions.glob("[0-9]*")]
+        ways = {base: self._entries_between(base, version) for base in {*there, 0}}
+        base = min(ways, key=lambda number: sum(path.stat().st_size for path in ways[number]))
+        return base, ways[base]
+
+    def _entries_between(self, base: int, version: int) -> list[Path]:
+        back = range(base, version, -1)
+        return [changes.entry_path(self._log, n) for n in back or range(base + 1, version + 1)]
+
+    def _rebuild(self, version: int, tell: Tell) -> None:
+        """Make a version again from the log and a version that is there."""
         with self._lock("rebuilding"):
             for leftover in self._versions.glob(".rebuild-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            if not self._folder(version).exists():
-                self._rebuild_locked(version)
+            while not self.has(version):
+                with suppress(FileNotFoundError):  # what it starts from was pruned meanwhile
+                    self._rebuild_locked(version, tell)
 
-    def _rebuild_locked(self, version: int) -> None:
-        there = [int(folder.name) for folder in self._versions.glob("[0-9]*")]
-        base = min([*there, 0], key=lambda number: abs(number - version))
+    def _rebuild_locked(self, version: int, tell: Tell) -> None:
+        base, entries = self.way_to(version)
         aside = self._copy(base, ".rebuild-")
-        draft = Draft(self, base, aside, ox.Store(str(aside)))
-        for number in range(base + 1, version + 1):
-            draft.apply(changes.read_delta(changes.entry_path(self._log, number)))
-        for number in range(base, version, -1):
-            draft.apply(changes.read_delta(changes.entry_path(self._log, number)).inverse())
-        draft.close()
-        os.rename(aside, self._folder(version))
-        changes.sync_folder(self._versions)
+        done, total = 0, sum(path.stat().st_size for path in entries)
+        working = Working(aside)
+        try:
+            for path in entries:
+                for part in changes.parts(path):
+                    working.apply(part.inverse() if base > version else part, tidy=False)
+                done += path.stat().st_size
+                tell(done, total)
+            working.tidy()
+            working.close()
+            os.rename(aside, self._folder(version))
+            changes.sync_folder(self._versions)
+        finally:
+            working.close()
+            shutil.rmtree(aside, ignore_errors=True)

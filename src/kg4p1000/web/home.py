@@ -129,7 +129,7 @@ def latest_dump() -> Redirect:
 def dump(version: int) -> Response:
     """All published quads of a version; the same bytes for the same version."""
     store = services().store
-    store.entry(version)
+    services().readers.need(version)
     return Response(
         _zipped(store, version),
         content_type="application/gzip",

@@ -73,9 +73,16 @@ def _answer(error: KgError) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if error.status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="kg4p1000"'
+    say_when(response, error)
+    return response
+
+
+def say_when(response: Response, error: KgError) -> None:
+    """Say in an answer when it makes sense to ask again, if it ever does."""
     if again := error.members.get("retry_after", _RETRY_AFTER.get(error.slug)):
         response.headers["Retry-After"] = str(again)
-    return response
+        if error.slug == "being-rebuilt":
+            response.headers["Refresh"] = str(again)  # for people: the page comes by itself
 
 
 def _kg_error(error: KgError) -> Response:

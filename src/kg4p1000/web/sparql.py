@@ -29,7 +29,7 @@ _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
 
 
 @blueprint.route("/sparql", methods=["GET", "POST"])
-def endpoint() -> Response | str | tuple[str, int]:
+def endpoint() -> Response | str:
     """Answer a query, or say what this endpoint is."""
     shortcut = request.args.get("format", "")
     text = ""
@@ -42,8 +42,10 @@ def endpoint() -> Response | str | tuple[str, int]:
     except KgError as problem:
         if not _for_people(shortcut):
             raise
-        page = _page(text, problem=problems.document(problem))
-        return page, problem.status
+        page = Response(_page(text, problem=problems.document(problem)), problem.status)
+        page.content_type = "text/html; charset=utf-8"
+        problems.say_when(page, problem)
+        return page
 
 
 def _answer(asked: Asked, text: str) -> Response | str:
