@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 from . import __version__, ontology, validation
 from .errors import ShapesViolated, UndoConflict
 from .store import Delta, Draft, Entry, Store
+from .store.changes import write_durably
 from .terms import curie
 from .validation import Report, Shapes
 
@@ -271,9 +272,9 @@ def _read_checked(store: Store) -> dict[str, Any]:
 
 def _write_checked(store: Store, **by: str) -> None:
     """Remember it; a crash before or within costs a full run next time, and nothing else."""
-    aside = store.path / f".checked.{os.getpid()}"
-    aside.write_text(json.dumps({"entry": _identity(store), **by}) + "\n", encoding="utf-8")
-    aside.replace(store.path / "checked")
+    data = json.dumps({"entry": _identity(store), **by}) + "\n"
+    with suppress(OSError):  # the change is made, whatever the disk says now
+        write_durably(store.path / "checked", data.encode())
 
 
 def _named(rules: list[ontology.Rule]) -> str:

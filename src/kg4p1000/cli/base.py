@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from .. import __version__, settings, terms
 from ..errors import KgError, ShapesViolated
 from ..store import Store, Tell
+from ..store.room import room
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -49,7 +50,8 @@ class Verb(click.Command):
 def _told() -> Iterator[None]:
     """Say an error of ours in a sentence instead of a trace, and end with its exit code."""
     try:
-        yield
+        with room("this"):
+            yield
     except ShapesViolated as e:
         messages.print(f"[bold red]{e.title}.[/] {e.detail}\n")
         click.echo(e.report.to_text(), err=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,8 +104,9 @@ def write_entry(folder: Path, entry: Entry, delta: Delta) -> Entry:
     path = entry_path(folder, entry.version)
     write_durably(path, data)
     written = hashlib.sha256(data).hexdigest()
-    # Only to save hashing a large entry again; `check` never trusts it.
-    path.with_suffix(".sha256").write_text(written + "\n")
+    # Only to save hashing a large entry again; `check` never trusts it. The change counts without it.
+    with suppress(OSError):
+        write_durably(path.with_suffix(".sha256"), f"{written}\n".encode())
     return replace(entry, added=len(delta.added), removed=len(delta.removed), digest=written)
 
 
@@ -120,11 +122,25 @@ def digest(path: Path) -> str:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a file in one step, and return only when the disk has it."""
+    put(write_aside(path, data), path)
+
+
+def write_aside(path: Path, data: bytes) -> Path:
+    """Bring what a file is to hold to the disk, beside it; so nothing but a rename is left to do."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    return aside
+
+
+def put(aside: Path, path: Path) -> None:
+    """Replace a file by what was written beside it."""
     os.rename(aside, path)
     sync_folder(path.parent)
 

@@ -102,6 +102,10 @@ class Working:
             self._database.flush()
             self._database = None
 
+    def drop(self) -> None:
+        """Let go of the database as it is, for nobody will open it again."""
+        self._database = None
+
 
 class Draft(Working):
     """The next version while it is made: change it, look at it, publish it."""

@@ -26,6 +26,7 @@ from ..errors import (
     BadParameter,
     Busy,
     ClientGone,
+    DiskFull,
     EngineFault,
     KgError,
     Killed,
@@ -41,6 +42,7 @@ from .handle import FAULT, Handle
 from .lanes import GLANCE, Lanes
 from .rebuild import Rebuilds
 from .result import Result
+from .room import room
 from .versions import Store
 
 _log = logging.getLogger(__name__)
@@ -352,7 +354,14 @@ class Readers:
                 fault = ReaderLost(f"The query failed while its result was written: {message}")
                 self._finish(result, reader, fault)
                 return
-            result._add(data)
+            try:
+                with room("the result of this query; ask for less"):
+                    result._add(data)
+            except DiskFull as e:
+                reader.process.kill()
+                reader.close()
+                self._finish(result, reader, e, lost=True)
+                return
 
     def _slow_down(self, result: Result, reader: Handle) -> None:
         if not self.lanes.slow_down():

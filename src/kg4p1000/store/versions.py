@@ -6,6 +6,7 @@ What this does not do: validate, infer or decide who may write (`curation` does)
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -16,11 +17,14 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Quad
 
-from ..errors import NotFound, StoreUnusable
+from ..errors import DiskFull, NotFound, StoreUnusable
 from . import changes
 from .changes import Delta, Entry
 from .comparison import Comparison, Tell, quiet
 from .draft import Draft, Working
+from .room import room
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -37,7 +41,8 @@ class Store:
         self.path = path
         self._versions = path / "versions"
         self._log = path / "log"
-        self._pointer = str(path / "current")
+        self._current = path / "current"
+        self._pointer = str(self._current)
         self._seen = (0, 0, 0)
         self._entries: dict[int, Entry] = {}  # an entry never changes
         if path.exists() and any(path.iterdir()) and not self._log.is_dir():
@@ -194,11 +199,12 @@ class Store:
         """
         if target.exists() and any(target.iterdir()):
             raise StoreUnusable(f"{target} is not empty; name a new folder for the backup.")
-        with self._lock():
-            number = self.current
-            for part in ("log", "builds"):
-                shutil.copytree(self.path / part, target / part, dirs_exist_ok=True)
-        changes.write_durably(target / "current", f"{number}\n".encode())
+        with room("the backup, so there is none"), _whole_or_none(target):
+            with self._lock():
+                number = self.current
+                for part in ("log", "builds"):
+                    shutil.copytree(self.path / part, target / part)
+            changes.write_durably(target / "current", f"{number}\n".encode())
         return number
 
     @classmethod
@@ -212,11 +218,12 @@ class Store:
             raise StoreUnusable(f"{backup} is not a backup of a store.")
         if path.exists() and any(path.iterdir()):
             raise StoreUnusable(f"{path} is not empty; restore into a new folder.")
-        for part in ("log", "builds"):
-            shutil.copytree(backup / part, path / part)
-        store = cls(path)
-        if findings := store.check():
-            raise StoreUnusable(f"The backup is not whole: {findings[0]}")
+        with room("the restored store, so there is none"), _whole_or_none(path):
+            for part in ("log", "builds"):
+                shutil.copytree(backup / part, path / part)
+            store = cls(path)
+            if findings := store.check():
+                raise StoreUnusable(f"The backup is not whole: {findings[0]}")
         return store
 
     def quads(self, version: int | None = None) -> Iterator[Quad]:
@@ -248,45 +255,63 @@ class Store:
 
         Only one draft is open at a time, in whichever process: others wait.
         """
-        with self._lock():
+        with room("this change, nothing of which was kept"), self._lock():
             self._recover_locked()
             base = self.current
-            aside = self._copy(base, ".draft-")
-            draft = Draft(self, base, aside)
-            try:
-                yield draft
-            finally:
-                draft.close()
-                shutil.rmtree(aside, ignore_errors=True)
+            with self._aside(".draft-") as aside:
+                self._copy(base, aside)
+                draft = Draft(self, base, aside)
+                try:
+                    yield draft
+                finally:
+                    draft.drop()
 
     def _publish(self, draft: Draft, author: str, message: str, source: str) -> Entry:
         number = draft.base + 1
         draft.close()
         previous = changes.digest(changes.entry_path(self._log, draft.base))
         entry = Entry(number, previous, author, changes.now(), message, source, 0, 0)
-        entry = changes.write_entry(self._log, entry, draft.delta)
-        os.rename(draft.folder, self._folder(number))
-        changes.sync_folder(self._versions)
-        self._point_to(number)
+        # Before the log has the change, so that what comes after it needs no room.
+        pointer = changes.write_aside(self._current, f"{number}\n".encode())
+        try:
+            entry = changes.write_entry(self._log, entry, draft.delta)
+            try:
+                os.rename(draft.folder, self._folder(number))
+                changes.sync_folder(self._versions)
+                changes.put(pointer, self._current)
+            except OSError as e:
+                raise StoreUnusable(
+                    f"The change is made and in the log as version {number}, but that cannot be shown"
+                    f" yet ({e.strerror}); the next change, or the next start, brings it up."
+                ) from e
+        finally:
+            pointer.unlink(missing_ok=True)
         return entry
 
-    def _copy(self, base: int, prefix: str) -> Path:
-        """A copy of a version's database, aside; nothing yet when there is no version to copy."""
+    @contextmanager
+    def _aside(self, prefix: str) -> Iterator[Path]:
+        """A name beside the versions for a folder; what has it at the end goes."""
         aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
         aside.rmdir()  # the engine makes the folder itself
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _copy(self, base: int, aside: Path) -> None:
+        """Copy a version's database; nothing when there is no version to copy."""
         if base:
             fd = self._hold(base)
             try:
                 ox.Store.read_only(str(self._folder(base))).backup(str(aside))
             finally:
                 os.close(fd)
-        return aside
 
     def _folder(self, version: int) -> Path:
         return self._versions / f"{version:08}"
 
     def _point_to(self, number: int) -> None:
-        changes.write_durably(self.path / "current", f"{number}\n".encode())
+        changes.write_durably(self._current, f"{number}\n".encode())
 
     @contextmanager
     def _lock(self, name: str = "lock", wait: bool = True) -> Iterator[None]:
@@ -299,10 +324,12 @@ class Store:
 
     def _recover(self) -> None:
         try:
-            with self._lock(wait=False):
+            with room("what a crash left unfinished"), self._lock(wait=False):
                 self._recover_locked()
         except BlockingIOError:
             pass  # whoever holds the lock is at work, and has recovered already
+        except DiskFull as e:
+            _log.error("%s", e.detail)  # what is published can be read all the same
 
     def _recover_locked(self) -> None:
         """Finish a change that was logged, drop one that was not."""
@@ -355,10 +382,10 @@ class Store:
 
     def _rebuild_locked(self, version: int, tell: Tell) -> None:
         base, entries = self.way_to(version)
-        aside = self._copy(base, ".rebuild-")
         done, total = 0, sum(path.stat().st_size for path in entries)
-        working = Working(aside)
-        try:
+        with room(f"version {version} of the graph"), self._aside(".rebuild-") as aside:
+            self._copy(base, aside)
+            working = Working(aside)
             for path in entries:
                 for part in changes.parts(path):
                     working.apply(part.inverse() if base > version else part, tidy=False)
@@ -368,6 +395,13 @@ class Store:
             working.close()
             os.rename(aside, self._folder(version))
             changes.sync_folder(self._versions)
-        finally:
-            working.close()
-            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _whole_or_none(folder: Path) -> Iterator[None]:
+    """What was copied into a folder goes again when the copying fails."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
