@@ -1,0 +1,159 @@
+"""The service killed at random points, all of its kinds of processes, while changes come by HTTP.
+
+The variable KILLS says how many times (9 by default); `python -m bench --parts kills` does it a hundred times.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from kg4p1000.access import Tokens
+from kg4p1000.store import Store
+
+ROOT = Path(__file__).parent.parent
+KILLS = int(os.environ.get("KILLS", "9"))
+#: Kinds of processes by a word of their command.
+KINDS = {"web": b"--alone", "writer": b"kg4p1000.writer", "reader": b"kg4p1000.store.reader"}
+INSERT = (
+    "INSERT DATA {{ GRAPH graph:notes {{ activity:A4.2 skos:editorialNote 'note {0} a'@en , 'note {0} b'@en }}"
+    " GRAPH graph:actors {{ activity:A4.2 skos:editorialNote 'note {0} c'@en }} }}"
+)
+
+
+class Service:
+    """`kg4p1000 serve` over a copy of the real graph."""
+
+    def __init__(self, folder):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.address = f"http://127.0.0.1:{s.getsockname()[1]}"
+        self.port = self.address.rpartition(":")[2]
+        self.folder = folder
+        self.token = Tokens(folder / "tokens.json").create("Ada", "admin")
+        command = ["serve", "--store", str(folder), "--port", self.port, "--readers", "2"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kg4p1000.cli", *command],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, path, data=None, **headers):
+        """Status and body of the answer; status 0 when there was none."""
+        request = urllib.request.Request(self.address + path, data=data, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as e:
+            with e:
+                return e.code, e.read()
+        except (OSError, HTTPException):
+            return 0, b""
+
+    def write(self, number):
+        """Send a change of three statements in two graphs; whether it was acknowledged."""
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/sparql-update",
+        }
+        status, _ = self.ask("/update", INSERT.format(number).encode(), **headers)
+        return status == 200
+
+    def victims(self, kind):
+        """The processes of a kind that belong to this service."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes()
+            except OSError:
+                continue
+            own = str(self.folder).encode() in words or f"\0{self.port}\0".encode() in words
+            if own and KINDS[kind] in words:
+                yield int(path.parent.name)
+
+    def answers(self, seconds=60):
+        """Whether a new query is answered within some time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.ask(f"/sparql?query=ASK%7B%3Fs%3Fp{time.time_ns()}%7D")[0] in (200, 400):
+                return True
+            time.sleep(0.1)
+        return False
+
+
+@pytest.fixture
+def service(store, tmp_path):
+    shutil.copytree(store.path, tmp_path / "store")
+    service = Service(tmp_path / "store")
+    assert service.answers()
+    yield service
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(timeout=30)
+
+
+def kill_at_random(service):
+    """Kill processes of every kind in turn, at random moments; how many of each."""
+    chance = random.Random(3)
+    killed = Counter()
+    until = time.monotonic() + 20 * KILLS
+    while killed.total() < KILLS and time.monotonic() < until:
+        kind = list(KINDS)[killed.total() % len(KINDS)]
+        time.sleep(chance.uniform(0.05, 1))
+        found = list(service.victims(kind))
+        if found:
+            os.kill(chance.choice(found), signal.SIGKILL)
+            killed[kind] += 1
+            if kind == "web":
+                assert service.answers()
+    return killed
+
+
+def test_acknowledged_changes_survive_kills_of_every_process(service):
+    stop = threading.Event()
+    tried = []
+    acknowledged = []
+
+    def write():
+        while not stop.is_set():
+            tried.append(len(tried) + 1)
+            if service.write(tried[-1]):
+                acknowledged.append(tried[-1])
+
+    def read():
+        while not stop.is_set():
+            service.ask(f"/sparql?query=SELECT(COUNT(*)AS%3Fn{time.time_ns()})%7B%3Fs%3Fp%3Fo%7D")
+
+    threads = [threading.Thread(target=work) for work in (write, read)]
+    for thread in threads:
+        thread.start()
+    try:
+        killed = kill_at_random(service)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert killed.total() == KILLS
+    assert service.answers()
+    assert service.write(0)
+    _, body = service.ask("/versions?format=json")
+    assert len(json.loads(body)) > len(acknowledged)
+    again = Store(service.folder)
+    notes = {q.object.value for q in again.quads() if "editorialNote" in q.predicate.value}
+    parts = {n: {f"note {n} {part}" for part in "abc"} & notes for n in (0, *tried)}
+    assert [n for n in (0, *acknowledged) if len(parts[n]) != 3] == []
+    assert [n for n, found in parts.items() if len(found) not in (0, 3)] == []
+    assert acknowledged
+    assert again.check() == []
+    assert not [p.name for p in (service.folder / "versions").glob(".*")]
