@@ -34,7 +34,8 @@ class Commit:
 
     Attributes:
         entry: the log entry of the new version; None for a dry run, or when nothing changed.
-        delta: what really changed, inferences included.
+        delta: what really changed, inferences included, without what the draft loaded.
+        counts: how many quads came and went, with what the draft loaded.
         report: what the shapes say of the new state, as far as it was judged.
         whole: whether everything was judged, and not only what the change touches.
     """
@@ -43,6 +44,7 @@ class Commit:
     delta: Delta
     report: Report
     whole: bool
+    counts: tuple[int, int]
 
 
 def commit(
@@ -127,6 +129,8 @@ class _Change:
         if any(quad.graph_name == ONTOLOGY for quad in real.added | real.removed):
             self._rules = ontology.rules(ontology.axioms(draft))
         self._graph = StatedGraph(draft)
+        # What is not merged is neither judged nor inferred from.
+        self._loaded = draft.loaded if draft.loaded in draft.merged else None
         self._added, self._removed = self._graph.difference(before, real)
 
     def settle(
@@ -147,15 +151,17 @@ class _Change:
                 report,
             )
         self._infer(known)
-        delta, entry = draft.delta, None
-        if delta and not dry_run:
+        delta, counts, entry = draft.delta, draft.counts, None
+        if any(counts) and not dry_run:
             entry = draft.publish(author, message, source, before)
         if report.conforms and not dry_run:
             _write_checked(store, shapes=self._shapes.digest, rules=_named(self._rules))
-        return Commit(entry, delta, report, whole)
+        return Commit(entry, delta, report, whole, counts)
 
     def _infer(self, known: dict[str, Any]) -> None:
-        if known.get("rules") == _named(self._rules_before):
+        if known.get("rules") == _named(self._rules_before) and self._loaded:
+            ontology.infer_loaded(self._draft, self._rules, self._loaded)
+        elif known.get("rules") == _named(self._rules_before):
             ontology.infer_change(
                 self._draft, self._rules, self._added, self._removed, self._rules_before
             )
@@ -164,7 +170,7 @@ class _Change:
 
     def _judge(self, known: dict[str, Any]) -> tuple[Report, bool]:
         report = None
-        if known.get("shapes") == self._shapes.digest:
+        if known.get("shapes") == self._shapes.digest and not self._loaded:
             report = validation.validate_change(
                 self._graph, self._shapes, self._added, self._removed
             )

@@ -156,6 +156,18 @@ def infer(draft: Draft, rule_list: Sequence[Rule], start: Iterable[Rule] | None 
             waiting |= set(feeds[rule])
 
 
+def infer_loaded(draft: Draft, rule_list: Sequence[Rule], graph: NamedNode) -> None:
+    """Bring ``graph:inferred`` to what follows after a file was loaded into a graph.
+
+    Args:
+        graph: where `Draft.load` put it; it is among those that are merged.
+    """
+    now_stated = {q for q in draft.quads(INFERRED) if Quad(*q.triple, graph) in draft}
+    draft.apply(Delta(removed=frozenset(now_stated)), tidy=False)
+    _, removed = draft.counts
+    infer(draft, rule_list, None if removed > len(now_stated) else rule_list)
+
+
 def _feeds(rule_list: Sequence[Rule]) -> dict[Rule, list[Rule]]:
     """Each rule, and those whose body may fit what its head says."""
     by_predicate: dict[NamedNode, list[tuple[Slot, Rule]]] = {}

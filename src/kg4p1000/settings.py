@@ -85,6 +85,9 @@ class Settings:
     access_log: str = _setting(
         "stderr", "Where each request leaves a line of JSON: a file, stderr, or none."
     )
+    load_size: int = _setting(
+        10_000_000_000, "Largest file, unpacked, that `kg4p1000 load` takes, in bytes."
+    )
     public_url: str = _setting(
         "", "Address under which the service is known outside, for links; empty: the request's own."
     )

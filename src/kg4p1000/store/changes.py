@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 
 import pyoxigraph as ox
 from pyoxigraph import Quad
 
 from ..errors import StoreUnusable
+from .bulk import Rows
 
 GENESIS = "0" * 64
 #: With this an entry ends.
@@ -80,60 +82,75 @@ def sorted_lines(quads: Iterable[Quad]) -> list[str]:
     return sorted(str(quad) for quad in quads)
 
 
-def write_entry(folder: Path, entry: Entry, delta: Delta) -> Entry:
+def rows(quads: Iterable[Quad]) -> list[bytes]:
+    """The quads as sorted rows of an entry; see `Rows`."""
+    return sorted(str(quad).encode() for quad in quads)
+
+
+def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry:
     """Write an entry and force it to disk; from then on the change counts as accepted."""
 
     def text(value: str) -> str:
         return str(ox.Literal(value))
 
-    rows = [
+    header = [
         f'H version "{entry.version}" .',
         f'H previous "{entry.previous}" .',
         f"H author {text(entry.author)} .",
         f"H time {text(entry.time.isoformat())} .",
         f"H message {text(entry.message)} .",
         f"H source {text(entry.source)} .",
-        f'H removed "{len(delta.removed)}" .',
-        f'H added "{len(delta.added)}" .',
-        "TX .",
-        *(f"D {line} ." for line in sorted_lines(delta.removed)),
-        *(f"A {line} ." for line in sorted_lines(delta.added)),
-        "TC .",
+        f'H removed "{removed.count}" .',
+        f'H added "{added.count}" .',
+        "TX .\n",
     ]
-    data = ("\n".join(rows) + "\n").encode()
+    sha = hashlib.sha256()
+
+    def parts() -> Iterator[bytes]:
+        whole = chain(
+            ["\n".join(header).encode()],
+            (b"D %b .\n" % row for row in removed.lines),
+            (b"A %b .\n" % row for row in added.lines),
+            [b"TC .\n"],
+        )
+        while part := b"".join(islice(whole, 10_000)):
+            sha.update(part)
+            yield part
+
     path = entry_path(folder, entry.version)
-    write_durably(path, data)
-    written = hashlib.sha256(data).hexdigest()
+    put(write_aside(path, parts()), path)
     # Only to save hashing a large entry again; `check` never trusts it. The change counts without it.
     with suppress(OSError):
-        write_durably(path.with_suffix(".sha256"), f"{written}\n".encode())
-    return replace(entry, added=len(delta.added), removed=len(delta.removed), digest=written)
+        write_durably(path.with_suffix(".sha256"), f"{sha.hexdigest()}\n".encode())
+    return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
 
 
 def digest(path: Path) -> str:
     """The SHA-256 of an entry; of no entry, `GENESIS`."""
     if not path.exists():
         return GENESIS
-    try:
-        return path.with_suffix(".sha256").read_text().strip()
-    except FileNotFoundError:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+    with suppress(FileNotFoundError):
+        told = path.with_suffix(".sha256").read_text(encoding="ascii").strip()
+        if len(told) == len(GENESIS):
+            return told
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a file in one step, and return only when the disk has it."""
-    put(write_aside(path, data), path)
+    put(write_aside(path, [data]), path)
 
 
-def write_aside(path: Path, data: bytes) -> Path:
+def write_aside(path: Path, parts: Iterable[bytes]) -> Path:
     """Bring what a file is to hold to the disk, beside it; so nothing but a rename is left to do."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(aside, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except BaseException:
         aside.unlink(missing_ok=True)
         raise
     return aside

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Set
+from heapq import merge
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..errors import StoreUnusable
+from . import bulk, changes
+from .bulk import Rows
 from .changes import Delta, Entry
 from .graphs import Row, merged_graphs, rows
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 #: From this many quads on, the loader that writes sorted files pays off.
 _BULK = 20_000
+#: A graph is copied so many times as quickly as it is removed statement by statement.
+_SWEEP = 4
 _DEFAULT = (DefaultGraph(),)
 
 Term = NamedNode | BlankNode | Literal | Triple
@@ -59,13 +65,57 @@ class Working:
             frozenset(q for q in delta.removed - delta.added if q in database),
         )
         merged_before = merged_graphs(database)
-        for quad in real.removed:
-            database.remove(quad)
-        self._extend(real.added)
-        self._merge(real, merged_before, merged_graphs(database))
+        if self._sweeps(real.removed):
+            self._write_anew(real.removed)
+            database, merged_before = self.database, merged_graphs(self.database)
+            self._extend(real.added)
+            self._merge(Delta(real.added), merged_before, merged_graphs(database))
+        else:
+            for quad in real.removed:
+                database.remove(quad)
+            self._extend(real.added)
+            self._merge(real, merged_before, merged_graphs(database))
         if tidy:
             self.tidy()
         return real
+
+    def _sweeps(self, removed: Set[Quad]) -> bool:
+        """Whether so much goes that the rest is copied more quickly than that is removed."""
+        if len(removed) < _BULK:
+            return False
+        merged = merged_graphs(self.database)
+        # Each may be in the default graph too.
+        going = len(removed) + sum(quad.graph_name in merged for quad in removed)
+        return len(self.database) < _SWEEP * going
+
+    def _write_anew(self, removed: Set[Quad]) -> None:
+        """Make the database again from what stays of it."""
+        old, touched = self.database, {quad.graph_name for quad in removed}
+        folder = self.folder.with_name(self.folder.name + "-anew")
+        new = ox.Store(str(folder))
+        for graph in old.named_graphs():
+            if graph in touched:
+                kept = old.quads_for_pattern(None, None, None, graph)
+                new.bulk_extend(quad for quad in kept if quad not in removed)
+            else:
+                self._copy(old, graph, new, graph)
+        for graph in merged_graphs(new):
+            self._copy(new, graph, new, DefaultGraph())
+        shutil.rmtree(self.folder)
+        self.folder, self._database = folder, new
+        self._untidy = True
+
+    def _copy(self, old: ox.Store, graph: Graph, new: ox.Store, to: Graph) -> None:
+        """Copy a graph from one database to another, by way of a file."""
+        with open(bulk.dump(old, graph, self.scratch / "copy.nt"), "rb") as lines:
+            bulk.load_lines(new, lines, to)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder beside the database for files that go when it is published or dropped."""
+        folder = self.folder.with_name(self.folder.name + "-files")
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _merge(self, real: Delta, before: set[NamedNode], after: set[NamedNode]) -> None:
         """Bring the default graph to the merge of the graphs in `after`."""
@@ -116,6 +166,57 @@ class Draft(Working):
         self.base = base
         self._added: set[Quad] = set()
         self._removed: set[Quad] = set()
+        #: The graph that was loaded, and the rows that went and came by that, as files with counts.
+        self.loaded: NamedNode | None = None
+        self._went, self._came = (0, None), (0, None)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many quads the draft adds and removes, what was loaded among them."""
+        return len(self._added) + self._came[0], len(self._removed) + self._went[0]
+
+    def rows(self) -> tuple[Rows, Rows]:
+        """What the draft removes and adds, for the change log."""
+        both = ((self._removed, self._went), (self._added, self._came))
+        removed, added = (
+            Rows(len(quads) + count, merge(changes.rows(quads), bulk.rows_of(path)))
+            for quads, (count, path) in both
+        )
+        return removed, added
+
+    def load(
+        self, file: IO[bytes], form: ox.RdfFormat, graph: NamedNode, *, replace: bool = False
+    ) -> None:
+        """Load a file of any size into a named graph; keeps little of it in memory.
+
+        What it changes is not in `delta`, but goes into the change log with it, and is counted in
+        `counts`. Blank nodes of the file get names that nothing else has.
+
+        Args:
+            graph: must not have been changed in this draft, nor be changed later.
+            replace: what the graph held goes, unless the file says it too.
+
+        Raises:
+            SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
+        """
+        if self.loaded or self._added or self._removed:
+            raise StoreUnusable("A file is loaded first, and alone, in a draft.")
+        self.loaded = graph
+        place = self.scratch / "load"
+        before = bulk.dump(self.database, graph, place.with_suffix(".before"))
+        if replace and before.stat().st_size:
+            super().apply(Delta(removed=frozenset(self.quads(graph))))
+        self.database.bulk_load(input=file, format=form, to_graph=graph, base_iri=graph.value)
+        after = bulk.dump(self.database, graph, place.with_suffix(".after"))
+        if graph in self.merged:
+            with open(after, "rb") as lines:
+                bulk.load_lines(self.database, lines, DefaultGraph())
+        self._untidy = True
+        rows = (bulk.sorted_rows(path, graph) for path in (before, after))
+        went, came = place.with_suffix(".went"), place.with_suffix(".came")
+        gone, new = bulk.write_difference(*rows, went, came)
+        self._went, self._came = (gone, went), (new, came)
+        self.tidy()
 
     @property
     def delta(self) -> Delta:

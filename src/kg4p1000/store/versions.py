@@ -98,6 +98,25 @@ class Store:
         """What a version changed."""
         return changes.read_delta(self.log_path(version))
 
+    def between(self, before: int, after: int) -> Delta:
+        """What is different in one version from another; what came and went again is not.
+
+        Raises:
+            NotFound: one of them is not there.
+        """
+        self.entry(before), self.entry(after)
+        if before > after:
+            return self.between(after, before).inverse()
+        added: set[Quad] = set()
+        removed: set[Quad] = set()
+        for number in range(before + 1, after + 1):
+            step = self.delta(number)
+            added, removed = (
+                (added - step.removed) | (step.added - removed),
+                (removed - step.added) | (step.removed - added),
+            )
+        return Delta(frozenset(added), frozenset(removed))
+
     @contextmanager
     def lease(self, version: int) -> Iterator[Path]:
         """The database folder of a version, kept from pruning while the context lasts.
@@ -272,9 +291,9 @@ class Store:
         previous = changes.digest(changes.entry_path(self._log, draft.base))
         entry = Entry(number, previous, author, changes.now(), message, source, 0, 0)
         # Before the log has the change, so that what comes after it needs no room.
-        pointer = changes.write_aside(self._current, f"{number}\n".encode())
+        pointer = changes.write_aside(self._current, [f"{number}\n".encode()])
         try:
-            entry = changes.write_entry(self._log, entry, draft.delta)
+            entry = changes.write_entry(self._log, entry, *draft.rows())
             try:
                 os.rename(draft.folder, self._folder(number))
                 changes.sync_folder(self._versions)
@@ -290,13 +309,14 @@ class Store:
 
     @contextmanager
     def _aside(self, prefix: str) -> Iterator[Path]:
-        """A name beside the versions for a folder; what has it at the end goes."""
+        """A name beside the versions for a folder; what begins with it goes at the end."""
         aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
         aside.rmdir()  # the engine makes the folder itself
         try:
             yield aside
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            for left in self._versions.glob(f"{aside.name}*"):
+                shutil.rmtree(left, ignore_errors=True)
 
     def _copy(self, base: int, aside: Path) -> None:
         """Copy a version's database; nothing when there is no version to copy."""

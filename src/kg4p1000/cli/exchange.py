@@ -1,0 +1,100 @@
+"""Large files in, differences out: load and diff."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+from pyoxigraph import NamedNode
+
+from .. import build, terms
+from ..settings import Settings
+from ..store import Store
+from ..store.changes import sorted_lines
+from .base import Verb, author, messages, progress, short, verb
+
+
+@verb("load", cls=Verb)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--graph", required=True, help="The named graph, such as graph:notes or an IRI.")
+@click.option("--replace", is_flag=True, help="Remove what the graph held before.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--message", default="", help="What the change log says of it.")
+@click.option("--load-size", type=int, help="Largest file that is taken, in bytes.")
+def load_(
+    given: Settings, file: Path, graph: str, replace: bool, dry_run: bool, message: str
+) -> None:
+    """Add the statements of FILE (.nt, .ttl, .rdf, .jsonld; also .gz) to a named graph.
+
+    They are validated with the rest, inferred from and logged, as one change that 'undo' takes back. A
+    large file is not kept in memory; it works while the service runs.
+    """
+    store = Store(given.store)
+    with progress(f"Loading {file.name}") as tell:
+        done = build.load(
+            store,
+            given.files,
+            file,
+            _graph(graph),
+            author=author(),
+            message=message,
+            replace=replace,
+            dry_run=dry_run,
+            limit=given.load_size,
+            tell=tell,
+        )
+    store.prune(given.keep_versions)
+    if warnings := done.report.count("warning"):
+        messages.print(f"{warnings} warnings; 'kg4p1000 validate' lists them.")
+    counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
+    if done.entry:
+        click.echo(f"Version {done.entry.version} published: {counts}.")
+    elif dry_run:
+        fits = "" if done.report.conforms else "; it would be refused"
+        click.echo(f"Nothing changed (dry run): {counts}{fits}.")
+    else:
+        click.echo(f"Version {store.current} already says what the file says.")
+    if not done.report.conforms:
+        click.echo(done.report.to_text(), err=True)
+        raise SystemExit(1)
+
+
+@verb("diff", cls=Verb)
+@click.argument("before", type=int)
+@click.argument("after", type=int)
+@click.option("--graph", help="Only one named graph, such as graph:notes.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["counts", "patch", "added", "removed"]),
+    default="counts",
+    help="counts: by graph. patch: RDF Patch. added, removed: N-Quads.",
+)
+def diff_(given: Settings, before: int, after: int, graph: str | None, form: str) -> None:
+    """Say what changed from version BEFORE to version AFTER; what was changed and changed back is left out."""
+    delta = Store(given.store).between(before, after)
+    only = _graph(graph) if graph else None
+    added, removed = (
+        [quad for quad in quads if only in (None, quad.graph_name)]
+        for quads in (delta.added, delta.removed)
+    )
+    if form == "counts":
+        came, went = (Counter(quad.graph_name for quad in quads) for quads in (added, removed))
+        for name in sorted(came.keys() | went.keys(), key=str):
+            click.echo(f"{short(name)}\t+{came[name]}\t-{went[name]}")
+    wanted = {"removed": removed if form in ("patch", "removed") else []}
+    wanted["added"] = added if form in ("patch", "added") else []
+    for what, mark in (("removed", "D "), ("added", "A ")):
+        for line in sorted_lines(wanted[what]):
+            click.echo(f"{mark if form == 'patch' else ''}{line} .")
+
+
+def _graph(name: str) -> NamedNode:
+    """A graph named by a CURIE or an IRI."""
+    try:
+        return NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
+    except (KeyError, ValueError):
+        raise click.UsageError(
+            f"--graph {name!r} is neither an IRI nor one with a prefix, such as graph:notes."
+        ) from None

@@ -1,0 +1,266 @@
+"""Large amounts in and out: files loaded, graphs cleared, differences between versions."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyoxigraph import BlankNode, Literal, NamedNode, Quad
+
+from kg4p1000 import build, curation
+from kg4p1000.errors import BadParameter, BrokenFile, Forbidden, ShapesViolated, TooLarge
+from kg4p1000.store import Delta, Store, draft
+from kg4p1000.store.changes import rows
+from kg4p1000.terms import iri
+
+ROOT = Path(__file__).parents[1]
+REGISTER, BIG, OTHER = iri("graph:graphs"), iri("graph:big"), iri("graph:other")
+P = NamedNode("http://example.org/p")
+
+
+def thing(i):
+    return NamedNode(f"http://example.org/s{i}")
+
+
+def publish(store, added=(), removed=()):
+    with store.draft() as aside:
+        aside.apply(Delta.of(added, removed))
+        return aside.publish("tester", "", "test")
+
+
+@pytest.fixture(params=["large", "small"])
+def way(request, monkeypatch):
+    """Files as they come take one way, those that would not fit into memory another."""
+    monkeypatch.setattr(build, "_LARGE", 0 if request.param == "large" else 1 << 40)
+    return request.param
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two merged graphs that share a statement; no shapes apply to what they say."""
+    store = Store(tmp_path / "store")
+    registered = [Quad(g, iri("k4p:inDefaultGraph"), Literal(True), REGISTER) for g in (BIG, OTHER)]
+    publish(store, [*registered, Quad(thing(1), P, Literal("shared"), OTHER)])
+    return store
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    """A folder with one shape: whatever has P has no more than five values of it."""
+    folder = tmp_path / "files" / "shapes"
+    folder.mkdir(parents=True)
+    (folder / "few.ttl").write_text(
+        "@prefix sh: <http://www.w3.org/ns/shacl#> . @prefix ex: <http://example.org/> .\n"
+        "ex:Few a sh:NodeShape ; sh:targetSubjectsOf ex:p ; sh:property ex:Few-p .\n"
+        'ex:Few-p a sh:PropertyShape ; sh:path ex:p ; sh:maxCount 5 ; sh:severity sh:Violation ; sh:name "few"@en ;\n'
+        '  sh:message "At most five."@en .\n'
+    )
+    return folder.parent
+
+
+def load(store, files, path, graph=BIG, **more):
+    options = {"author": "t", "limit": 1 << 30, "tell": lambda done, total: None, **more}
+    return build.load(store, files, path, graph, **options)
+
+
+def in_step(store):
+    assert store.check() == []
+
+
+NASTY = [
+    '<http://example.org/s1> <http://example.org/p> "shared" .',
+    '<http://example.org/s2> <http://example.org/p> "0042"^^<http://www.w3.org/2001/XMLSchema#integer> .',
+    '<http://example.org/s3> <http://example.org/p> "line\\nbreak \\"quoted\\" \\\\ tab\\t é 😀 \\u0001"@fr .',
+    '<http://example.org/s4> <http://example.org/p> "says _:b1" .',
+    "_:b1 <http://example.org/p> _:b2 .",
+    "_:b2 <http://example.org/p> <http://example.org/s1> .",
+]
+
+
+def test_a_file_is_loaded_logged_merged_and_undone(store, shapes, way, tmp_path):
+    path = tmp_path / "data.nt"
+    path.write_text("\n".join(NASTY) + "\n")
+    told = []
+    before = set(store.quads())
+    done = load(store, shapes, path, tell=lambda done, total: told.append((done, total)))
+    assert done.counts == (6, 0)
+    assert (done.entry.added, done.entry.removed, done.entry.source) == (6, 0, "load")
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)
+    found = set(store.quads()) - before
+    assert store.delta(2).added == found
+    values = {q.object.value for q in found if isinstance(q.object, Literal)}
+    assert values == {"shared", "42", 'line\nbreak "quoted" \\ tab\t é 😀 \x01', "says _:b1"}
+    blank = {q.subject for q in found if isinstance(q.subject, BlankNode)}
+    assert len(blank) == 2
+    assert blank.isdisjoint({BlankNode("b1"), BlankNode("b2")})
+    entry = store.log_path(2).read_bytes().splitlines()
+    assert [row[2:-2] for row in entry if row.startswith(b"A ")] == rows(found)
+    in_step(store)
+    curation.undo(store, build.load_shapes(shapes), 2, "t")
+    assert set(store.quads()) == before
+    in_step(store)
+
+
+def test_a_version_that_was_loaded_is_made_again_from_the_log(store, shapes, way, tmp_path):
+    path = tmp_path / "data.nt"
+    path.write_text("\n".join(NASTY) + "\n")
+    load(store, shapes, path)
+    told = set(store.quads())
+    publish(store, [Quad(thing(9), P, Literal("more"), OTHER)])
+    store.prune(1)
+    assert set(store.quads(2)) == told
+
+
+def test_what_is_there_already_is_no_change_and_replace_takes_the_rest_away(
+    store, shapes, way, tmp_path
+):
+    publish(store, [Quad(thing(i), P, Literal(i), BIG) for i in range(5)])
+    path = tmp_path / "data.ttl"
+    path.write_text(
+        "@prefix ex: <http://example.org/> . ex:s3 ex:p 3 . ex:s4 ex:p 4 . ex:s5 ex:p 5 ."
+    )
+    assert load(store, shapes, path, dry_run=True).counts == (1, 0)
+    assert load(store, shapes, path, replace=True, dry_run=True).counts == (1, 3)
+    assert store.current == 2
+    assert load(store, shapes, path, replace=True).counts == (1, 3)
+    assert {q.object.value for q in store.quads() if q.graph_name == BIG} == {"3", "4", "5"}
+    assert load(store, shapes, path).entry is None
+    in_step(store)
+
+
+def test_a_file_that_does_not_fit_the_shapes_is_refused(store, shapes, way, tmp_path):
+    path = tmp_path / "data.ttl"
+    path.write_text("@prefix ex: <http://example.org/> . ex:s3 ex:p 1, 2, 3, 4, 5, 6 .")
+    with pytest.raises(ShapesViolated):
+        load(store, shapes, path)
+    assert not load(store, shapes, path, dry_run=True).report.conforms
+    assert store.current == 1
+
+
+def test_what_is_loaded_is_inferred_from_and_what_is_now_stated_is_no_inference(
+    store, shapes, way, tmp_path
+):
+    axiom = Quad(
+        NamedNode("http://example.org/p"), iri("rdfs:domain"), NamedNode("http://example.org/C"),
+        curation.ONTOLOGY,
+    )  # fmt: skip
+    seen = [Quad(g, iri("k4p:inDefaultGraph"), Literal(True), REGISTER)
+            for g in (curation.ONTOLOGY, curation.INFERRED)]  # fmt: skip
+    change = Delta.of([axiom, *seen])
+    curation.commit(store, build.load_shapes(shapes), change, author="t", message="")
+    path = tmp_path / "data.nt"
+    path.write_text(
+        "<http://example.org/s7> <http://example.org/p> <http://example.org/s8> .\n"
+        "<http://example.org/s1> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://example.org/C> .\n"
+    )
+    load(store, shapes, path)
+    inferred = {q.subject for q in store.quads() if q.graph_name == curation.INFERRED}
+    assert inferred == {thing(7)}
+    in_step(store)
+
+
+def test_a_packed_file_is_unpacked_up_to_the_limit(store, shapes, way, tmp_path):
+    path = tmp_path / "data.nt.gz"
+    lines = "".join(
+        f"<http://example.org/s{i}> <http://example.org/p> 'x' .\n".replace("'", '"')
+        for i in range(5000)
+    )
+    path.write_bytes(gzip.compress(lines.encode()))
+    with pytest.raises(TooLarge, match="load_size"):
+        load(store, shapes, path, limit=10_000)
+    assert store.current == 1
+    assert load(store, shapes, path).counts == (5000, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("data.txt", b"", BadParameter),
+        ("data.nt", b"<http://example.org/s> nonsense .\n", BrokenFile),
+        ("data.nt.gz", b"not packed", BrokenFile),
+        ("missing.nt", None, BrokenFile),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(store, shapes, way, tmp_path, name, content, error):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error) as raised:
+        load(store, shapes, tmp_path / name)
+    if name == "data.nt":
+        assert raised.value.members["line"] == 1
+    assert store.current == 1
+
+
+def test_inferences_are_not_loaded(store, shapes, tmp_path):
+    (tmp_path / "data.nt").write_text("")
+    with pytest.raises(Forbidden):
+        load(store, shapes, tmp_path / "data.nt", curation.INFERRED)
+
+
+@pytest.fixture
+def sweeping(monkeypatch):
+    """The database is written anew as soon as most of it goes."""
+    monkeypatch.setattr(draft, "_BULK", 3)
+
+
+def test_most_of_a_database_goes_by_writing_the_rest_anew(store, sweeping):
+    kept = [
+        Quad(BlankNode("b1"), P, Literal("kept"), OTHER),
+        Quad(thing(2), P, Literal("says _:b1"), OTHER),
+    ]
+    shared = Quad(thing(1), P, Literal("shared"), BIG)
+    publish(store, [*kept, shared, *(Quad(thing(i), P, Literal(i), BIG) for i in range(50))])
+    before = set(store.quads())
+    with store.draft() as aside:
+        gone = frozenset(q for q in aside.quads(BIG) if q.object.value != "7")
+        assert aside._sweeps(gone)
+        aside.apply(Delta(removed=gone))
+        aside.publish("tester", "", "test")
+    left = {q for q in store.quads() if q.graph_name == BIG}
+    assert left == {Quad(thing(7), P, Literal(7), BIG)}
+    assert set(kept) <= set(store.quads())
+    in_step(store)
+    publish(store, store.delta(3).removed)
+    assert set(store.quads()) == before
+    in_step(store)
+
+
+def test_a_graph_that_is_no_longer_merged_may_go_with_its_entry(store, sweeping):
+    publish(store, [Quad(thing(i), P, Literal(i), BIG) for i in range(50)])
+    with store.draft() as aside:
+        gone = set(aside.quads(BIG)) | {
+            Quad(BIG, iri("k4p:inDefaultGraph"), Literal(True), REGISTER)
+        }
+        aside.apply(Delta(removed=frozenset(gone)))
+        aside.publish("tester", "", "test")
+    in_step(store)
+    assert not [q for q in store.quads() if q.graph_name == BIG]
+
+
+def command(*words, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "kg4p1000.cli", *map(str, words)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_load_and_diff_on_the_command_line(store, shapes, tmp_path):
+    path = tmp_path / "data.nt"
+    path.write_text('<http://example.org/s3> <http://example.org/p> "three" .\n')
+    where = ("--store", store.path, "--files", shapes)
+    assert "1 statements added" in command("load", path, "--graph", "graph:big", *where)
+    publish(
+        store,
+        [Quad(thing(4), P, Literal("four"), OTHER)],
+        [Quad(thing(1), P, Literal("shared"), OTHER)],
+    )
+    assert command("diff", 1, 3, *where) == "graph:big\t+1\t-0\ngraph:other\t+1\t-1\n"
+    assert command("diff", 3, 1, "--format", "added", *where).endswith("graph/other> .\n")
+    patch = command("diff", 1, 3, "--format", "patch", "--graph", "graph:big", *where)
+    assert patch.startswith('A <http://example.org/s3> <http://example.org/p> "three" <')
+    assert command("diff", 2, 2, *where) == ""
+    command("diff", 1, 9, *where, code=2)
+    command("load", path, "--graph", "nowhere:big", *where, code=2)
