@@ -96,6 +96,25 @@ def test_a_triple_in_two_graphs_counts_once_in_a_dataset_of_both(readers):
     assert count(readers, default_graphs=[A.value, B.value], named_graphs=[]) == 1
 
 
+def test_a_dataset_of_several_graphs_is_their_merge_each_time(store, readers):
+    publish(
+        store,
+        [
+            Quad(BlankNode("b1"), P, Literal("says _:b2"), A),
+            Quad(BlankNode("b1"), P, Literal("two"), HIDDEN),
+            Quad(S, P, Literal("one"), HIDDEN),
+        ],
+    )
+    two, others = [A.value, HIDDEN.value], [B.value, HIDDEN.value]
+    for _ in range(2):  # once made, and once kept
+        assert count(readers, default_graphs=two, named_graphs=[]) == 3
+        assert count(readers, default_graphs=others, named_graphs=[]) == 2
+        assert count(readers, default_graphs=[A.value, B.value], named_graphs=[]) == 2
+    joined = "?s <http://example.org/p> 'two' GRAPH ?g { ?s <http://example.org/p> ?o }"
+    assert count(readers, joined, default_graphs=two, named_graphs=[A.value]) == 1
+    assert count(readers, joined, default_graphs=two, named_graphs=[B.value]) == 0
+
+
 def test_a_dataset_of_named_graphs_alone_has_an_empty_default_graph(readers):
     assert count(readers, named_graphs=[A.value]) == 0
     assert count(readers, "GRAPH ?g { ?s ?p ?o }", named_graphs=[A.value]) == 1

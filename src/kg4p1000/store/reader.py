@@ -24,7 +24,7 @@ import pyoxigraph as ox
 from pyoxigraph import Variable
 
 from ..terms import BASE, PREFIXES
-from .graphs import dataset
+from .graphs import Merges, dataset
 from .handle import FAULT, READY
 
 _FRAME = 64 * 1024
@@ -75,6 +75,10 @@ def _term(text: str) -> Any:
     return quad.object
 
 
+#: The next query with the same dataset need not make it again.
+_last_merge: Merges = {}
+
+
 def evaluate(database: ox.Store, request: dict[str, Any]) -> Any:
     """Start a query.
 
@@ -84,7 +88,8 @@ def evaluate(database: ox.Store, request: dict[str, Any]) -> Any:
     """
     options: dict[str, Any] = {}
     if request.get("default_graphs") is not None:
-        database, options = dataset(database, request["default_graphs"], request["named_graphs"])
+        default, named = request["default_graphs"], request["named_graphs"]
+        database, options = dataset(database, default, named, _last_merge)
     bindings = {Variable(name): _term(text) for name, text in request.get("bindings", {}).items()}
     return database.query(
         request["query"],
