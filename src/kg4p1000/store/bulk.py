@@ -5,15 +5,17 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pyoxigraph as ox
-from pyoxigraph import DefaultGraph, NamedNode
+from pyoxigraph import DefaultGraph, NamedNode, Quad
 
 #: So many lines are sorted in memory, or parsed, at once.
 _LINES = 500_000
+#: So many quads are brought to their canonical form at once.
+_PARSED = 200_000
 #: Ends a line of N-Triples.
 _STOP = b" .\n"
 
@@ -52,17 +54,49 @@ class _Plain:
         return data
 
 
-def load_lines(database: ox.Store, lines: Iterable[bytes], graph: Graph) -> None:
-    """Load lines of N-Triples into a graph, blank nodes under the labels that they have."""
+def load_lines(database: ox.Store, lines: Iterable[bytes], graph: Graph | None = None) -> None:
+    """Load lines of N-Triples into a graph, or of N-Quads; blank nodes keep the labels that they have."""
+    form = ox.RdfFormat.N_QUADS if graph is None else ox.RdfFormat.N_TRIPLES
     with tempfile.TemporaryFile() as others:
-        database.bulk_load(
-            input=_Plain(lines, others), format=ox.RdfFormat.N_TRIPLES, to_graph=graph
-        )
+        # What is loaded was parsed before.
+        plain = _Plain(lines, others)
+        database.bulk_load(input=plain, format=form, to_graph=graph, lenient=True)
         others.seek(0)
         # The engine's loader would give them new labels.
         while block := b"".join(islice(others, _LINES)):
-            found = ox.parse(block, format=ox.RdfFormat.N_TRIPLES)
-            database.bulk_extend(ox.Quad(q.subject, q.predicate, q.object, graph) for q in found)
+            found = ox.parse(block, format=form)
+            if graph is None:
+                database.bulk_extend(found)
+            else:
+                database.bulk_extend(Quad(*q.triple, graph) for q in found)
+
+
+def load_rows(database: ox.Store, path: Path, graph: NamedNode, *, merged: bool) -> None:
+    """Load a file of rows, all of one graph, and, where that is merged, their triples with them."""
+    end = len(_end(graph))
+
+    def lines() -> Iterator[bytes]:
+        for row in rows_of(path):
+            yield row + _STOP
+            if merged:
+                yield row[:-end] + _STOP
+
+    load_lines(database, lines())
+
+
+def canonical_triples(triples: Iterable[Quad], path: Path) -> Path:
+    """Write triples to a file of N-Triples, in the literal forms in which the engine keeps them."""
+    waiting = iter(triples)
+    with open(path, "wb") as file:
+        while block := list(islice(waiting, _PARSED)):
+            memory = ox.Store()
+            memory.bulk_extend(block)
+            memory.dump(file, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
+    return path
+
+
+def _end(graph: NamedNode) -> bytes:
+    return b" " + str(graph).encode()
 
 
 def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
@@ -72,19 +106,20 @@ def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
 
 
 def sorted_rows(dumped: Path, graph: NamedNode) -> Iterator[bytes]:
-    """The statements of a dumped graph as sorted rows; what memory does not hold waits in files beside it."""
-    end = b" " + str(graph).encode()
+    """The statements of a dumped graph as sorted rows, each once; what memory does not hold waits beside it."""
+    end = _end(graph)
     runs: list[Path] = []
     with open(dumped, "rb") as lines:
-        while block := sorted(line[: -len(_STOP)] + end for line in islice(lines, _LINES)):
-            if len(block) < _LINES and not runs:
+        while part := list(islice(lines, _LINES)):
+            block = sorted({line[: -len(_STOP)] + end for line in part})
+            if len(part) < _LINES and not runs:
                 yield from block
                 return
             runs.append(dumped.with_name(f"{dumped.name}.{len(runs)}"))
             runs[-1].write_bytes(b"\n".join(block) + b"\n")
     files = [open(run, "rb") for run in runs]  # noqa: SIM115 - all at once
     try:
-        yield from (row[:-1] for row in heapq.merge(*files))
+        yield from (row[:-1] for row, _ in groupby(heapq.merge(*files)))
     finally:
         for file in files:
             file.close()
@@ -103,7 +138,7 @@ def rows_of(path: Path | None) -> Iterator[bytes]:
 def write_difference(
     before: Iterable[bytes], after: Iterable[bytes], went: Path, came: Path
 ) -> tuple[int, int]:
-    """Write to files which rows went and which came; how many of each."""
+    """Write to files which rows of two sorted sequences went and which came; how many of each."""
     counts = [0, 0]
     with open(went, "wb") as gone, open(came, "wb") as new:
         for row, is_new in difference(before, after):

@@ -202,20 +202,28 @@ class Draft(Working):
         if self.loaded or self._added or self._removed:
             raise StoreUnusable("A file is loaded first, and alone, in a draft.")
         self.loaded = graph
-        place = self.scratch / "load"
-        before = bulk.dump(self.database, graph, place.with_suffix(".before"))
-        if replace and before.stat().st_size:
-            super().apply(Delta(removed=frozenset(self.quads(graph))))
-        self.database.bulk_load(input=file, format=form, to_graph=graph, base_iri=graph.value)
-        after = bulk.dump(self.database, graph, place.with_suffix(".after"))
-        if graph in self.merged:
-            with open(after, "rb") as lines:
-                bulk.load_lines(self.database, lines, DefaultGraph())
-        self._untidy = True
-        rows = (bulk.sorted_rows(path, graph) for path in (before, after))
-        went, came = place.with_suffix(".went"), place.with_suffix(".came")
+        place, database = self.scratch, self.database
+        found = ox.parse(
+            file,
+            format=form,
+            base_iri=graph.value,
+            without_named_graphs=True,
+            rename_blank_nodes=True,
+        )
+        said = bulk.canonical_triples(found, place / "said")
+        held = bulk.dump(database, graph, place / "held")
+        went, came = place / "went", place / "came"
+        rows = (bulk.sorted_rows(path, graph) for path in (held, said))
         gone, new = bulk.write_difference(*rows, went, came)
-        self._went, self._came = (gone, went), (new, came)
+        self._came = (new, came)
+        if replace:
+            self._went = (gone, went)
+            rest = ox.parse(
+                b"".join(b"%b .\n" % row for row in bulk.rows_of(went)), format=ox.RdfFormat.N_QUADS
+            )
+            super().apply(Delta(removed=frozenset(rest)), tidy=False)
+        bulk.load_rows(self.database, came, graph, merged=graph in self.merged)
+        self._untidy = self._untidy or new >= _BULK
         self.tidy()
 
     @property
