@@ -217,6 +217,11 @@ def ontology() -> frozenset[ox.Triple]:
     return frozenset(t for f in (ROOT / "ontology").glob("*.ttl") for t in triples(f))
 
 
+def test_a_change_is_judged_by_what_it_touches():
+    """One shape whose reach has no bounds makes every change judge the whole graph."""
+    assert Shapes.from_files(sorted((ROOT / "shapes").glob("*.ttl"))).reach.boundless is None
+
+
 def test_each_class_has_a_node_shape():
     ours = {
         t.subject

@@ -21,7 +21,7 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 from . import __version__, ontology, validation
 from .errors import ShapesViolated, UndoConflict
 from .store import Delta, Draft, Entry, Store
-from .store.changes import write_durably
+from .store.changes import write_whole
 from .terms import curie
 from .validation import Report, Shapes
 
@@ -280,7 +280,7 @@ def _write_checked(store: Store, **by: str) -> None:
     """Remember it; a crash before or within costs a full run next time, and nothing else."""
     data = json.dumps({"entry": _identity(store), **by}) + "\n"
     with suppress(OSError):  # the change is made, whatever the disk says now
-        write_durably(store.path / "checked", data.encode())
+        write_whole(store.path / "checked", data.encode())
 
 
 def _named(rules: list[ontology.Rule]) -> str:

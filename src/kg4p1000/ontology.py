@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,15 @@ class Rule:
         Args:
             known: give what follows and is there already, too.
         """
-        body, head = " . ".join(map(_text, self.body)), _text(self.head)
-        new = "" if known else f" FILTER NOT EXISTS {{ {head} }}"
-        return f"CONSTRUCT {{ {head} }} WHERE {{ {body}{new} }}"
+        return _sparql(self.body, self.head, known)
+
+
+@cache
+def _sparql(body: tuple[Pattern, ...], head: Pattern, known: bool) -> str:
+    """The query of a rule; every commit needs those of all rules, and they are the same each time."""
+    before, after = " . ".join(map(_text, body)), _text(head)
+    new = "" if known else f" FILTER NOT EXISTS {{ {after} }}"
+    return f"CONSTRUCT {{ {after} }} WHERE {{ {before}{new} }}"
 
 
 def _text(pattern: Pattern) -> str:

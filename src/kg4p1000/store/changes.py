@@ -121,7 +121,7 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
     put(write_aside(path, parts()), path)
     # Only to save hashing a large entry again; `check` never trusts it. The change counts without it.
     with suppress(OSError):
-        write_durably(path.with_suffix(".sha256"), f"{sha.hexdigest()}\n".encode())
+        write_whole(path.with_suffix(".sha256"), f"{sha.hexdigest()}\n".encode())
     return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
 
 
@@ -142,14 +142,20 @@ def write_durably(path: Path, data: bytes) -> None:
     put(write_aside(path, [data]), path)
 
 
-def write_aside(path: Path, parts: Iterable[bytes]) -> Path:
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file in one step, without waiting for the disk: for what can be made again."""
+    os.rename(write_aside(path, [data], durably=False), path)
+
+
+def write_aside(path: Path, parts: Iterable[bytes], durably: bool = True) -> Path:
     """Bring what a file is to hold to the disk, beside it; so nothing but a rename is left to do."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(aside, "wb") as file:
             file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
+            if durably:
+                file.flush()
+                os.fsync(file.fileno())
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
