@@ -35,11 +35,13 @@ class Working:
 
     Args:
         folder: of the database, which nobody else has open.
+        memory: a database in memory, instead of one in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memory: ox.Store | None = None) -> None:
         self.folder = folder
-        self._database: ox.Store | None = ox.Store(str(folder))
+        self._in_memory = memory is not None
+        self._database: ox.Store | None = ox.Store(str(folder)) if memory is None else memory
         self._untidy = False
 
     @property
@@ -81,7 +83,7 @@ class Working:
 
     def _sweeps(self, removed: Set[Quad]) -> bool:
         """Whether so much goes that the rest is copied more quickly than that is removed."""
-        if len(removed) < _BULK:
+        if len(removed) < _BULK or self._in_memory:
             return False
         merged = merged_graphs(self.database)
         # Each may be in the default graph too.
@@ -160,8 +162,10 @@ class Working:
 class Draft(Working):
     """The next version while it is made: change it, look at it, publish it."""
 
-    def __init__(self, store: Store, base: int, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, store: Store, base: int, folder: Path, memory: ox.Store | None = None
+    ) -> None:
+        super().__init__(folder, memory)
         self.store = store
         self.base = base
         self._added: set[Quad] = set()
