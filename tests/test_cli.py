@@ -262,3 +262,66 @@ def test_versions_agree():
 
     assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_release_tells_the_difference_and_refuses_with_exit_code_one(files):
+    assert run("release", "--dry-run", "--files", ROOT).stdout.startswith("# Ontology ")
+    shutil.copytree(
+        ROOT / "ontology" / "releases", files / "ontology" / "releases", dirs_exist_ok=True
+    )
+    path = files / "ontology" / "targets.ttl"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        re.sub(r"^k4p:scope a .*?\.\n\n", "", text, flags=re.M | re.S), encoding="utf-8"
+    )
+    done = run("release", "--files", files)
+    assert done.returncode == 1
+    assert "- k4p:scope is gone. Put it back" in done.stdout
+    assert "queries/competency/target-figures.rq" in done.stdout
+    assert "Refused." in done.stderr
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_query_that_awaits_data_says_so_and_prints_no_rows(folder, files, form):
+    (files / "queries" / "waiting.rq").write_text(
+        "#+ summary: Waiting\n#+ awaits: the texts of the NDCs.\nSELECT ?s WHERE { ?s a k4p:NoSuchThing }\n"
+    )
+    done = run("query", "waiting", "--store", folder, "--files", files, "--format", form)
+    assert "The graph has no data for this yet: the texts of the NDCs." in done.stderr.replace(
+        "\n", " "
+    )
+    assert done.stdout.strip() == ("s" if form == "csv" else "")
+    assert done.returncode == 0
+
+
+def test_expected_rows_are_written_for_review(folder, files):
+    path = files / "queries" / "expected" / "due-years.csv"
+    right = path.read_text(encoding="utf-8")
+    path.write_text("code\n", encoding="utf-8")
+    done = run("query", "due-years", "--expected", "--store", folder, "--files", files)
+    assert done.stdout == f"{path}\n"
+    assert path.read_text(encoding="utf-8") == right
+    assert run("query", "due-years", "--expected", "--store", folder, "--files", files).stdout == ""
+
+
+def test_check_compares_answers_with_the_expected_rows(folder, files):
+    path = files / "queries" / "expected" / "due-years.csv"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("B3-2020", "B3-2021"), encoding="utf-8"
+    )
+    done = run("check", "--store", folder, "--files", files)
+    assert done.returncode == 1
+    assert "due-years lacks 1 of 8 expected rows and has 1 others" in done.stdout
+    assert "as expected" in done.stdout
+
+
+def test_check_takes_other_rows_for_no_fault_where_the_graph_was_changed(folder, files, tmp_path):
+    data = files / "data" / "notes.ttl"
+    data.write_text(data.read_text(encoding="utf-8").replace("A2.7", "A2.6", 1), encoding="utf-8")
+    path = files / "queries" / "expected" / "due-years.csv"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("B3-2020", "B3-2021"), encoding="utf-8"
+    )
+    done = run("check", "--store", folder, "--files", files)
+    assert "the store is not what the files say, so other rows are no fault" in done.stdout
+    assert "due-years" not in done.stdout

@@ -150,6 +150,9 @@ def taken(monkeypatch):
 
 def test_small_queries_do_go_the_short_way(both, taken):
     address = both[0]
+    # The first of a version goes the long way, which finds out what terms are deprecated.
+    answer(address, f"/sparql?query={quote('ASK { goal:B a k4p:Goal }')}", {})
+    taken.clear()
     for _ in range(2):
         answer(address, f"/sparql?query={quote('ASK { goal:C a k4p:Goal }')}", {})
     assert [status for status, _ in taken] == [200, 200]

@@ -10,10 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .. import questions, sparql, terms
+from .. import questions, release, sparql, terms
 from ..queries import Library, StoredQuery
 from ..settings import Settings
-from ..store import Readers, Store
+from ..store import Readers, Result, Store
 from .base import Verb, messages, ready, verb
 
 
@@ -75,17 +75,23 @@ def query_(
         raise click.UsageError(f"This query can be had as {', '.join(['table', *offered])}.")
     try:
         result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
-        if form == "table" and result.kind == "solutions":
-            _print_table(result.json(), stored_query)
-        elif form == "table" and result.kind == "boolean":
-            click.echo("yes" if result.json()["boolean"] else "no")
-        else:
-            for chunk in result.chunks():
-                click.echo(chunk, nl=False)
-            if stored_query and library.lacks_data(readers, stored_query.name, values, version):
-                messages.print(stored_query.nothing, markup=False)
+        _print(result, form, stored_query)
+        if stored_query and library.lacks_data(readers, stored_query.name, values, version):
+            messages.print(stored_query.nothing, markup=False)
+        for sentence in release.advice(guarded.text, release.deprecated_in(readers, version)):
+            messages.print(sentence, markup=False)
     finally:
         readers.close()
+
+
+def _print(result: Result, form: str, stored: StoredQuery | None) -> None:
+    if form == "table" and result.kind == "solutions":
+        _print_table(result.json(), stored)
+    elif form == "table" and result.kind == "boolean":
+        click.echo("yes" if result.json()["boolean"] else "no")
+    else:
+        for chunk in result.chunks():
+            click.echo(chunk, nl=False)
 
 
 def _list(library: Library) -> None:
@@ -116,7 +122,8 @@ def _print_table(result: dict[str, Any], stored: StoredQuery | None) -> None:
     names = result["head"]["vars"]
     found = result["results"]["bindings"]
     if not found:
-        messages.print(stored.nothing if stored else "No rows.", markup=False)
+        if not stored or not stored.awaits:
+            messages.print(stored.empty if stored else "No rows.", markup=False)
         return
     if stored:
         hidden = [n for n in names if all(row.get(n, {}).get("type") == "uri" for row in found)]

@@ -7,7 +7,7 @@ comment or a prefixed name is not a keyword.
 
 from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, run
 from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard
-from .lexer import Token, place, tokens, unescape_codepoints
+from .lexer import Token, names, place, tokens, unescape_codepoints
 from .update import apply_update
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "apply_update",
     "attempt",
     "guard",
+    "names",
     "place",
     "run",
     "tokens",

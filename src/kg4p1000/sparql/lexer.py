@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import MalformedQuery
+from ..terms import PREFIXES
 
 _PN_CHARS_BASE = (
     "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d"
@@ -169,3 +170,21 @@ class Cursor:
 
 def _shortened(text: str, length: int = 40) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def names(text: str) -> Iterator[str]:
+    """The IRIs that a query or update writes, prefixed names resolved; those of its prologue left out."""
+    declared, found = dict(PREFIXES), [*tokens(text)]
+    skipped = -1
+    for place_, token in enumerate(found):
+        if token.word == "PREFIX" and place_ + 2 < len(found):
+            declared[found[place_ + 1].text[:-1]] = found[place_ + 2].text[1:-1]
+            skipped = place_ + 2
+        elif place_ <= skipped:
+            continue
+        elif token.kind == "iri":
+            yield token.text[1:-1]
+        elif token.kind == "name":
+            prefix, _, local = token.text.partition(":")
+            if prefix in declared:
+                yield declared[prefix] + local

@@ -10,6 +10,7 @@ from .. import sparql
 from ..queries import StoredQuery
 from ..store import Result
 from . import results
+from .advice import advice, advise
 from .negotiation import RESULTS, TRIPLES, chosen
 from .services import asked_version, client_gone, services
 from .streaming import respond
@@ -49,6 +50,7 @@ def run(query_name: str) -> Response | str:
     if choice.key == "html":
         return _page(query, guarded, values)
     response = respond(_result(query, values, choice.key), choice.media_type)
+    advise(response, query.text, g.version)
     if services().library.lacks_data(services().readers, query.name, values, g.version):
         response.headers["KG-Awaits"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
@@ -69,7 +71,8 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         form = "turtle" if guarded.gives_triples else "json" if guarded.form == "ASK" else "tsv"
         result = _result(query, values, form)
         g.version = result.version
-        shown = results.shown(result, hidden={p.name for p in query.parameters})
+        shown["advice"] = advice(query.text, result.version)
+        shown |= results.shown(result, hidden={p.name for p in query.parameters})
     return render_template(
         "query.html",
         query=query,

@@ -48,6 +48,8 @@ class Services:
     examiner: Examiner
     known_graphs: KnownGraphs
     census: Census
+    #: Filled by `advice`, by version.
+    deprecated: dict[int, dict[str, str]] = field(default_factory=dict, compare=False)
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.

@@ -93,7 +93,7 @@ class Short:
             decided = self._plan(request.query, headers)
         except KgError:
             return None  # the long way says what is wrong
-        if decided is None or decided.choice.key == "html":
+        if decided is None or decided.choice.key == "html" or self._advised(decided):
             return None
         visit = self._visits.begin("GET", "/sparql", remote, headers.get("X_FORWARDED_FOR", ""))
         visit.endpoint = "sparql.endpoint"
@@ -173,6 +173,13 @@ class Short:
         if len(self._plans) > _PLANS:
             self._plans.popitem(last=False)
         return decided
+
+    def _advised(self, decided: Plan) -> bool:
+        """Whether the answer has to say that a term is deprecated, as far as that is known."""
+        deprecated = self._of.deprecated.get(decided.version)
+        if not deprecated:
+            return deprecated is None  # nobody has looked yet; the long way does
+        return not deprecated.keys().isdisjoint(sparql.names(decided.query.text))
 
     def _answer(self, passage: Passage) -> None:
         decided = passage.plan

@@ -14,6 +14,7 @@ from ..errors import BadParameter, KgError, MalformedRequest, Refused, Unauthori
 from ..store import Result
 from ..terms import prefix_declarations
 from . import description, problems, results
+from .advice import advice, advise
 from .answers import UPDATES_ELSEWHERE, Asked, Plan, plan, read
 from .authorization import account
 from .citation import Answer
@@ -59,7 +60,8 @@ def _answer(asked: Asked, text: str) -> Response | str:
     )
     g.version, g.visit.asked = decided.version, decided.key[:12]
     if decided.choice.key == "html":
-        return _page(text, **results.shown(_run(decided)))
+        result = _run(decided)
+        return _page(text, advice=advice(text, result.version), **results.shown(result))
     key = decided.key
     if key and request.if_none_match.contains_weak(key):
         response = Response(status=304)
@@ -76,6 +78,7 @@ def _answer(asked: Asked, text: str) -> Response | str:
     unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
     response.headers.extend(naming(unknown))
     response.vary.add("Accept-Datetime")
+    advise(response, text, decided.version)
     return response
 
 
