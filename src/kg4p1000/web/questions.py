@@ -127,6 +127,7 @@ def index() -> Response | str:
         "questions.html",
         goals=goals_of(version),
         of_objective=lambda code: [a for a in asked.values() if code in a.query.objectives],
+        values_for=values_for,
         across=[a for a in asked.values() if a.query.across],
         total=len(asked),
         counts=[(state, counted[state]) for state in (*State, None) if counted[state]],
