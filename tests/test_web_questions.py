@@ -103,7 +103,7 @@ def test_programs_get_the_same_as_json(asked, store):
     states = {entry["name"]: entry["state"] for entry in document["questions"]}
     assert document["version"] == store.current
     assert states["answered"] == "answered as expected"
-    assert states["awaiting"] == "awaits data"
+    assert states["awaiting"] == "awaiting data"
     (answered,) = (e for e in document["questions"] if e["name"] == "answered")
     assert answered["question"]["fr"] == "Fr answered"
     assert answered["cases"][0]["rows"] == answered["cases"][0]["expected"] == 4

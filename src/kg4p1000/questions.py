@@ -27,7 +27,7 @@ class State(Enum):
     """What came of a case."""
 
     ANSWERED = "answered as expected"
-    AWAITS = "awaits data"
+    AWAITS = "awaiting data"
     DIFFERS = "answered otherwise than expected"
     EMPTY = "no answer"
     OUTDATED = "answered, though it says that it awaits data"
