@@ -66,6 +66,7 @@ class Change:
 
     Attributes:
         kind: a key of `STEPS`.
+        grave: those of the lines that change the meaning.
         lines: what is said of it now and was not before, with ``+``, and the reverse, with ``-``.
         replacement: the term to use instead of a deprecated one.
     """
@@ -74,6 +75,7 @@ class Change:
     kind: str
     lines: tuple[str, ...] = ()
     replacement: str = ""
+    grave: tuple[str, ...] = ()
 
 
 def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
@@ -135,17 +137,20 @@ def _change(term: str, before: Mapping[str, Said], after: Mapping[str, Said]) ->
     if not new and not gone:
         return None
     lost = {(p, o) for p, o in gone if not _is_word(p) and not _implied(after, term, p, o)}
-    grave = {p for p, _ in lost} | {
-        p for p, o in new if not _is_word(p) and (p not in _EXTENDING or o.startswith("["))
+    narrowing = {
+        (p, o) for p, o in new if not _is_word(p) and (p not in _EXTENDING or o.startswith("["))
     }
-    lines = tuple(
-        f"{sign} {short(p)} {_value(o)}" for sign, pairs in (("-", gone), ("+", new)) for p, o in sorted(pairs)
-    )  # fmt: skip
+    lines, grave = _lines(gone, new), _lines(lost, narrowing)
     if _is_deprecated(after[term]) and not _is_deprecated(before[term]):
-        return Change(term, "deprecated", lines, _replacement(after[term]))
+        return Change(term, "deprecated", lines, _replacement(after[term]), lines)
     if grave:
-        return Change(term, "meaning", lines)
+        return Change(term, "meaning", lines, grave=grave)
     return Change(term, "words" if all(_is_word(p) for p, _ in new) else "extended", lines)
+
+
+def _lines(gone: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    signed = (("-", gone), ("+", new))
+    return tuple(f"{sign} {short(p)} {_value(o)}" for sign, ps in signed for p, o in sorted(ps))
 
 
 def _implied(terms: Mapping[str, Said], term: str, predicate: str, object_: str) -> bool:

@@ -147,7 +147,7 @@ def _refusals(
         if change.kind in ("meaning", "deprecated") and not _has_note(after[change.term], version):
             yield (
                 f"{short(change.term)} {'means something else' if change.kind == 'meaning' else 'is deprecated'}"
-                f" ({'; '.join(change.lines)}). Say why in skos:changeNote \"{version}: …\"@en, or take it"
+                f" ({'; '.join(change.grave)}). Say why in skos:changeNote \"{version}: …\"@en, or take it"
                 " back."
             )  # fmt: skip
     for old in deprecated(after):
