@@ -120,6 +120,7 @@ def make_server(app: Flask, host: str, port: int, threads: int, *, short: bool =
         port=port,
         threads=threads,
         ident=_IDENT,
+        server_name=host,  # for links to a client that names no host
         max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
         # Whose X-Forwarded-For counts is decided by `access.client_address`.
         clear_untrusted_proxy_headers=False,

@@ -42,6 +42,12 @@ _RESULTS = (
     "SPARQL_Results_JSON", "SPARQL_Results_XML", "SPARQL_Results_CSV", "SPARQL_Results_TSV",
     "Turtle", "N-Triples", "JSON-LD", "RDF_XML",
 )  # fmt: skip
+#: What the engine has of SPARQL 1.2, and beyond; docs/endpoint.md has the same list, and a test proves each.
+BEYOND = (
+    "VERSION", "triple terms", "reifiers", "annotations", "TRIPLE", "SUBJECT, PREDICATE, OBJECT", "isTRIPLE",
+    "base direction", "LANGDIR, STRLANGDIR", "hasLANG, hasLANGDIR", "LATERAL", "ADJUST",
+    "difference of times",
+)  # fmt: skip
 _GRAPHS = """SELECT ?graph (COUNT(*) AS ?count)
 WHERE { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph"""
 _CLASSES = "SELECT ?class (COUNT(*) AS ?count) WHERE { ?s a ?class } GROUP BY ?class"
@@ -160,8 +166,9 @@ def _service() -> Iterator[Triple]:
     limits = (
         f"A query is stopped after {settings.query_timeout:g} s or {settings.query_memory} MB. A client"
         f" may send {settings.client_rate:g} queries a second, {settings.client_burst:g} at once, and"
-        f" have {settings.client_concurrency} under way. SERVICE and LOAD are refused. Of SPARQL 1.2,"
-        " LATERAL is taken."
+        f" have {settings.client_concurrency} under way. SERVICE and LOAD are refused. A graph that is"
+        " not here is empty, and the header KG-Unknown-Graphs names it. Of SPARQL 1.2 and beyond, the"
+        f" engine has: {'; '.join(BEYOND)}."
     )
     yield Triple(service, _n("rdfs:comment"), _en(limits))
     yield Triple(service, _n("sd:defaultDataset"), dataset)

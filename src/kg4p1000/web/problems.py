@@ -50,15 +50,36 @@ def register(app: Flask) -> None:
 
 
 def document(error: KgError) -> dict[str, Any]:
-    """The problem document of an error."""
+    """The problem document of an error in the request at hand."""
+    return fields(error, g.visit.id)
+
+
+def fields(error: KgError, number: str) -> dict[str, Any]:
+    """The problem document of an error.
+
+    Args:
+        number: of the request.
+    """
     return {
         "type": PROBLEM + error.slug if error.slug else "about:blank",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": f"urn:uuid:{g.visit.id}",
+        "instance": f"urn:uuid:{number}",
         **error.members,
     }
+
+
+def by_status(code: int, detail: str) -> KgError:
+    """An error that only its status tells."""
+    if code in _BY_STATUS:
+        return _BY_STATUS[code](detail)
+    if code == 500:
+        return KgError()
+    other = KgError(detail)
+    # No page of ours tells more than the status itself (RFC 9457, section 4.2.1).
+    other.slug, other.status, other.title = "", code, HTTPStatus(code).phrase
+    return other
 
 
 def _answer(error: KgError) -> Response:
@@ -111,14 +132,7 @@ def _translated(error: HTTPException) -> KgError:
         404: f"There is nothing at {request.path}.",
         405: f"{request.path} does not take {request.method}; the Allow header says what it takes.",
     }.get(code, error.description or "")
-    if code in _BY_STATUS:
-        return _BY_STATUS[code](detail)
-    if code >= 500:
-        return KgError()
-    other = KgError(detail)
-    # No page of ours tells more than the status itself (RFC 9457, section 4.2.1).
-    other.slug, other.status, other.title = "", code, HTTPStatus(code).phrase
-    return other
+    return by_status(code, detail)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -8,6 +8,7 @@ holds nothing but its own spool, a client that has gone is noticed, an answer th
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -19,9 +20,10 @@ from waitress.adjustments import Adjustments
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from ..errors import ClientGone, KgError
+from .problems import by_status, fields
 from .shortcut import Passage, Short
 from .visits import Visits
 
@@ -31,6 +33,11 @@ _log = logging.getLogger(__name__)
 _BRIEF = 0.02
 #: Seconds for which a query waits in the loop for a reader; then it waits in the queue.
 _PATIENCE = 0.25
+#: What waitress says of a request is not always for people.
+_TOLD = {
+    413: "The body is larger than any request may be.",
+    431: "The headers, or the address, are too long; send a long query by POST.",
+}
 #: Seconds after which the loop looks after itself when nothing happens.
 _IDLE = 1.0
 
@@ -53,10 +60,31 @@ class _Task(WSGITask):  # type: ignore[misc]
         return environ
 
 
+class _Refusal(ErrorTask):  # type: ignore[misc]
+    """A request that is none, told so as a problem."""
+
+    def execute(self) -> None:
+        visits, request = self.channel.server.visits, self.request
+        visit = visits.begin(
+            getattr(request, "command", "none"), getattr(request, "path", ""), self.channel.addr[0]
+        )
+        problem = by_status(request.error.code, _TOLD.get(request.error.code, request.error.body))
+        visit.outcome = problem.slug or f"http-{problem.status}"
+        body = (json.dumps(fields(problem, visit.id), indent=2) + "\n").encode()
+        self.status = f"{problem.status} {request.error.reason}"
+        self.response_headers = [("Content-Type", "application/problem+json"), *visits.head(visit)]
+        self.set_close_on_finish()
+        self.content_length = visit.size = len(body)
+        visits.answered(visit, problem.status)
+        self.write(body)
+        visits.end(visit)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
 
     task_class = _Task
+    error_task_class = _Refusal
 
     def service(self) -> None:
         passage: Passage | None = getattr(self.requests[0], "passage", None)
@@ -104,7 +132,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def __init__(
         self, app: Any, visits: Visits, short: Short | None, *, threads: int, **settings: Any
     ) -> None:
-        self._visits, self._short = visits, short
+        self.visits, self._short = visits, short
         self._arrived: list[_Channel] = []
         self._waits: dict[int, _Wait] = {}
         self._parked: deque[_Wait] = deque()
@@ -127,7 +155,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         except (SystemExit, KeyboardInterrupt):
             self.task_dispatcher.shutdown()
         finally:
-            self._visits.log.flush()
+            self.visits.log.flush()
 
     def add_task(self, channel: _Channel) -> None:
         """Take the request that a connection has read first."""
@@ -147,14 +175,14 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._pass(wait.channel, passage)
         else:
             passage.visit.outcome = "client-gone"
-            self._visits.end(passage.visit)
+            self.visits.end(passage.visit)
             self._done(wait.channel, close=True)
 
     def settle(self, passage: Passage) -> None:
         """See to what the long way left: all of it, when the client had gone before its turn came."""
         assert self._short
         self._short.drop(passage)
-        self._visits.end(passage.visit)
+        self.visits.end(passage.visit)
 
     def _attend(self) -> None:
         while self._arrived:
@@ -177,7 +205,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 self._pass(wait.channel, wait.passage)
             elif wait.passage.result:
                 wait.passage.result.stop(ClientGone())  # and its reader will say that it has ended
-        self._visits.log.tick()
+        self.visits.log.tick()
 
     def _begin(self, channel: _Channel) -> None:
         passage = self._short.begin(channel.requests[0], channel.addr[0]) if self._short else None
@@ -216,7 +244,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         except (OSError, ClientDisconnected):
             passage.visit.outcome, passage.visit.broken = "client-gone", True
             self._done(channel, close=True)
-        self._visits.end(passage.visit)
+        self.visits.end(passage.visit)
 
     def _done(self, channel: _Channel, close: bool = False) -> None:
         """Be done with the first request of a connection."""
