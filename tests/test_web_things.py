@@ -149,6 +149,25 @@ def test_the_page_shows_labels_and_not_addresses(client):
     assert "http://" not in words(text)
 
 
+def test_identifiers_of_registers_are_shown_by_register_and_number(client):
+    shown = page(client, "/page/place/BEN")
+    for name in ("AGROVOC c_875", "Wikidata Q962", "UN SDG area 204", "GeoNames 2395170"):
+        assert f">{name}</a>" in shown
+    assert "Western Africa" in shown
+
+
+def test_the_page_of_an_objective_leads_to_its_topics_and_goals_by_name(client):
+    shown = words(page(client, "/page/objective/A1"))
+    assert "soil organic carbon" in shown
+    assert "13.2 Integrate climate change measures into national policies" in shown
+
+
+def test_the_page_of_a_tool_shows_codes_by_name_and_the_words_of_the_source(client):
+    shown = words(page(client, "/page/tool/cool-farm-tool"))
+    for part in ("greenhouse gas balance", "free of charge", "Cool Farm Alliance"):
+        assert part in shown
+
+
 def test_the_page_says_which_graph_a_statement_stands_in(client):
     text = page(client, "/page/objective/A4")
     assert 'href="/graph/plan-2020"' in text

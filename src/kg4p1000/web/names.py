@@ -12,6 +12,8 @@ from .rendering import href, short
 from .services import Row
 
 _NOTATION = iri("skos:notation").value
+#: Goals and targets of the United Nations, which people know by their numbers.
+_SDG = "http://metadata.un.org/sdg/"
 #: Properties whose value is a name, the best first.
 LABELS = tuple(
     iri(name).value
@@ -72,6 +74,14 @@ _KNOWN = {
     "sh:NodeShape": "node shape",
     "sh:PropertyShape": "property shape",
 }
+#: Where identifiers without a name of their own come from, so that no page shows a bare address.
+_REGISTERS = {
+    "http://aims.fao.org/aos/agrovoc/": "AGROVOC",
+    "http://metadata.un.org/sdg/codes/geoArea/": "UN SDG area",
+    "http://www.wikidata.org/entity/": "Wikidata",
+    "https://ror.org/": "ROR",
+    "https://sws.geonames.org/": "GeoNames",
+}
 KNOWN_NAMES = {iri(name).value: label for name, label in _KNOWN.items()}
 #: The names as a VALUES clause, for queries that ask for them.
 NAMING = " ".join(f"<{name}>" for name in (*LABELS, *NOTES, _NOTATION))
@@ -115,6 +125,9 @@ class Name:
 def unnamed(value: str) -> Name:
     """The name of something of which no label is known."""
     known = KNOWN_NAMES.get(value)
+    for start, register in _REGISTERS.items():
+        if value.startswith(start):
+            return Name(value, f"{register} {value[len(start) :].strip('/')}", "en")
     return Name(value, known or short(value), "en" if known else "")
 
 
@@ -156,7 +169,7 @@ def _name(key: str, found: _Found) -> Name:
     _, language, text = best[0]
     others = tuple((lang, label) for _, lang, label in best[1:] if lang != language)
     # Keys of code lists are notations too, and labels such as "A4 target 2030" have the code in them.
-    coded = key.startswith(ID) and rank == 0
+    coded = key.startswith((ID, _SDG)) and rank == 0
     notation = found.notation if coded and found.notation != text else ""
     return Name(key, text, language, notation, note, others)
 
