@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
     "errors", "settings", "supervisor", "terms", "access", "store", "sparql", "queries", "questions", "ontology", "validation",
-    "sources", "overlaps", "curation", "build", "release", "quality", "writer", "checks", "web", "cli",
+    "sources", "overlaps", "curation", "build", "release", "quality", "proposals", "writer", "checks", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.
 HOMES = {
@@ -19,11 +19,13 @@ HOMES = {
     "flask": {"web"},
     "jinja2": {"web"},
     "markupsafe": {"web"},
+    "numpy": {"overlaps"},
     "prometheus_client": {"web"},
     "pyoxigraph": set(ORDER),
     "pyshacl": {"validation"},
     "rdflib": {"validation"},
     "rich": {"cli"},
+    "scipy": {"overlaps"},
     "shacl": {"validation"},
     "waitress": {"web"},
     "werkzeug": {"web"},

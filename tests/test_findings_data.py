@@ -1,4 +1,4 @@
-"""The relations between objectives and the overlaps of A4 and D2, against the words of the plan."""
+"""The relations between objectives and the overlaps of activities, against the words of the plan."""
 
 import re
 from collections import defaultdict
@@ -65,7 +65,7 @@ def remark(value: str) -> dict[str, list]:
 
 
 def one_sentence(about: dict[str, list]) -> bool:
-    reasons = about[iri("k4p:reason").value]
+    reasons = [r for r in about[iri("k4p:reason").value] if r.language == "en"]
     return len(reasons) == 1 and bool(
         re.fullmatch(r"[A-Z][^\n.]*(?:\.\d[^\n.]*)*\.", reasons[0].value)
     )
@@ -209,11 +209,6 @@ def test_the_name_and_label_of_an_overlap_are_its_activities():
         assert only(o, "rdfs:label") == " – ".join(ends)
 
 
-def test_the_curated_overlaps_are_those_of_a4_with_d2():
-    ends = {tuple(key(a)[:2] for a in values(o, "k4p:between")) for o in overlaps().values()}
-    assert ends == {("A4", "D2")}
-
-
 def test_every_overlap_has_one_kind():
     assert not [k for k, o in overlaps().items() if len(values(o, "k4p:overlapKind")) != 1]
 
@@ -222,9 +217,11 @@ def test_every_finding_gives_its_reason_in_one_sentence():
     assert not [k for k, f in findings().items() if not one_sentence(f)]
 
 
-def test_reasons_are_marked_as_english():
-    languages = {o.language for f in findings().values() for o in f[iri("k4p:reason").value]}
-    assert languages == {"en"}
+def test_reasons_of_relations_are_english_and_those_of_overlaps_in_three_languages():
+    for found, languages in ((relations(), {"en"}), (overlaps(), {"en", "fr", "es"})):
+        assert all(
+            {o.language for o in f[iri("k4p:reason").value]} == languages for f in found.values()
+        )
 
 
 def test_confidence_of_an_overlap_is_above_zero_and_at_most_one():
@@ -232,10 +229,11 @@ def test_confidence_of_an_overlap_is_above_zero_and_at_most_one():
     assert not wrong
 
 
-def test_every_finding_is_a_proposal_by_the_curation_and_says_how_it_was_found():
+def test_every_finding_is_a_proposal_and_says_by_whom_and_how_it_was_found():
     for k, f in findings().items():
+        by = "curation" if k in relations() else "overlaps"
         assert only(f, "k4p:status") == iri("status:proposed").value, k
-        assert only(f, "prov:wasAttributedTo") == iri("agent:curation-0.1.0").value, k
+        assert only(f, "prov:wasAttributedTo") == iri(f"agent:{by}-0.1.0").value, k
         assert only(f, "k4p:method"), k
 
 
@@ -246,11 +244,6 @@ def test_every_finding_has_one_english_label():
         if [o.language for o in f[iri("rdfs:label").value]] != ["en"]
     ]
     assert not wrong
-
-
-@pytest.mark.parametrize("pair", ["A4.1-D2.1", "A4.2-D2.3", "A4.4-D2.5"])
-def test_work_that_a4_and_d2_both_plan_is_a_duplicate(pair):
-    assert key(only(overlaps()[pair], "k4p:overlapKind")) == "duplicates"
 
 
 def test_no_overlap_claims_a_remark_that_speaks_of_no_activity():

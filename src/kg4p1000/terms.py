@@ -25,8 +25,11 @@ ID_TYPES = (
     "activity",
     "agent",
     "annotation",
+    "cluster",
     "convention",
     "database",
+    "decision",
+    "detection",
     "document",
     "edition",
     "goal",
@@ -184,6 +187,8 @@ def turtle(triples: Iterable[ox.Triple]) -> bytes:
         return natural_key(str(t.subject)), predicate, natural_key(str(t.object))
 
     ordered = sorted(set(triples), key=key)
+    if not ordered:
+        return b""
     written: bytes = ox.serialize(ordered, format=ox.RdfFormat.TURTLE, prefixes=PREFIXES)
     # The writer lists every prefix in no fixed order and leaves no space between subjects.
     lines = written.decode().splitlines()

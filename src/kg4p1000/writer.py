@@ -24,7 +24,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, sparql
+from . import curation, errors, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -69,12 +69,13 @@ class Writer:
         """Make a change; changes wait for each other.
 
         Args:
-            request: ``kind`` (update, put, post, delete or undo) with what that takes, ``author``,
+            request: ``kind`` (update, put, post, delete, undo or decide) with what that takes, ``author``,
                 ``role`` (its number), ``message`` and ``dry_run``.
 
         Returns:
             ``version`` (None when nothing was published), ``added`` and ``removed`` as sorted
-            N-Quads statements of what was stated, ``inferred`` as a count, and ``report``.
+            N-Quads statements of what was stated, ``inferred`` as a count, ``report``, and
+            ``overlaps_follow``: whether the overlaps are detected anew after it, as a change of its own.
 
         Raises:
             KgError: what the change was refused for; nothing was changed.
@@ -177,6 +178,11 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
     }
     if request["kind"] == "undo":
         done = curation.undo(store, shapes, request["version"], **common)
+    elif request["kind"] == "decide":
+        del common["message"]  # says what was decided
+        a, b = request["pair"]
+        told = {name: request[name] for name in ("status", "overlap_kind", "why")}
+        done = proposals.decide(store, shapes, (a, b), **told, **common)
     else:
         role = Role(request["role"])
 
@@ -184,6 +190,8 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             editable = _editable(draft)
             _CHANGES[request["kind"]](draft, request)
             _permit(draft, role, editable)
+            if proposals.concerns(draft.delta.added | draft.delta.removed):
+                proposals.settle(draft)
 
         done = curation.commit(store, shapes, change, source=request["kind"], **common)
     stated = [q for q in done.delta.added | done.delta.removed if q.graph_name != curation.INFERRED]
@@ -193,6 +201,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "removed": sorted(f"{q} ." for q in stated if q in done.delta.removed),
         "inferred": len(done.delta) - len(stated),
         "report": done.report.to_dict(),
+        "overlaps_follow": bool(done.entry) and proposals.matters(stated),
     }
 
 
@@ -271,6 +280,7 @@ def main(store: str, files: str) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     folder = Path(store)
     out = sys.stdout.buffer
+    following: list[subprocess.Popen[bytes]] = []
     for line in sys.stdin.buffer:
         request = json.loads(line)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory"], hard))
@@ -285,6 +295,19 @@ def main(store: str, files: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
+        following = [process for process in following if process.poll() is None]
+        # One that runs may have read the version before; one more that waits for it is enough.
+        if answer.get("overlaps_follow") and len(following) < 2:
+            following.append(_detect_anew(store, files))
+
+
+def _detect_anew(store: str, files: str) -> subprocess.Popen[bytes]:
+    """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "kg4p1000.proposals", store, files],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def _address_space() -> int:

@@ -22,7 +22,7 @@ from ..store.room import room
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Verb(click.Command):
+class _Common(click.Command):
     """A command that takes the common options too, so that they may stand before or after it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,10 +40,19 @@ class Verb(click.Command):
         flags = {**ctx.obj, **{k: v for k, v in given.items() if v is not None}}
         named = settings.Settings.__dataclass_fields__.keys() & ctx.params.keys()
         flags |= {name: ctx.params.pop(name) for name in named}
+        ctx.obj = dict(flags)
         with _told():
             config = flags.pop("config", None)
             ctx.params["given"] = settings.load(flags, os.environ, config)
             return super().invoke(ctx)
+
+
+class Verb(_Common):
+    """A verb."""
+
+
+class VerbGroup(_Common, click.Group):
+    """A verb that has further verbs under it, and may do something by itself."""
 
 
 @contextmanager

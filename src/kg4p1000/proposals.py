@@ -1,0 +1,171 @@
+"""Overlaps in the store: detected anew when what they rest on has changed, and decided on.
+
+Run as ``python -m kg4p1000.proposals STORE FILES`` to bring ``graph:overlaps`` up to date, which the
+service does after a change.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from pyoxigraph import NamedNode, Quad
+
+from .build import load_shapes, parse_file, sources
+from .curation import Commit, commit
+from .errors import NotFound
+from .overlaps import decisions
+from .store import Delta, Draft, MemoryGraph, Store
+from .store.changes import write_durably
+from .terms import ID, iri, turtle
+from .validation import Shapes
+
+#: Kinds of things of which a change can change the overlaps.
+_MATTERS = tuple(
+    f"{ID}{kind}/"
+    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
+)
+#: A plan with more activities than this is compared when somebody asks for it, not after each change.
+MOST = 2_000
+Pair = tuple[str, str]
+
+
+def matters(quads: Iterable[Quad]) -> bool:
+    """Whether a change of these quads can change the overlaps."""
+    return any(
+        q.subject.value.startswith(_MATTERS)
+        for q in quads
+        if isinstance(q.subject, NamedNode) and q.graph_name != decisions.OVERLAPS
+    )
+
+
+def concerns(quads: Iterable[Quad]) -> bool:
+    """Whether a change of these quads is one of overlaps or of decisions about them."""
+    return any(q.graph_name in (decisions.GRAPH, decisions.OVERLAPS) for q in quads)
+
+
+def refresh(
+    store: Store,
+    shapes: Shapes,
+    *,
+    author: str = "overlaps",
+    dry_run: bool = False,
+    also: Collection[Pair] = (),
+    most: int | None = None,
+) -> Commit | None:
+    """Compare the activities of the published graph and bring ``graph:overlaps`` to the result.
+
+    On an unchanged graph nothing changes. Decisions stay as they are.
+
+    Args:
+        also: pairs to store whatever their confidence.
+        most: do nothing (None) when there are more activities.
+    """
+    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
+
+    if most is not None and _activities(store) > most:
+        return None
+
+    def change(draft: Draft) -> None:
+        wanted = Detection.of(draft.select).triples(draft.select, also=also)
+        quads = {Quad(*t, decisions.OVERLAPS) for t in wanted}
+        present = set(draft.quads(decisions.OVERLAPS))
+        draft.apply(Delta.of(quads - present, present - quads))
+
+    return commit(
+        store,
+        shapes,
+        change,
+        author=author,
+        message="Overlaps detected anew",
+        source="overlaps",
+        dry_run=dry_run,
+    )
+
+
+def write_file(folder: Path) -> Path | None:
+    """Compare the activities of the files and write ``data/overlaps.ttl``.
+
+    Returns:
+        The file, if it changed.
+    """
+    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
+
+    path = folder / "data" / "overlaps.ttl"
+    given = [s.path for s in sources(folder) if s.path.parent.name != "shapes"]
+    graph = MemoryGraph(t for file in given for t in parse_file(file))
+    data = turtle(Detection.of(graph.select).triples(graph.select))
+    if data == path.read_bytes():
+        return None
+    write_durably(path, data)
+    return path
+
+
+def decide(
+    store: Store,
+    shapes: Shapes,
+    pair: Pair,
+    *,
+    status: str,
+    author: str,
+    why: str,
+    overlap_kind: str = "",
+    dry_run: bool = False,
+) -> Commit:
+    """Record a decision about a stored pair; the overlap takes its status in the same change.
+
+    Raises:
+        NotFound: there is no overlap of the pair in the graph.
+        BadParameter: status, kind, author or reason is not one that can be.
+    """
+    return commit(
+        store,
+        shapes,
+        decision(pair, status=status, author=author, why=why, kind=overlap_kind),
+        author=author,
+        message=f"{'-'.join(pair)} {status}: {why}",
+        source="decision",
+        dry_run=dry_run,
+    )
+
+
+def decision(
+    pair: Pair, *, status: str, author: str, why: str, kind: str = ""
+) -> Callable[[Draft], None]:
+    """The change of a draft that a decision is."""
+
+    def change(draft: Draft) -> None:
+        subject = decisions.overlap_iri(pair)
+        if next(draft.match(subject, iri("rdf:type"), iri("k4p:Overlap"), None), None) is None:
+            raise NotFound(
+                f"The graph has no overlap of {pair[0]} and {pair[1]}: their confidence is below that of"
+                " stored pairs. 'kg4p1000 overlaps decide' stores it first."
+            )
+        known = decisions.read(draft.select)
+        draft.apply(Delta.of(decisions.decide(pair, status, author, why, kind=kind, known=known)))
+        settle(draft)
+
+    return change
+
+
+def settle(draft: Draft) -> None:
+    """Give every overlap of a draft the status of the decision that holds for it."""
+    draft.apply(decisions.settle(draft.select))
+
+
+def has(store: Store, pair: Pair) -> bool:
+    """Whether the published graph has an overlap of the pair."""
+    subject: NamedNode = decisions.overlap_iri(pair)
+    return any(quad.subject == subject for quad in store.quads())
+
+
+def _activities(store: Store) -> int:
+    kind, activity = iri("rdf:type"), iri("k4p:Activity")
+    return len({q.subject for q in store.quads() if q.predicate == kind and q.object == activity})
+
+
+if __name__ == "__main__":
+    os.nice(10)  # answers go first
+    refresh(Store(Path(sys.argv[1])), load_shapes(Path(sys.argv[2])), most=MOST)

@@ -1,0 +1,380 @@
+"""Overlaps for people: objectives against each other, the pairs with reasons, work packages, decisions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from pyoxigraph import Literal, NamedNode
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response as Redirect
+
+from ..access import Account, Role
+from ..errors import BadParameter, Forbidden, MalformedRequest, NotFound, Unauthorized
+from ..overlaps import decisions
+from ..terms import curie, mint, natural_key
+from .authorization import require
+from .names import NAMING, Name, from_rows, unnamed
+from .requests import FORM, decoded, whole_body
+from .services import Row, page_version, services
+
+blueprint = Blueprint("overlaps", __name__)
+
+#: Bounds of the shades of the matrix, in summed confidence.
+_SHADES = (0.01, 1.0, 2.0, 4.0, 7.0)
+_LARGEST = 20_000
+
+_OVERLAPS = """SELECT ?overlap ?a ?b ?titleA ?titleB ?kind ?confidence ?status ?reason WHERE {
+  ?overlap a k4p:Overlap ; k4p:between ?one , ?other ; k4p:confidence ?confidence ; k4p:reason ?reason ;
+    k4p:overlapKind/skos:notation ?kind ; k4p:status/skos:notation ?status .
+  FILTER(STR(?one) < STR(?other) && LANG(?reason) = "en")
+  ?one skos:notation ?a ; skos:prefLabel ?titleA FILTER(LANG(?titleA) = "en")
+  ?other skos:notation ?b ; skos:prefLabel ?titleB FILTER(LANG(?titleB) = "en")
+}"""
+_OBJECTIVES = """SELECT ?code ?title WHERE {
+  ?objective a k4p:Objective ; skos:notation ?code ; skos:prefLabel ?title FILTER(LANG(?title) = "en")
+}"""
+_STATED = """SELECT ?from ?to ?kind WHERE {
+  ?relation a k4p:ObjectiveRelation ; k4p:relatesFrom/skos:notation ?from ;
+    k4p:relatesTo/skos:notation ?to ; k4p:relationKind/skos:prefLabel ?kind FILTER(LANG(?kind) = "en")
+}"""
+_TARGETS = """SELECT ?one ?other WHERE {
+  ?a a k4p:Target ; k4p:horizon ?horizon ; k4p:targetOf/skos:notation ?one ; dcterms:description ?text .
+  ?b a k4p:Target ; k4p:horizon ?horizon ; k4p:targetOf/skos:notation ?other ; dcterms:description ?text
+  FILTER(?one < ?other)
+}"""
+_CLUSTERS = f"""SELECT ?cluster ?label ?confidence ?other ?property ?name WHERE {{
+  ?cluster a k4p:ActivityCluster ; rdfs:label ?label ; k4p:confidence ?confidence ;
+    k4p:hasClusterMember ?other FILTER(LANG(?label) = "en")
+  VALUES ?property {{ {NAMING} }} ?other ?property ?name
+}}"""
+_SHARED = f"""SELECT ?thing ?how ?other ?property ?name WHERE {{
+  VALUES ?how {{ k4p:sharesFacet k4p:sharesMention k4p:supportedBy prov:wasAttributedTo prov:wasGeneratedBy }}
+  ?thing ?how ?other . VALUES ?property {{ {NAMING} }} ?other ?property ?name
+}}"""
+_PHRASES = "SELECT ?thing ?phrase WHERE { ?thing k4p:similarPhrase ?phrase } ORDER BY ?phrase"
+_TEXTS = """SELECT ?thing ?text ?objective ?title WHERE {
+  ?thing dcterms:description ?text ; k4p:activityOf ?o . ?o skos:notation ?objective ; skos:prefLabel ?title
+  FILTER(LANG(?title) = "en")
+}"""
+_NAMES = {
+    "duplicates": "duplicates",
+    "overlaps": "overlaps",
+    "complements": "complements or depends on",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A stored overlap."""
+
+    a: str
+    b: str
+    title_a: str
+    title_b: str
+    kind: str
+    confidence: float
+    status: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """The last part of its addresses."""
+        return f"{self.a}-{self.b}"
+
+    @property
+    def objectives(self) -> tuple[str, str]:
+        """Codes of the two objectives."""
+        return self.a.split(".")[0], self.b.split(".")[0]
+
+    @property
+    def kind_label(self) -> str:
+        """Its kind as people read it."""
+        return _NAMES.get(self.kind, self.kind)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Two objectives in the matrix.
+
+    Attributes:
+        shade: 0 to 5, by the summed confidence.
+        stated: kinds of the relations that remarks state, and whether targets are identical.
+    """
+
+    count: int
+    weight: float
+    shade: int
+    stated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Activities that could make one work package."""
+
+    label: str
+    confidence: float
+    members: list[Name]
+
+
+@blueprint.route("/overlaps/")
+def index() -> str:
+    """The matrix of objectives, and the pairs that fit the filters."""
+    version = page_version()
+    found = _pairs(version)
+    asked = _asked(request.args)
+    fitting = [p for p in found if _fits(p, asked)]
+    titles = {_text(r["code"]): _text(r["title"]) for r in services().select(_OBJECTIVES, version)}
+    codes = sorted(titles, key=natural_key)
+    return render_template(
+        "overlaps.html",
+        pairs=fitting,
+        total=len(found),
+        asked=asked,
+        codes=codes,
+        titles=titles,
+        cells=_cells(version, [p for p in found if p.status != "rejected"]),
+        statuses=Counter(p.status for p in found),
+        kinds=_NAMES,
+        states=decisions.STATUSES,
+    )
+
+
+@blueprint.route("/overlaps/clusters")
+def clusters() -> str:
+    """Groups of activities of several objectives that could make one work package."""
+    rows = services().select(_CLUSTERS, page_version())
+    names = from_rows(rows)
+    found: dict[str, tuple[str, float, set[str]]] = {}
+    for row in rows:
+        entry = found.setdefault(
+            _text(row["cluster"]), (_text(row["label"]), float(_text(row["confidence"])), set())
+        )
+        entry[2].add(_text(row["other"]))
+    made = [
+        Cluster(label, sure, sorted((names[m] for m in members), key=lambda n: n.order))
+        for label, sure, members in found.values()
+    ]
+    return render_template(
+        "overlap_clusters.html",
+        clusters=sorted(made, key=lambda c: (-c.confidence, c.members[0].order)),
+    )
+
+
+@blueprint.route("/overlaps/queue")
+def queue() -> str:
+    """The pairs that wait for a decision, those first from which the ranking learns most."""
+    found = {(p.a, p.b): p for p in _pairs(page_version())}
+    order = decisions.queue(
+        {key: p.confidence for key, p in found.items()}, {key: p.status for key, p in found.items()}
+    )
+    return render_template("overlap_queue.html", pairs=[found[key] for key in order], first=30)
+
+
+@blueprint.route("/overlaps/<pair>")
+def one(pair: str) -> str:
+    """Two activities side by side, what they share, and what was decided."""
+    version = page_version()
+    found = next((p for p in _pairs(version) if p.key == pair), None)
+    if found is None:
+        raise NotFound(
+            f"The graph has no overlap {pair}. /overlaps/ lists those that it has; a pair is named"
+            " like A4.2-D2.3."
+        )
+    subject = mint("overlap", pair)
+    shared, names = _shared(version, subject)
+    return render_template(
+        "overlap.html",
+        pair=found,
+        sides=[_side(version, found.a, found.title_a), _side(version, found.b, found.title_b)],
+        facets=[names[i] for i in shared.get("k4p:sharesFacet", ())],
+        facet_lists=_by_list([names[i] for i in shared.get("k4p:sharesFacet", ())]),
+        mentions=[names[i] for i in shared.get("k4p:sharesMention", ())],
+        relations=[names[i] for i in shared.get("k4p:supportedBy", ())],
+        made_by=[names[i] for i in shared.get("prov:wasAttributedTo", ())],
+        phrases=[_text(r["phrase"]) for r in services().select(_PHRASES, version, thing=subject)],
+        subject=subject.value,
+        decisions=[d for d in _decisions(version) if d.pair == (found.a, found.b)][::-1],
+        states=decisions.STATUSES,
+        kinds=_NAMES,
+    )
+
+
+@blueprint.route("/overlaps/<pair>/decisions", methods=["POST"])
+def decide(pair: str) -> Response | Redirect:
+    """Record a decision about a pair; for stewards.
+
+    A form or a JSON object with ``status``, ``why`` and perhaps ``kind``. The token stands in the
+    ``Authorization`` header, or in the field ``token`` of a form.
+    """
+    is_form = request.mimetype == FORM
+    given = _body(is_form)
+    account = _steward(given.get("token", "") if is_form else "")
+    a, _, b = pair.partition("-")
+    told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
+    done = services().writer.change(
+        kind="decide",
+        pair=decisions.ordered(a, b),
+        status=told["status"],
+        why=told["why"],
+        overlap_kind=told["kind"],
+        author=account.name,
+        role=int(account.role),
+    )
+    services().store.prune(services().settings.keep_versions)
+    if is_form:
+        return redirect(url_for(".one", pair=pair), 303)
+    return jsonify(done)
+
+
+def _body(is_form: bool) -> Mapping[str, str]:
+    data = whole_body(_LARGEST)
+    if is_form:
+        return decoded(data).to_dict()
+    try:
+        given = json.loads(data)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
+        raise MalformedRequest(
+            'Send a form, or a JSON object of texts such as {"status": "accepted", "why": "…"}.'
+        )
+    return given
+
+
+def _steward(token: str) -> Account:
+    """Who decides: by the header, or by the token of a form, which people without scripts need."""
+    if not token:
+        return require(Role.STEWARD)
+    account = services().tokens.account(token.strip())
+    if account is None:
+        raise Unauthorized("The token is not known, expired or revoked.")
+    if account.role < Role.STEWARD:
+        raise Forbidden(
+            f"This needs the role steward, and the token has {account.role.name.lower()}."
+        )
+    return account
+
+
+def _pairs(version: int) -> list[Pair]:
+    """The stored overlaps, surest first."""
+    found = {}
+    for row in services().select(_OVERLAPS, version):
+        said = {name: _text(term) for name, term in row.items()}
+        found[said["overlap"]] = Pair(
+            said["a"],
+            said["b"],
+            said["titleA"],
+            said["titleB"],
+            said["kind"],
+            float(said["confidence"]),
+            said["status"],
+            said["reason"],
+        )
+    return sorted(found.values(), key=lambda p: (-p.confidence, natural_key(p.a), natural_key(p.b)))
+
+
+def _asked(args: MultiDict[str, str]) -> dict[str, str]:
+    """The filters of a request.
+
+    Raises:
+        BadParameter: the confidence is not a number from 0 to 1.
+    """
+    asked = {
+        n: args.get(n, "").strip() for n in ("objective", "other", "kind", "status", "confidence")
+    }
+    try:
+        sure = float(asked["confidence"] or 0)
+    except ValueError:
+        sure = -1
+    if not 0 <= sure <= 1:
+        raise BadParameter(
+            f"confidence is {asked['confidence']!r} and must be a number from 0 to 1, such as 0.6.",
+            parameter="confidence",
+        )
+    return asked
+
+
+def _fits(pair: Pair, asked: Mapping[str, str]) -> bool:
+    wanted = {asked["objective"], asked["other"]} - {""}
+    return (
+        wanted <= set(pair.objectives)
+        and asked["kind"] in ("", pair.kind)
+        and asked["status"] in ("", pair.status)
+        and pair.confidence >= float(asked["confidence"] or 0)
+    )
+
+
+def _cells(version: int, found: Iterable[Pair]) -> dict[tuple[str, str], Cell]:
+    """What two objectives have in common, by their codes in order."""
+    counts: Counter[tuple[str, str]] = Counter()
+    weights: Counter[tuple[str, str]] = Counter()
+    for pair in found:
+        counts[pair.objectives] += 1
+        weights[pair.objectives] += pair.confidence  # type: ignore[assignment]
+    said: dict[tuple[str, str], set[str]] = {}
+    for row in services().select(_STATED, version):
+        ends = tuple(sorted((_text(row["from"]), _text(row["to"])), key=natural_key))
+        said.setdefault(ends, set()).add(_text(row["kind"]))  # type: ignore[arg-type]
+    for row in services().select(_TARGETS, version):
+        said.setdefault((_text(row["one"]), _text(row["other"])), set()).add("identical target")
+    return {
+        ends: Cell(
+            counts[ends],
+            weights[ends],
+            sum(weights[ends] >= bound for bound in _SHADES),
+            tuple(sorted(said.get(ends, ()))),
+        )
+        for ends in counts.keys() | said.keys()
+    }
+
+
+def _shared(version: int, subject: NamedNode) -> tuple[dict[str, list[str]], dict[str, Name]]:
+    """Property to the things that an overlap has by it, and their names."""
+    rows = services().select(_SHARED, version, thing=subject)
+    names = from_rows(rows)
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        how, other = curie(_text(row["how"])) or "", _text(row["other"])
+        names.setdefault(other, unnamed(other))
+        if other not in found.setdefault(how, []):
+            found[how].append(other)
+    for things in found.values():
+        things.sort(key=lambda i: names[i].order)
+    return found, names
+
+
+def _by_list(facets: Sequence[Name]) -> list[tuple[str, list[Name]]]:
+    """Codes by the list that they are of, in the order of the plan's questions."""
+    lists = {
+        "action-kind": "Kind of action",
+        "deliverable": "Deliverable",
+        "topic": "Topic",
+        "target-group": "Target group",
+    }
+    found = [(label, [n for n in facets if f"/{key}/" in n.iri]) for key, label in lists.items()]
+    return [(label, names) for label, names in found if names]
+
+
+def _side(version: int, code: str, title: str) -> dict[str, object]:
+    """One of the two activities."""
+    subject = mint("activity", code)
+    rows: list[Row] = services().select(_TEXTS, version, thing=subject)
+    first = rows[0] if rows else {}
+    return {
+        "name": Name(subject.value, title, notation=code),
+        "text": _text(first.get("text")),
+        "objective": f"{_text(first.get('objective'))} {_text(first.get('title'))}".strip(),
+        "objective_code": _text(first.get("objective")),
+    }
+
+
+def _decisions(version: int) -> list[decisions.Decision]:
+    return decisions.read(lambda query: services().select(query, version))
+
+
+def _text(term: object) -> str:
+    return term.value if isinstance(term, NamedNode | Literal) else ""

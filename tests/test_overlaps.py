@@ -1,0 +1,534 @@
+"""Overlaps: read, compared, explained, decided, and scored against pairs that people judged."""
+
+import csv
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyoxigraph as ox
+import pytest
+
+from kg4p1000 import proposals
+from kg4p1000.build import build, load_shapes, parse_file, sources
+from kg4p1000.curation import commit
+from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
+from kg4p1000.overlaps import corpus, decisions, detection, evaluation, objectives
+from kg4p1000.overlaps.corpus import Activity, Code, Corpus, Facet, Relation
+from kg4p1000.overlaps.evaluation import Gold, Judged
+from kg4p1000.overlaps.findings import Detection, compare
+from kg4p1000.overlaps.learning import learn
+from kg4p1000.overlaps.model import Model, fit, platt
+from kg4p1000.overlaps.similarity import Space
+from kg4p1000.store import Delta, MemoryGraph, Store
+from kg4p1000.terms import CODE, iri, turtle
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(__file__).parent / "fixtures" / "overlaps"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """What the files say, as one graph in memory."""
+    paths = [s.path for s in sources(ROOT) if s.path.parent.name != "shapes"]
+    return MemoryGraph(t for path in paths for t in parse_file(path))
+
+
+@pytest.fixture(scope="module")
+def found(graph):
+    return Detection.of(graph.select)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of a store built from the files, once."""
+    made = Store(tmp_path_factory.mktemp("overlaps") / "store")
+    build(made, ROOT, author="tests")
+    return made.path
+
+
+@pytest.fixture
+def store(built, tmp_path):
+    return Store(shutil.copytree(built, tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load_shapes(ROOT)
+
+
+def code(name, **labels):
+    return Code(CODE + name, labels or {"en": name.rsplit("/", 1)[1].replace("-", " ")})
+
+
+def facet(name, rank=1, confidence=1.0):
+    return Facet(CODE + name, rank, confidence)
+
+
+def activity(key, title="", *facets, **more):
+    return Activity(key, title, group=key.split(".")[0], facets=facets, **more)
+
+
+def small(*activities, **more):
+    codes = {f.code: code(f.code.removeprefix(CODE)) for a in activities for f in a.facets}
+    return Corpus(activities, {**codes, **more.pop("codes", {})}, **more)
+
+
+def score(plan, a, b, model=None):
+    ranked = detection.ranking(Space(plan), model or Model.load())
+    return next(p.score for p in ranked if p.key == (a, b))
+
+
+# the score
+
+
+def test_activities_of_one_objective_are_not_compared():
+    plan = small(activity("A1.1"), activity("A1.2"), activity("B1.1"))
+    keys = [p.key for p in detection.ranking(Space(plan), Model.load())]
+    assert keys == [("A1.1", "B1.1"), ("A1.2", "B1.1")]
+
+
+def test_a_rare_shared_code_counts_more_than_a_frequent_one():
+    rare, frequent = facet("topic/rare"), facet("topic/frequent")
+    plan = small(
+        activity("A1.1", "", rare), activity("B1.1", "", rare),
+        activity("A1.2", "", frequent), activity("B1.2", "", frequent), activity("C1.1", "", frequent),
+    )  # fmt: skip
+    assert score(plan, "A1.1", "B1.1") > score(plan, "A1.2", "B1.2") > score(plan, "A1.1", "B1.2")
+
+
+def test_the_first_values_count_more_than_later_ones_and_sure_ones_more_than_unsure():
+    def shared(rank, confidence):
+        one = facet("topic/x", rank, confidence)
+        return score(small(activity("A1.1", "", one), activity("B1.1", "", one)), "A1.1", "B1.1")
+
+    assert (
+        shared(1, 1.0)
+        > shared(3, 1.0)
+        > score(small(activity("A1.1"), activity("B1.1")), "A1.1", "B1.1")
+    )
+    assert shared(1, 1.0) > shared(1, 0.5)
+
+
+def test_codes_under_one_broader_code_count_a_little():
+    broad = code("deliverable/event")
+    under = {
+        CODE + f"deliverable/{n}": replace(code(f"deliverable/{n}"), broader=broad.iri)
+        for n in ("forum", "meeting")
+    }
+    forum, meeting = facet("deliverable/forum"), facet("deliverable/meeting")
+    others = [activity(f"C1.{i}", "", facet(f"deliverable/other-{i}")) for i in range(4)]
+    plan = small(
+        activity("A1.1", "", forum), activity("B1.1", "", meeting), activity("B1.2", "", forum), *others,
+        codes={broad.iri: broad, **under},
+    )  # fmt: skip
+    same, near = score(plan, "A1.1", "B1.2"), score(plan, "A1.1", "B1.1")
+    assert same > near > score(plan, "A1.1", "C1.1")
+
+
+def test_sharing_more_never_lowers_a_score():
+    assert min(Model.load().weights.values()) >= 0
+
+
+def test_what_a_remark_states_of_the_objectives_counts():
+    pair = (activity("A1.1"), activity("B1.1"))
+    stated = small(*pair, relations=(Relation("x", frozenset(("A1", "B1")), "merge"),))
+    assert score(stated, "A1.1", "B1.1") > score(small(*pair), "A1.1", "B1.1")
+
+
+def test_all_pairs_of_the_plan_are_scored_best_first(found):
+    assert len(found.findings) == 12_665
+    scores = [f.pair.score for f in found.findings]
+    assert all(a + 1e-4 >= b for a, b in itertools.pairwise(scores))
+    assert all(f.pair.a.group != f.pair.b.group for f in found.findings)
+
+
+# against the judgements of people
+
+
+@pytest.fixture(scope="module")
+def judged(found):
+    gold = Gold.load(FOLDER / "gold.csv", FOLDER / "objective_pairs.txt")
+    return Judged.of(found.space, gold, list(found.model.weights))
+
+
+def test_the_ranking_is_as_good_as_we_say(found, judged):
+    good = evaluation.figures([f.pair.key for f in found.findings], judged.gold)
+    assert good["ap_related"] >= 0.64
+    assert good["duplicates_first"] >= 10
+    assert good["ndcg"] >= 0.76
+
+
+def test_the_ranking_is_about_as_good_on_objectives_that_gave_no_weights(judged):
+    several = [judged.figures(judged.cross_validated(seed)) for seed in range(3)]
+    assert np.mean([f["ap_related"] for f in several]) >= 0.62
+    assert np.mean([f["ndcg"] for f in several]) >= 0.74
+
+
+def test_the_committed_weights_are_those_that_the_judgements_give(judged, found):
+    weights = judged.fitted()
+    assert weights[:-1] == pytest.approx(list(found.model.weights.values()), abs=0.02)
+    assert weights[-1] == pytest.approx(found.model.intercept, abs=0.02)
+
+
+def test_figures_of_a_perfect_a_reversed_and_an_empty_ranking():
+    pairs = [("A1.1", f"B1.{i}") for i in range(1, 101)]
+    labels = {pairs[0]: "duplicate", pairs[1]: "overlap", pairs[2]: "unsure"}
+    gold = Gold(labels, {pairs[0]: 6, pairs[1]: 3, pairs[2]: 1}, frozenset({"A1-B1"}))
+    perfect = evaluation.figures(pairs, gold)
+    assert (perfect["ap_related"], perfect["duplicates_first"]) == (1.0, 1.0)
+    assert perfect["ndcg"] == pytest.approx(
+        (6 + 3 / np.log2(3)) / (6 + 3 / np.log2(3) + 1 / np.log2(4))
+    )
+    assert evaluation.figures(pairs[::-1], gold)["ap_related"] < 0.03
+    assert evaluation.figures([], gold)["ap_related"] == 0
+
+
+def test_folds_keep_the_pairs_of_two_objectives_together(judged):
+    part = evaluation.folds(judged.pairs, 5, 0)
+    seen = {}
+    for pair, number in zip(judged.pairs, part, strict=True):
+        assert seen.setdefault(evaluation.objectives(pair), number) == number
+    assert set(part) == set(range(5))
+
+
+def test_confidence_is_calibrated_on_scores_of_unseen_objectives(judged, found):
+    scores = judged.cross_validated(0)
+    said = found.model.confidences(scores)
+    for row in evaluation.reliability(said, judged.right, (0, 0.1, 0.5, 1.01)):
+        assert abs(row["said"] - row["true"]) < 0.15, row
+
+
+def test_platt_gives_probabilities_and_a_fit_with_a_prior_stays_near_it():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=4000)
+    right = (random.random(4000) < 1 / (1 + np.exp(-(2 * scores - 1)))).astype(float)
+    assert platt(scores, right) == pytest.approx((2, -1), abs=0.2)
+    prior = np.array([1.5, -2.0])
+    nothing = fit(np.zeros((1, 1)), np.array([0.5]), penalty=1e6, prior=prior)
+    assert nothing == pytest.approx(prior, abs=1e-3)
+
+
+# reasons
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        (("A4.1", "D2.1"), ["stakeholder mapping", "regional network"]),
+        (("A4.2", "D2.3"), ["survey and consult", "poll of expectations", "meetings"]),
+    ],
+)
+def test_a4_and_d2_share_what_a_person_would_say(found, pair, words):
+    top = [f for f in found.findings if {f.pair.a.group, f.pair.b.group} == {"A4", "D2"}][:2]
+    finding = next(f for f in top if f.pair.key == pair)
+    reason = found.reason(finding)
+    assert all(word in reason for word in words), reason
+
+
+def test_reasons_stand_in_three_languages(found):
+    finding = found.findings[0]
+    reasons = [found.reason(finding, language) for language in ("en", "fr", "es")]
+    assert len(set(reasons)) == 3
+    assert [r.split()[0] for r in reasons] == ["Both", "Toutes", "Ambas"]
+
+
+def test_a_pair_that_shares_nothing_says_so(found):
+    plan = small(activity("A1.1", "Apples"), activity("B1.1", "Rivers"))
+    alone = Detection(plan, Model.load(), {})
+    assert alone.reason(alone.findings[0]) == (
+        "Neither annotations nor texts show anything in common."
+    )
+
+
+def test_every_stored_pair_carries_what_its_reason_rests_on(found):
+    for finding in found.stored():
+        seen = found.explainer.evidence(finding.pair.a, finding.pair.b)
+        for codes in seen.facets.values():
+            for shared in codes:
+                assert all(
+                    shared in {f.code for f in x.facets} for x in (finding.pair.a, finding.pair.b)
+                )
+        for phrase in seen.phrases:
+            assert phrase in finding.pair.a.text
+        assert any(
+            (
+                *seen.facets.values(),
+                *seen.near.values(),
+                seen.mentions,
+                seen.phrases,
+                seen.relations,
+            )
+        )
+
+
+def test_kinds_are_told_apart_by_score_and_by_what_is_done(found):
+    sure, model = 10.0, found.model
+    shared = {"action-kind": 1.0, "deliverable": 1.0, "topic": 1.0}
+    assert model.kind(sure, shared) == "duplicates"
+    assert model.kind(-3.0, {**shared, "action-kind": 0.0}) == "complements"
+    assert model.kind(-3.0, {**shared, "topic": 0.0, "action-kind": 0.0}) == "overlaps"
+    assert {f.kind for f in found.stored()} == {"duplicates", "overlaps", "complements"}
+
+
+# the same for the same graph
+
+
+def test_the_committed_file_is_what_the_detection_finds(graph, found):
+    made = found.triples(graph.select, now=NOW)
+    path = ROOT / "data" / "overlaps.ttl"
+    assert turtle(made).decode() == path.read_text(encoding="utf-8"), (
+        "run: kg4p1000 overlaps --to-file"
+    )
+
+
+def test_the_bytes_do_not_depend_on_the_hash_seed():
+    text = (
+        "import sys; from pathlib import Path; from kg4p1000 import proposals;"
+        "sys.exit(proposals.write_file(Path(sys.argv[1])) is not None)"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", text, str(ROOT)], env=environment, check=False)
+        assert done.returncode == 0
+
+
+def test_detecting_again_changes_nothing_and_a_change_is_noticed(store, shapes):
+    assert proposals.refresh(store, shapes).entry is None
+    gone = [
+        q for q in store.quads()
+        if q.subject.value.startswith(iri("annotation:A4.2-").value) and "deliverable" in str(q)
+    ]  # fmt: skip
+    assert gone
+    subjects = {q.subject for q in gone}
+    whole = [
+        q for q in store.quads() if q.subject in subjects and "inferred" not in str(q.graph_name)
+    ]
+    commit(store, shapes, Delta.of(removed=whole), author="tests", message="")
+    done = proposals.refresh(store, shapes)
+    assert done.entry and done.delta.removed
+    assert proposals.refresh(store, shapes).entry is None
+
+
+def test_nothing_is_detected_after_a_change_when_there_are_very_many_activities(store, shapes):
+    assert proposals.refresh(store, shapes, most=10) is None
+
+
+def test_a_change_of_an_activity_matters_and_one_of_its_overlaps_does_not():
+    about = (iri("k4p:status"), iri("status:proposed"))
+    graph = iri("graph:mentions")
+    assert proposals.matters([ox.Quad(iri("mention:x"), *about, graph)])
+    assert not proposals.matters([ox.Quad(iri("tool:x"), *about, graph)])
+    assert not proposals.matters([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
+
+
+# decisions
+
+
+def decide(store, shapes, status, **more):
+    told = {"status": status, "author": "Kim Example", "why": "Both teams said so.", **more}
+    return proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
+
+
+def status_of(store, pair="A4.2-D2.3"):
+    wanted = (iri(f"overlap:{pair}"), iri("k4p:status"))
+    return {
+        q.object.value.rsplit("/", 1)[1]
+        for q in store.quads()
+        if (q.subject, q.predicate) == wanted
+    }
+
+
+def test_a_decision_is_kept_attributed_and_survives_a_new_detection(store, shapes):
+    decide(store, shapes, "accepted", overlap_kind="overlaps")
+    assert status_of(store) == {"accepted"}
+    proposals.refresh(store, shapes)
+    assert status_of(store) == {"accepted"}
+    decide(store, shapes, "rejected", why="They meet in other regions.")
+    proposals.refresh(store, shapes)
+    assert status_of(store) == {"rejected"}
+    made = MemoryGraph(q.triple for q in store.quads())
+    first, second = decisions.read(made.select)
+    assert (first.status, first.kind, first.who) == ("accepted", "overlaps", "Kim Example")
+    assert (second.status, second.reason) == ("rejected", "They meet in other regions.")
+    assert first.iri.endswith("A4.2-D2.3-1") and second.iri.endswith("A4.2-D2.3-2")
+    assert decisions.latest([first, second]) == {("A4.2", "D2.3"): second}
+
+
+def test_a_build_after_a_decision_keeps_it(store, shapes):
+    decide(store, shapes, "merged")
+    done = build(store, ROOT, author="tests")
+    assert not done.commit.entry and not done.conflicts
+    assert status_of(store) == {"merged"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"status": "perhaps"}, {"why": " "}, {"author": ""}, {"overlap_kind": "twins"}]
+)
+def test_a_decision_without_what_it_needs_is_refused(store, shapes, wrong):
+    told = {"status": "accepted", "author": "Kim", "why": "Yes.", **wrong}
+    with pytest.raises(BadParameter):
+        proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
+
+
+def test_a_pair_that_is_not_stored_is_stored_before_it_is_decided(store, shapes, found):
+    last = found.findings[-1].pair.key
+    told = {"status": "rejected", "author": "Kim", "why": "Nothing in common."}
+    with pytest.raises(NotFound):
+        proposals.decide(store, shapes, last, **told)
+    proposals.refresh(store, shapes, also=[last])
+    proposals.decide(store, shapes, last, **told)
+    proposals.refresh(store, shapes)
+    assert status_of(store, "-".join(last)) == {"rejected"}
+
+
+def test_nobody_but_a_person_accepts(store, shapes):
+    subject, prop = iri("overlap:A4.2-D2.3"), iri("k4p:status")
+    change = Delta.of(
+        [ox.Quad(subject, prop, iri("status:accepted"), decisions.OVERLAPS)],
+        [ox.Quad(subject, prop, iri("status:proposed"), decisions.OVERLAPS)],
+    )
+    with pytest.raises(ShapesViolated):
+        commit(store, shapes, change, author="tests", message="")
+
+
+def test_a_pair_of_one_objective_cannot_be_decided():
+    with pytest.raises(BadParameter):
+        decisions.ordered("A4.1", "A4.2")
+    assert decisions.ordered("D2.3", "A4.2") == ("A4.2", "D2.3")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("Zoë O'Neil", "zoe-o-neil"), ("  ", "unnamed"), ("Ж", "u436")]
+)
+def test_a_name_becomes_a_key(name, key):
+    assert decisions.slug(name) == key
+
+
+def decision(pair, status, kind=""):
+    return decisions.Decision("x", pair, status, kind, "", "", "")
+
+
+def test_the_ranking_learns_from_decisions(found):
+    ranked = [f.pair for f in found.findings]
+    assert learn(found.model, ranked, {}) is found.model
+    last, first = ranked[200], ranked[0]
+    wrong = {
+        first.key: decision(first.key, "rejected"),
+        last.key: decision(last.key, "accepted", "duplicates"),
+    }
+    learnt = learn(found.model, ranked, wrong)
+    again = {p.key: p.score for p in detection.ranking(found.space, learnt)}
+    assert first.score - last.score > again[first.key] - again[last.key]
+    assert min(learnt.weights.values()) >= 0
+
+
+def test_the_queue_asks_about_likely_pairs_of_which_it_is_unsure():
+    sure = {("A", "B"): 0.99, ("A", "C"): 0.65, ("A", "D"): 0.05, ("A", "E"): 0.65}
+    assert decisions.queue(sure, {("A", "E"): "accepted"}) == [("A", "C"), ("A", "B"), ("A", "D")]
+
+
+# work packages
+
+
+def test_a_cluster_is_activities_of_several_objectives_that_overlap_with_each_other():
+    keys = ["A1.1", "B1.1", "C1.1", "D1.1"]
+    plan = small(*(activity(k, "", facet("topic/x")) for k in keys))
+    sure = {
+        ("A1.1", "B1.1"): 0.9,
+        ("A1.1", "C1.1"): 0.8,
+        ("B1.1", "C1.1"): 0.7,
+        ("C1.1", "D1.1"): 0.3,
+    }
+    (one,) = objectives.clusters(plan, sure, 0.35)
+    assert one.members == ("A1.1", "B1.1", "C1.1")
+    assert one.confidence == pytest.approx(0.8)
+    assert one.themes == (CODE + "topic/x",)
+    assert objectives.theme(one, plan, "en") == "x"
+
+
+def test_two_activities_are_no_cluster_and_a_chain_is_not_joined():
+    plan = small(*(activity(k) for k in ("A1.1", "B1.1", "C1.1")))
+    assert objectives.clusters(plan, {("A1.1", "B1.1"): 0.9}, 0.35) == []
+    assert objectives.clusters(plan, {("A1.1", "B1.1"): 0.6, ("B1.1", "C1.1"): 0.5}, 0.35) == []
+
+
+def test_clusters_of_the_plan_span_objectives_and_stay_small(found):
+    assert found.clusters
+    for cluster in found.clusters:
+        assert 3 <= len(cluster.members) <= objectives.LARGEST
+        assert len({m.split(".")[0] for m in cluster.members}) > 1
+    members = [m for cluster in found.clusters for m in cluster.members]
+    assert len(members) == len(set(members))
+
+
+# other activities
+
+
+def test_paraphrases_in_french_and_spanish_find_their_activity(found):
+    with (FOLDER / "paraphrases.csv").open(encoding="utf-8") as file:
+        wanted = {row["id"]: row["activity"] for row in csv.DictReader(file)}
+    rows = compare(found.corpus, corpus.read_table(FOLDER / "paraphrases.csv"), 5)
+    best: dict[str, set[str]] = {}
+    for row in rows:
+        best.setdefault(row["a"], set()).add(row["b"])
+    hits = sum(wanted[key] in found_ for key, found_ in best.items())
+    assert set(best) == set(wanted) and len(wanted) == 20
+    assert hits >= 18
+
+
+def test_activities_of_a_table_are_compared_with_each_other(found, tmp_path):
+    table = tmp_path / "partners.csv"
+    table.write_text(
+        "id,title,description,group\n"
+        "p1,Poll of members,Launch a poll on regional meetings,one\n"
+        "p2,Survey,Ask the members by a poll what they expect of regional meetings,two\n"
+        "p3,Brand,Make a label for products,two\n"
+    )
+    rows = compare(found.corpus, corpus.read_table(table), 2, alone=True)
+    assert next((r["a"], r["b"]) for r in rows if r["a"] == "p1") == ("p1", "p2")
+    assert not [r for r in rows if {r["a"], r["b"]} == {"p2", "p3"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,title\n1,x\n", "description"),
+        ("id,title,description\n1,x,y\n1,z,y\n", "twice"),
+        ("id,title,description\n,x,y\n", "empty"),
+        ("", "columns"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_with_what_is_wrong(tmp_path, text, said):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(BrokenFile, match=said):
+        corpus.read_table(path)
+
+
+def test_the_best_of_each_in_blocks_are_those_of_the_whole_ranking(found):
+    model, space = found.model, found.space
+    whole = {}
+    for pair in detection.ranking(space, model):
+        for one, other in (pair.key, pair.key[::-1]):
+            whole.setdefault(one, []).append((other, round(pair.score, 4)))
+    ids = [a.id for a in space.corpus.activities]
+    for one, places, scores in detection.all_candidates(space, model, keep=5):
+        expected = sorted(s for _, s in whole[one.id])[::-1][:5]
+        assert [round(float(s), 4) for s in scores] == pytest.approx(expected, abs=2e-4)
+        assert all(ids[p].split(".")[0] != one.group for p in places)
+
+
+def test_a_new_activity_is_compared_like_one_that_is_there(found):
+    space, model = found.space, found.model
+    known = space.corpus.activities[10]
+    new = replace(known, id="X9.1", group="X9")
+    places, scores = detection.candidates(space, model, space.rows([new]), 1)
+    assert space.corpus.activities[places[0][0]] is known
+    assert scores[0][0] > found.findings[0].pair.score - 10
