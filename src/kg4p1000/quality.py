@@ -16,11 +16,11 @@ from pyoxigraph import Literal, NamedNode, Triple
 
 from . import build
 from .errors import BrokenFile
+from .queries import named_terms
 from .store import MemoryGraph
 from .terms import PREFIXES, QUERY, curie, iri
 
 _HEADER = re.compile(r"#\+ (problem|repair): (.+)\n")
-_NAMES = re.compile(r"\bk4p:([A-Za-z][A-Za-z0-9]*)")
 _LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 
 
@@ -110,8 +110,7 @@ def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
     """Which stored query names which term of ours."""
     for path in sorted((files / "queries").rglob("*.rq")):
         query = NamedNode(QUERY + path.stem)
-        code = re.sub(r"#[^\n]*|\"[^\"\n]*\"", " ", path.read_text(encoding="utf-8"))
-        for name in sorted(set(_NAMES.findall(code))):
+        for name in sorted(named_terms(path.read_text(encoding="utf-8"))):
             term = NamedNode(PREFIXES["k4p"] + name)
             place = f"{path.relative_to(files)}"
             yield Triple(query, iri("dcterms:references"), term), place

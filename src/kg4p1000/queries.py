@@ -254,6 +254,16 @@ def broken(path: Path, line: int, detail: str) -> BrokenFile:
     return BrokenFile(f"{path}, line {line}: {detail}", file=str(path), line=line)
 
 
+def named_terms(text: str) -> set[str]:
+    """The local names of terms of ours (``k4p:``) in the code of a query.
+
+    >>> sorted(named_terms('SELECT ?x { ?x a k4p:Goal ; k4p:number 1 } # k4p:Remark'))
+    ['Goal', 'number']
+    """
+    code = re.sub(r'#[^\n]*|"[^"\n]*"', " ", text)
+    return set(re.findall(r"\bk4p:([A-Za-z][A-Za-z0-9]*)", code))
+
+
 def read_query(path: Path) -> StoredQuery:
     """Read one query file.
 

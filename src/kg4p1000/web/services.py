@@ -52,6 +52,8 @@ class Services:
     deprecated: dict[int, dict[str, str]] = field(default_factory=dict, compare=False)
     #: Filled by `vocabulary`, by version.
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
+    #: Filled by `reference`, by version.
+    references: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.
     metrics: Any = None
     #: Set by `create_app`; what happens around every request.
