@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import owlready2
 import owlrl
+import pyhornedowl
 import pyoxigraph as ox
 import pytest
 import rdflib
@@ -168,6 +170,61 @@ def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
         if not o.startswith("_")
     }
     assert relevant(mine) == theirs
+
+
+KINDS = ("Class", "ObjectProperty", "DatatypeProperty", "AnnotationProperty")
+
+
+def by_rdflib(path):
+    graph = rdflib.Graph().parse(path)
+    return [
+        {
+            str(s)
+            for s in graph.subjects(rdflib.RDF.type, rdflib.OWL[kind])
+            if isinstance(s, rdflib.URIRef)
+        }
+        for kind in KINDS
+    ]
+
+
+def by_owlready2(path):
+    read = owlready2.World().get_ontology(path.as_uri()).load()
+    of_kind = (
+        read.classes,
+        read.object_properties,
+        read.data_properties,
+        read.annotation_properties,
+    )
+    return [{term.iri for term in kind()} for kind in of_kind]
+
+
+def by_horned_owl(path):
+    rdf = ox.serialize(ox.parse(path=str(path)), format=ox.RdfFormat.RDF_XML)
+    read = pyhornedowl.open_ontology_from_string(rdf.decode(), "rdf")
+    return [
+        read.get_classes(),
+        read.get_object_properties(),
+        read.get_data_properties(),
+        read.get_annotation_properties(),
+    ]
+
+
+@pytest.mark.parametrize("reader", [by_rdflib, by_owlready2, by_horned_owl])
+def test_independent_tools_read_the_same_terms(reader, ontology_triples, tmp_path):
+    path = tmp_path / "ontology.nt"
+    kept = [t for t in ontology_triples if t.predicate != iri("owl:imports")]
+    path.write_bytes(ox.serialize(kept, format=ox.RdfFormat.N_TRIPLES))
+    wanted = [
+        {
+            t.subject.value
+            for t in kept
+            if isinstance(t.subject, NamedNode)
+            and (t.predicate, t.object) == (iri("rdf:type"), iri(f"owl:{kind}"))
+        }
+        for kind in KINDS
+    ]
+    assert all(wanted)
+    assert [set(found) for found in reader(path)] == wanted
 
 
 SMALL = {
