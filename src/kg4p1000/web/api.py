@@ -37,7 +37,7 @@ _ANSWERS: dict[str, Offers] = {
     "operations.metrics": {"txt": ("text/plain",)},
     "static": {"any": ("*/*",)},
     **dict.fromkeys(
-        ("graphs.index", "graphs.graph", "ontology.index", "ontology.term", "ontology.module"),
+        ("graphs.index", "graphs.graph", "ontology.index", "ontology.term", "ontology.module", "ontology.release"),
         TRIPLES,
     ),
     **dict.fromkeys(("things.code", "things.shape"), TRIPLES),
