@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from heapq import merge
 from pathlib import Path
@@ -92,15 +93,15 @@ class Working:
 
     def _write_anew(self, removed: Set[Quad]) -> None:
         """Make the database again from what stays of it."""
-        old, touched = self.database, {quad.graph_name for quad in removed}
+        old, going = self.database, Counter(quad.graph_name for quad in removed)
         folder = self.folder.with_name(self.folder.name + "-anew")
         new = ox.Store(str(folder))
         for graph in old.named_graphs():
-            if graph in touched:
+            if graph not in going:
+                self._copy(old, graph, new, graph)
+            elif going[graph] < _size(old, graph):
                 kept = old.quads_for_pattern(None, None, None, graph)
                 new.bulk_extend(quad for quad in kept if quad not in removed)
-            else:
-                self._copy(old, graph, new, graph)
         for graph in merged_graphs(new):
             self._copy(new, graph, new, DefaultGraph())
         shutil.rmtree(self.folder)
@@ -301,3 +302,11 @@ class Draft(Working):
         if before:
             before(self.base + 1)
         return self.store._publish(self, author, message, source)
+
+
+def _size(database: ox.Store, graph: Graph) -> int:
+    """How many triples a graph has."""
+    found = database.query(
+        "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }", default_graph=[graph], named_graphs=[]
+    )
+    return int(next(rows(found))["n"].value)  # type: ignore[union-attr]
