@@ -14,6 +14,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from kg4p1000.build import merged_sources, parse_file
 from kg4p1000.errors import BrokenFile
 from kg4p1000.terms import PREFIXES, SHAPES, TERMS, iri
 from kg4p1000.validation import Report, Shapes, check_pre_binding, validate
@@ -260,8 +261,8 @@ def committed() -> tuple[frozenset[ox.Triple], dict[ox.NamedNode, str]]:
     """All triples of data and ontology, and the files that describe each subject."""
     merged: set[ox.Triple] = set(ontology())
     files: dict = {}
-    for path in sorted((ROOT / "data").glob("*.ttl")):
-        found = triples(path)
+    for path in (source.path for source in merged_sources(ROOT)):
+        found = set(parse_file(path))
         merged |= found
         for subject in {t.subject for t in found}:
             files.setdefault(subject, []).append(f"data/{path.name}")

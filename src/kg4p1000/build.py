@@ -16,14 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyoxigraph as ox
-from pyoxigraph import BlankNode, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from .curation import INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
 from .sources import sssom
 from .store import Delta, Draft, Store, Tell
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
-from .terms import GRAPH, turtle
+from .terms import GRAPH, iri, turtle
 from .validation import Shapes
 
 #: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
@@ -100,6 +100,16 @@ def sources(folder: Path) -> list[Source]:
     for pattern, graph in _TABLES.items():
         found += [Source(path, NamedNode(GRAPH + graph)) for path in sorted(folder.glob(pattern))]
     return found
+
+
+def merged_sources(folder: Path) -> list[Source]:
+    """The files whose graphs make up the default graph; another edition must not be mixed in."""
+    merged = {
+        t.subject
+        for t in parse_file(folder / "data" / "graphs.ttl")
+        if t.predicate == iri("k4p:inDefaultGraph") and t.object == Literal(True)
+    }
+    return [source for source in sources(folder) if source.graph in merged]
 
 
 def parse_file(path: Path) -> list[Triple]:

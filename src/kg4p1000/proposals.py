@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad
 
-from .build import load_shapes, parse_file, sources
+from .build import load_shapes, parse_file
 from .curation import Commit, commit
 from .errors import NotFound
 from .overlaps import decisions
@@ -94,7 +94,7 @@ def write_file(folder: Path) -> Path | None:
     from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
 
     path = folder / "data" / "overlaps.ttl"
-    given = [s.path for s in sources(folder) if s.path.parent.name != "shapes"]
+    given = [source.path for source in merged_sources(folder)]
     graph = MemoryGraph(t for file in given for t in parse_file(file))
     data = turtle(Detection.of(graph.select).triples(graph.select))
     if data == path.read_bytes():

@@ -70,7 +70,7 @@ def validate_(
     Given files are checked together with the other files of the graph, which they refer to and
     replace where they have the same path; findings about their own subjects are shown.
     """
-    known = [s.path for s in build.sources(given.files) if s.path.parent.name != "shapes"]
+    known = [source.path for source in build.merged_sources(given.files)]
     resolved = {path.resolve() for path in paths}
     context = [path for path in known if path.resolve() not in resolved]
     if alone:
