@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad
 
-from .build import load_shapes, parse_file
+from .build import load_shapes, merged_sources, parse_file
 from .curation import Commit, commit
 from .errors import NotFound
 from .overlaps import decisions
