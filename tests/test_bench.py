@@ -6,7 +6,7 @@ import pyoxigraph as ox
 from bench import client, generate, speed
 
 from kg4p1000 import validation
-from kg4p1000.build import load_shapes, parse_file, sources
+from kg4p1000.build import load_shapes, merged_sources, parse_file
 from kg4p1000.store import MemoryGraph
 
 
@@ -20,7 +20,7 @@ def test_generated_statements_fit_the_shapes(settings):
     generated = ox.parse("".join(generate.lines(500)), format=ox.RdfFormat.N_TRIPLES)
     graph = MemoryGraph(
         itertools.chain(
-            (t for s in sources(settings.files) for t in parse_file(s.path)),
+            (t for s in merged_sources(settings.files) for t in parse_file(s.path)),
             (q.triple for q in generated),
         )
     )
