@@ -29,7 +29,7 @@ intercept = {intercept:.4f}
 confidence = [{c[0]:.4f}, {c[1]:.4f}]
 duplicate = [{d[0]:.4f}, {d[1]:.4f}]
 # Pairs from this confidence on are stored in the graph.
-stored_from = 0.25
+stored_from = 0.2
 # Pairs from this probability of a duplicate on are called duplicates.
 duplicates_from = 0.5
 # Pairs with no kind of action in common are called complements when deliverables and topics both share this much.

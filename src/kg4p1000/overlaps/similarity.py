@@ -19,9 +19,9 @@ from .corpus import SCHEMES, Activity, Corpus
 #: Base features, in the order of the columns.
 BASE = (*SCHEMES, "words", "grams", "mentions", "stated")
 #: How much a value of a facet counts by its rank; from the third one on, the last of these.
-RANKS = (1.0, 1.0, 0.5)
+RANKS = (1.0, 1.0, 0.7)
 #: How much a match on the broader code counts beside one on the code itself.
-BROADER = 0.6
+BROADER = 0.8
 _WORD = re.compile(r"[a-z0-9]{3,}")
 #: English words that carry no subject; rare words count by their rarity, these not at all.
 STOP = frozenset(

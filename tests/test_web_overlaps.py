@@ -1,0 +1,125 @@
+"""The pages of the overlaps, and decisions over HTTP."""
+
+import re
+import shutil
+import time
+
+import pytest
+
+from kg4p1000.access import Tokens
+from kg4p1000.settings import Settings
+from kg4p1000.store import Readers, Store
+from kg4p1000.web import create_app
+
+PAIR = "/overlaps/A4.2-D2.3"
+
+
+def text(response):
+    assert response.status_code == 200, response.data[:300]
+    return response.get_data(as_text=True)
+
+
+def test_the_matrix_has_every_objective_and_leads_to_its_pairs(client):
+    page = text(client.get("/overlaps/"))
+    assert page.count('<th scope="col"><abbr') == 24
+    assert page.count('<th scope="row"><abbr') == 24
+    assert 'href="/overlaps/?objective=A4&amp;other=D2#pairs"' in page
+    assert "strongly interrelated" in page
+
+
+def test_filters_leave_what_fits(client):
+    page = text(client.get("/overlaps/?objective=D2&other=A4&kind=duplicates&confidence=0.9"))
+    pairs = re.findall(r'href="/overlaps/([A-F][\d.]+-[A-F][\d.]+)"', page)
+    assert "A4.2-D2.3" in pairs
+    assert all({pair[:2], pair.split("-")[1][:2]} == {"A4", "D2"} for pair in pairs)
+    assert "No stored pair fits" in text(
+        client.get("/overlaps/?objective=A1&other=A1&status=merged")
+    )
+
+
+@pytest.mark.parametrize("wrong", ["2", "-1", "much", "nan"])
+def test_a_confidence_that_is_none_is_refused(client, wrong):
+    assert client.get(f"/overlaps/?confidence={wrong}").status_code == 400
+
+
+def test_a_pair_shows_both_texts_what_they_share_and_that_nobody_has_decided(client):
+    page = text(client.get(PAIR))
+    for words in (
+        "Launch a poll to identify expectations", "poll of expectations", "survey and consult",
+        "launch a poll", "Nobody has decided yet", "/page/overlap/A4.2-D2.3", "detection of overlaps",
+    ):  # fmt: skip
+        assert words in page, words
+
+
+@pytest.mark.parametrize("pair", ["A4.2-D9.9", "nothing", "A4.2"])
+def test_a_pair_that_is_not_stored_is_not_found(client, pair):
+    assert client.get(f"/overlaps/{pair}").status_code == 404
+
+
+def test_work_packages_and_the_queue_list_what_the_graph_has(client):
+    assert text(client.get("/overlaps/clusters")).count('<section class="cluster">') > 5
+    queue = text(client.get("/overlaps/queue"))
+    sure = [float(x) for x in re.findall(r"confidence ([\d.]+)", queue)]
+    assert 0.5 < sure[0] < 0.8
+    assert abs(sure[0] - 2 / 3) <= abs(sure[-1] - 2 / 3)
+
+
+@pytest.fixture
+def deciding(store, settings, library, tmp_path):
+    """A service over a copy of the store, and the headers of a steward and of a contributor."""
+    own = Store(shutil.copytree(store.path, tmp_path / "store"))
+    readers = Readers(own, size=2, timeout=20, memory=512)
+    app = create_app(Settings(store=own.path, files=settings.files), own, readers, library)
+    kept = Tokens(own.path / "tokens.json")
+    tokens = {role: kept.create(f"{role} Kim", role) for role in ("steward", "contributor")}
+    yield app.test_client(), own, tokens
+    app.extensions["kg4p1000"].writer.close()
+    readers.close()
+
+
+def test_a_steward_decides_by_json_and_the_page_tells_it(deciding):
+    client, store, tokens = deciding
+    header = {"Authorization": f"Bearer {tokens['steward']}"}
+    done = client.post(
+        f"{PAIR}/decisions", json={"status": "rejected", "why": "Other regions."}, headers=header
+    )
+    assert done.status_code == 200, done.data
+    assert done.json["version"] and done.json["overlaps_follow"]
+    page = text(client.get(PAIR))
+    assert "Other regions." in page and "steward Kim" in page
+    assert "A4.2-D2.3" not in text(client.get("/overlaps/queue"))
+    # The rest of the ranking is brought up to date beside it.
+    decided, until = done.json["version"], time.monotonic() + 120
+    while store.current == decided and time.monotonic() < until:
+        time.sleep(0.5)
+    assert store.entry(decided + 1).source == "overlaps"
+    assert "Other regions." in text(client.get(PAIR))
+
+
+def test_a_form_without_scripts_takes_the_token_as_a_field(deciding):
+    client, _, tokens = deciding
+    form = {"status": "accepted", "kind": "overlaps", "why": "Yes.", "token": tokens["steward"]}
+    done = client.post(f"{PAIR}/decisions", data=form)
+    assert (done.status_code, done.headers["Location"]) == (303, PAIR)
+    assert "accepted" in text(client.get(PAIR))
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"json": {"status": "accepted", "why": "x"}}, 401),
+        ({"data": {"status": "accepted", "why": "x", "token": "wrong"}}, 401),
+        ({"data": {"status": "accepted", "why": "x", "token": "contributor"}}, 403),
+        ({"data": {"status": "perhaps", "why": "x", "token": "steward"}}, 400),
+        ({"data": {"status": "accepted", "why": " ", "token": "steward"}}, 400),
+        ({"json": ["accepted"]}, 400),
+        ({"data": b"{", "content_type": "application/json"}, 400),
+    ],
+)
+def test_what_is_no_decision_of_a_steward_is_refused(deciding, given, status):
+    client, store, tokens = deciding
+    before = store.current
+    if isinstance(given.get("data"), dict) and given["data"].get("token") in tokens:
+        given = {"data": {**given["data"], "token": tokens[given["data"]["token"]]}}
+    assert client.post(f"{PAIR}/decisions", **given).status_code == status
+    assert store.current == before
