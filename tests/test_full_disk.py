@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000 import curation
 from kg4p1000.access import Role, Tokens
-from kg4p1000.build import build, load_shapes
+from kg4p1000.build import build
 from kg4p1000.errors import BeingRebuilt, DiskFull, StoreUnusable
 from kg4p1000.settings import Settings
 from kg4p1000.store import Delta, Readers, Rebuilds, Store
@@ -70,6 +69,12 @@ def many(count):
     ]
 
 
+def publish(graph, quads):
+    with graph.draft() as draft:
+        draft.apply(Delta.of(quads))
+        return draft.publish("t", "", "test")
+
+
 def count(readers):
     return readers.query(ALL).json()["results"]["bindings"][0]["n"]["value"]
 
@@ -80,21 +85,19 @@ def aside(graph):
 
 
 @pytest.mark.parametrize("left", [0, 100_000, 2_000_000])
-def test_a_change_without_room_is_refused_and_leaves_nothing(graph, small, settings, left):
+def test_a_change_without_room_is_refused_and_leaves_nothing(graph, small, left):
     readers = Readers(graph, size=1, timeout=20, memory=512)
     before, log = count(readers), sorted((graph.path / "log").iterdir())
-    shapes = load_shapes(settings.files)
     filler = fill(small, left)
     with pytest.raises(DiskFull, match="no room left"):
-        curation.commit(graph, shapes, Delta.of(many(25_000)), author="t", message="")
+        publish(graph, many(25_000))
     readers.close()
     readers = Readers(graph, size=1, timeout=20, memory=512)  # a new process, on the full disk
     assert (graph.current, count(readers)) == (1, before)
     assert sorted((graph.path / "log").iterdir()) == log
     assert aside(graph) == []
     filler.unlink()
-    done = curation.commit(graph, shapes, Delta.of(many(25_000)), author="t", message="")
-    assert done.entry.version == graph.current == 2
+    assert publish(graph, many(25_000)).version == graph.current == 2
     assert int(count(readers)) == int(before) + 25_000
     readers.close()
     assert graph.check() == []
@@ -119,9 +122,7 @@ def test_acceptance_needs_no_more_room_than_was_taken_before(graph, small):
         filler = fill(small, left)
         note = Quad(iri("activity:A4.2"), iri("skos:note"), Literal(f"left {left}"), NOTES)
         try:
-            with graph.draft() as draft:
-                draft.apply(Delta.of([note]))
-                entry = draft.publish("t", "", "test")
+            entry = publish(graph, [note])
             assert entry.version == graph.current == before + 1
             told.add("made")
         except DiskFull:

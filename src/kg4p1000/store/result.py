@@ -7,6 +7,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +106,8 @@ class Result:
     def close(self) -> None:
         """Let go of the result; a query that is still running is stopped."""
         self.stop(ClientGone())
-        with self._news:
+        # What did not fit on the disk cannot be written when the file is closed either.
+        with self._news, suppress(OSError):
             self._spool.close()
 
     def stop(self, why: KgError) -> None:
