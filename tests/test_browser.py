@@ -15,6 +15,8 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+#: Milliseconds that a page may take on a busy machine.
+PATIENCE = 120_000
 #: Pages of one kind (the same route, and things of the same type) that are looked at.
 OF_A_KIND = 1
 
@@ -32,6 +34,7 @@ def browser():
 def plain(browser):
     """A browser that runs no scripts."""
     context = browser.new_context(viewport=DESK, java_script_enabled=False)
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
 
@@ -43,7 +46,7 @@ def pages(plain, address, app):
     found, seen, waiting, kinds = [], {"/"}, ["/"], {}
     while waiting:
         path = waiting.pop(0)
-        asked = plain.request.get(address + path, headers={"Accept": "text/html"})
+        asked = plain.request.get(address + path, headers={"Accept": "text/html"}, timeout=PATIENCE)
         assert asked.status == 200, path
         if "text/html" not in asked.headers["content-type"]:
             continue  # a download
@@ -73,6 +76,7 @@ def test_the_main_pages_are_found_by_following_links(pages):
 def test_no_page_scrolls_sideways_on_a_phone(browser, address, pages):
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     wide = []
     for path in pages:
         page.goto(address + path)
@@ -86,6 +90,7 @@ def test_no_page_scrolls_sideways_on_a_phone(browser, address, pages):
 def test_no_page_asks_anybody_else_or_breaks_its_own_policy(browser, address, pages):
     context = browser.new_context(viewport=DESK)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     others, faults = [], []
     page.on("request", lambda r: others.append(r.url) if not r.url.startswith(address) else None)
     page.on("console", lambda m: faults.append((page.url, m.text)) if m.type == "error" else None)
@@ -99,6 +104,7 @@ def test_no_page_asks_anybody_else_or_breaks_its_own_policy(browser, address, pa
 def test_an_accessibility_checker_finds_no_fault_on_any_page(browser, address, pages):
     context = browser.new_context(viewport=DESK)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     faults = []
     for path in pages:
         page.goto(address + path)

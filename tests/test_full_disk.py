@@ -163,7 +163,8 @@ def test_a_result_without_room_ends_as_a_fault_and_the_next_is_answered(graph, s
     assert readers.lanes.occupancy.fast == readers.lanes.occupancy.slow == 0
     assert int(count(readers)) > 1000
     filler.unlink()
-    assert len(readers.query("SELECT * WHERE { ?s ?p ?o . ?s ?q ?r }").read()) > 10_000_000
+    some = readers.query("SELECT * WHERE { ?s ?p ?o . ?s ?q ?r } LIMIT 100000").read()
+    assert len(some) > 10_000_000
     readers.close()
 
 
