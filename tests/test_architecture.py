@@ -1,13 +1,17 @@
 """The order of the modules and the homes of third-party packages, as docs/architecture.md has them."""
 
 import ast
+import contextlib
 import re
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "kg4p1000"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
     "errors", "settings", "supervisor", "terms", "access", "store", "sparql", "queries", "questions", "ontology", "validation",
@@ -93,6 +97,50 @@ def test_modules_and_functions_stay_short(path):
 
 
 def test_the_order_here_is_the_order_in_the_docs():
-    text = (SOURCE.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \d+ \| `(\w+)", text, flags=re.M)
     assert listed == ORDER
+
+
+def declared(*extras: str) -> set[str]:
+    """Distributions that pyproject.toml asks for, with these extras, and those that they need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"]]
+    for extra in extras:
+        wanted += project["optional-dependencies"][extra]
+    found: set[str] = set()
+    while wanted:
+        line = wanted.pop()
+        name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", line)[0]).lower()
+        if name not in found and "extra ==" not in line:
+            found.add(name)
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                wanted += metadata.requires(name) or []
+    return found
+
+
+def imported_by(folder: Path) -> set[str]:
+    """Third-party packages that the files of a folder import, also by pytest.importorskip."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'importorskip\("(\w+)', text))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split(".")[0])
+    own = {"kg4p1000", "bench", *(path.stem for path in folder.glob("*.py"))}
+    return found - own - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("src", []), ("tests", ["test", "owl"]), ("bench", ["test", "bench"])],
+)
+def test_what_is_imported_is_declared(folder, extras):
+    homes = metadata.packages_distributions()
+    known = declared(*extras)
+    for package in sorted(imported_by(ROOT / folder)):
+        names = {re.sub(r"[-_.]+", "-", name).lower() for name in homes.get(package, [package])}
+        assert names & known, f"{folder} imports {package}, which pyproject.toml does not ask for"
