@@ -8,11 +8,13 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from kg4p1000 import release
 from kg4p1000.build import parse_file
-from kg4p1000.terms import BASE, GRAPH, TERMS, iri
+from kg4p1000.terms import BASE, TERMS, iri
 from kg4p1000.web.diagram import draw, in_words
-from kg4p1000.web.reference import LANGUAGES, MODULES, reference
+from kg4p1000.web.reference import MODULES, reference
 from kg4p1000.web.services import services
+from kg4p1000.web.wording import LANGUAGES, said
 
 ROOT = Path(__file__).parent.parent
 HTML = {"Accept": "text/html"}
@@ -129,13 +131,60 @@ def number():
     return value
 
 
+def recorded(number):
+    return set(release.load(ROOT, number))
+
+
 @pytest.mark.parametrize("path", ["/ontology/{}", "/releases/ontology/{}"])
-def test_a_version_of_the_ontology_has_an_address(client, store, path):
-    path = path.format(number())
-    assert "4 per 1000 Implementation Plan Ontology" in page(client, path)
-    data = client.get(path, headers={"Accept": "application/n-triples"})
-    stored = sum(q.graph_name.value == GRAPH + "ontology" for q in store.quads())
-    assert len(list(ox.parse(data.data, format=ox.RdfFormat.N_TRIPLES))) == stored
+@pytest.mark.parametrize("version", release.releases(ROOT))
+def test_each_release_has_an_address_also_in_a_new_store(client, store, version, path):
+    assert store.current == 1
+    path = path.format(version)
+    text = page(client, path)
+    assert "4 per 1000 Implementation Plan Ontology" in text
+    assert f"released in version {version}" in text
+    for form, media_type in (
+        (ox.RdfFormat.N_TRIPLES, "application/n-triples"),
+        (ox.RdfFormat.TURTLE, "text/turtle"),
+        (ox.RdfFormat.RDF_XML, "application/rdf+xml"),
+        (ox.RdfFormat.JSON_LD, "application/ld+json"),
+    ):
+        response = client.get(path, headers={"Accept": media_type})
+        assert response.mimetype == media_type
+        assert len(list(ox.parse(response.data, format=form))) == len(recorded(version))
+
+
+@pytest.mark.parametrize("version", release.releases(ROOT))
+def test_each_module_of_a_release_has_its_terms_of_then(client, version):
+    then = recorded(version)
+    homes = {
+        t.subject.value
+        for t in then
+        if t.object == iri("owl:Ontology") and t.subject.value.startswith(MODULES)
+    }
+    assert homes
+    for home in homes:
+        path = f"/releases/ontology/{version}/{home.removeprefix(MODULES)}"
+        ours = {
+            t.subject
+            for t in then
+            if t.predicate == iri("rdfs:isDefinedBy") and t.object == ox.NamedNode(home)
+        }
+        data = client.get(path, headers={"Accept": "application/n-triples"}).data
+        found = [q.triple for q in ox.parse(data, format=ox.RdfFormat.N_TRIPLES)]
+        subjects_found = {t.subject for t in found if isinstance(t.subject, ox.NamedNode)}
+        assert subjects_found == ours | {ox.NamedNode(home)}
+        assert len(found) >= sum(t.subject in subjects_found for t in then)
+        text = page(client, path)
+        for term in ours:
+            if any(t.subject == term and t.object in KINDS for t in then):
+                assert f'id="{term.value.removeprefix(TERMS)}"' in text
+
+
+def test_the_pages_of_a_release_lead_to_that_release(client):
+    text = page(client, "/releases/ontology/0.1.0?lang=fr")
+    assert 'href="/releases/ontology/0.1.0/plan?lang=fr"' in text
+    assert 'href="/releases/ontology/0.1.0/plan?lang=fr#Activity"' in text
 
 
 def test_each_version_iri_of_a_module_opens(client):
@@ -147,7 +196,11 @@ def test_each_version_iri_of_a_module_opens(client):
 def test_a_version_that_is_not_there_says_which_are(client):
     response = client.get("/releases/ontology/9.9.9", headers=HTML)
     assert response.status_code == 404
-    assert f"it holds {number()}" in response.text
+    for version in release.releases(ROOT):
+        assert version in response.text
+    response = client.get(f"/releases/ontology/{number()}/nowhere", headers=HTML)
+    assert response.status_code == 404
+    assert "it has about, actors" in response.text
 
 
 @pytest.mark.parametrize("name", modules())
@@ -195,3 +248,81 @@ def test_a_drawing_in_a_page_is_well_formed_and_told_in_words(client):
     assert "cible" in desc.text
     links = {a.get("href") for a in drawn.iter(f"{SVG}a")}
     assert "/ontology/Measure" in links
+
+
+# --- the page of a term
+
+
+def terms_of_ours():
+    return sorted(
+        {
+            t.subject.value
+            for t in schema()
+            if t.object in KINDS and t.subject.value.startswith(TERMS)
+        }
+    )
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_page_of_a_term_is_in_the_language_asked_for(client, lang):
+    words = said(lang)
+    text = page(client, f"/ontology/Activity?lang={lang}").replace("&#39;", "'")
+    for key in ("place", "tongues", "mappings", "questions", "everything", "nav_downloads"):
+        assert words[key] in text
+    label = {"en": "activity", "fr": "activité", "es": "actividad"}[lang]
+    assert f"<h1><span>{label}</span></h1>" in text
+    for name in ("activity", "activité", "actividad"):  # all labels stand on each page
+        assert f"<b>{name}</b>" in text
+    assert (words["unreviewed"] in text) == (lang != "en")
+    with_anchor = re.findall(r'href="#(\w+)"', text)
+    assert len(with_anchor) > 4
+    for anchor in with_anchor:
+        assert text.count(f'id="{anchor}"') == 1
+
+
+def test_the_page_of_each_term_says_all_that_its_axioms_say(client):
+    """Superclasses, domains, ranges and inverses of each term lead to pages that lead back."""
+    ways = {
+        "rdfs:subClassOf", "rdfs:subPropertyOf", "rdfs:domain", "rdfs:range", "owl:inverseOf",
+    }  # fmt: skip
+    pages = {
+        term: page(client, "/ontology/" + term.removeprefix(TERMS)) for term in terms_of_ours()
+    }
+    place = {
+        t: re.search(r'id="place".*?</section>', text, re.DOTALL).group()
+        for t, text in pages.items()
+    }
+    checked = 0
+    for t in schema():
+        if t.predicate in {iri(w) for w in ways} and isinstance(t.object, ox.NamedNode):
+            one, other = t.subject, t.object
+            if isinstance(one, ox.NamedNode) and {one.value, other.value} <= pages.keys():
+                assert f'href="/ontology/{other.value.removeprefix(TERMS)}"' in place[one.value]
+                assert f'href="/ontology/{one.value.removeprefix(TERMS)}"' in place[other.value]
+                checked += 1
+    assert checked > 300
+    for t in schema():
+        if (
+            t.predicate == iri("skos:definition")
+            and t.object.language == "fr"
+            and t.subject.value in pages
+        ):
+            words = t.object.value.replace("'", "&#39;")
+            assert words in pages[t.subject.value].replace("&#x27;", "&#39;")
+
+
+def test_the_page_of_a_term_tells_mappings_questions_source_and_chain(client):
+    text = page(client, "/ontology/Activity")
+    mappings = re.search(r'id="mappings".*?</section>', text, re.DOTALL).group()
+    assert "is a kind of" in mappings or "is close to" in mappings
+    assert re.search(r"confidence [01][.]\d", mappings)
+    assert 'href="/query/activities-of-objective"' in text
+    assert 'href="/page/activity/"' in text
+    place = re.search(r'id="place".*?</section>', text, re.DOTALL).group()
+    assert "/page/edition/2021-10-14" in place
+    chain = page(client, "/ontology/contributesTo")
+    assert re.search(r"follows from</dt><dd><a [^>]*><span>is activity of</span></a> → ", chain)
+
+
+def test_a_term_that_is_not_there_is_not_found(client):
+    assert client.get("/ontology/Nothing", headers=HTML).status_code == 404

@@ -44,6 +44,7 @@ from .server import Server
 from .services import Services, attach, services
 from .shortcut import Short
 from .visits import VISIT, AccessLog, Edge, Visits
+from .wording import said
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +181,12 @@ def _footer(store: Store) -> Callable[[], dict[str, Any]]:
         entry: Entry | None = None
         with contextlib.suppress(KgError):  # a page that tells of an error must not fail itself
             entry = store.entry(shown)
-        return {"shown_version": shown, "current_version": current, "entry": entry}
+        return {
+            "shown_version": shown,
+            "current_version": current,
+            "entry": entry,
+            "english": said("en"),
+        }
 
     return values
 

@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, render_template, request
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
+import pyoxigraph as ox
+from flask import Blueprint, Response, render_template, request, url_for
+from pyoxigraph import BlankNode, NamedNode, Triple
+
+from .. import release as records
 from ..errors import BadParameter, NotFound
-from ..terms import BASE, GRAPH
+from ..terms import BASE, GRAPH, ID_TYPES, PREFIXES, iri
+from .describe import describe
 from .diagram import draw, in_words, svg
+from .names import from_rows
 from .negotiation import TRIPLES, Choice, chosen
-from .reference import LANGUAGES, MODULES, Entry, Module, Reference, reference
-from .rendering import href
+from .reference import MODULES, Entry, Module, Reference, reference, released
+from .rendering import href, short
 from .services import asked_version, client_gone, page_version, services
 from .streaming import respond
 from .things import answer, downloads, node
+from .vocabulary import vocabulary
+from .wording import LANGUAGES, NAMES, said
 
 blueprint = Blueprint("ontology", __name__)
 
 _IRI = BASE + "ontology"
-_NUMBER = "SELECT ?number WHERE { GRAPH graph:ontology { ?ontology owl:versionInfo ?number } }"
-#: The words of the pages themselves.
-_WORDS = {
-    "en": "Search|Search the terms and codes|terms and codes found|Nothing has all these words.|Modules|"
-    "Classes|Properties|Annotations|Code lists|starts at|leads to|is a kind of|inverse|asked in|"
-    "Diagram|The diagram in words|Labels and definitions in this language are the developers' and nobody"
-    " has reviewed them.|Language|is deprecated|replaced by|version|All modules",
-    "fr": "Chercher|Chercher dans les termes et les codes|termes et codes trouvés|Rien ne contient tous ces"
-    " mots.|Modules|Classes|Propriétés|Annotations|Listes de codes|part de|mène à|est une sorte de|inverse|"
-    "demandé dans|Schéma|Le schéma en mots|Les libellés et définitions dans cette langue sont des"
-    " développeurs et n'ont été relus par personne.|Langue|est obsolète|remplacé par|version|Tous les modules",
-    "es": "Buscar|Buscar en los términos y códigos|términos y códigos encontrados|Nada contiene todas estas"
-    " palabras.|Módulos|Clases|Propiedades|Anotaciones|Listas de códigos|parte de|lleva a|es un tipo de|"
-    "inversa|se pregunta en|Diagrama|El diagrama en palabras|Las etiquetas y definiciones en esta lengua son"
-    " de los desarrolladores y nadie las ha revisado.|Lengua|está obsoleto|sustituido por|versión|"
-    "Todos los módulos",
-}  # fmt: skip
-_KEYS = (
-    "search", "search_hint", "found", "nothing", "modules", "classes", "properties", "annotations", "lists",
-    "domain", "range", "above", "inverse", "queries", "diagram", "in_words", "unreviewed", "language",
-    "deprecated", "replaced", "version", "all_modules",
-)  # fmt: skip
-_NAMES = {"en": "English", "fr": "français", "es": "español"}
+_RDF = {
+    "turtle": ox.RdfFormat.TURTLE,
+    "ntriples": ox.RdfFormat.N_TRIPLES,
+    "jsonld": ox.RdfFormat.JSON_LD,
+    "rdfxml": ox.RdfFormat.RDF_XML,
+}
+_MAPPINGS = """SELECT ?term ?mapping ?predicate ?other ?confidence ?status ?label WHERE {
+  ?mapping k4p:mappingSubject ?term ; k4p:mappingPredicate ?predicate ; k4p:mappingObject ?other ;
+    k4p:confidence ?confidence ; k4p:status ?status .
+  OPTIONAL { ?other skos:prefLabel|rdfs:label ?label FILTER(LANG(?label) = "en") }
+}"""
+_NAMES_OF = """SELECT ?term ?other ?property ?name WHERE {
+  ?term dcterms:source ?other . VALUES ?property { skos:prefLabel rdfs:label dcterms:title }
+  ?other ?property ?name
+}"""
+_BEFORE_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+@dataclass(frozen=True)
+class Edition:
+    """A state of the ontology that pages are made from.
+
+    Attributes:
+        version: of the graph.
+        number: of the release, where the pages are of one; else empty.
+    """
+
+    book: Reference
+    version: int
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A mapping of a term, as its page tells it."""
+
+    iri: str
+    predicate: str
+    other: str
+    label: str
+    confidence: str
+    status: str
 
 
 def language() -> str:
@@ -62,7 +94,7 @@ def index() -> Response:
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return _graph(choice, asked_version(request.args))
-    return _index(page_version())
+    return _index(_now())
 
 
 @blueprint.route("/ontology/module/<module>")
@@ -71,7 +103,7 @@ def module(module: str) -> Response | str:
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return answer(node(f"ontology/module/{module}"), choice)
-    return _module(page_version(), module)
+    return _module(_now(), module)
 
 
 @blueprint.route("/ontology/<term>")
@@ -79,38 +111,39 @@ def term(term: str) -> Response | str:
     """A class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
     if term[:1].isdigit():
         return release(term)
-    return answer(node(f"ontology/{term}"), chosen(TRIPLES))
+    subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
+    if choice.key == "html":
+        edition = _now()
+        if subject.value in edition.book.entries:
+            return _term(edition, edition.book.entries[subject.value])
+    return answer(subject, choice)
 
 
 @blueprint.route("/releases/ontology/<number>")
 @blueprint.route("/releases/ontology/<number>/<module>")
 def release(number: str, module: str = "") -> Response:
-    """A version of the ontology, or of one of its modules, from the last version of the graph with it."""
-    choice = chosen(TRIPLES)
-    version = _holding(number)
-    if choice.key != "html":
-        return _graph(choice, version)
-    g.version = version
-    return _module(version, module) if module else _index(version)
-
-
-def _holding(number: str) -> int:
-    """The last version of the graph that holds a version of the ontology.
+    """A released version of the ontology, or of one of its modules, from the record of the release.
 
     Raises:
-        NotFound: none does; says which there are.
+        NotFound: there is no such release or module; says which there are.
     """
-    seen: list[str] = []
-    for entry in services().store.entries():
-        for row in services().select(_NUMBER, entry.version):
-            value = getattr(row["number"], "value", "")
-            if value == number:
-                return entry.version
-            if value and value not in seen:
-                seen.append(value)
-    raise NotFound(
-        f"This service does not hold version {number} of the ontology; it holds {', '.join(seen)}."
-    )
+    choice = chosen(TRIPLES)
+    triples = _record(services().settings.files, number)
+    edition = Edition(released(services(), number, triples), page_version(), number)
+    if choice.key != "html":
+        return _recorded(_of_module(triples, edition.book, module) if module else triples, choice)
+    return _module(edition, module) if module else _index(edition)
+
+
+@lru_cache(maxsize=8)
+def _record(folder: Path, number: str) -> tuple[Triple, ...]:
+    """The record of a release, which never changes."""
+    return tuple(records.load(folder, number))
+
+
+def _now() -> Edition:
+    version = page_version()
+    return Edition(reference(services(), version), version)
 
 
 def _graph(choice: Choice, version: int | None) -> Response:
@@ -124,51 +157,121 @@ def _graph(choice: Choice, version: int | None) -> Response:
     return _varied(respond(result, choice.media_type))
 
 
-def _index(version: int) -> Response:
-    book, tongue = reference(services(), version), language()
-    words = request.args.get("q", "").strip()
-    return _varied(
-        Response(
-            render_template(
-                "ontology.html",
-                found=book.search(words, tongue) if words else [],
-                words=words,
-                schemes=sorted(
-                    (e for e in book.entries.values() if e.kind == "code list"),
-                    key=lambda e: e.order(tongue),
-                ),
-                downloads=downloads(_IRI),
-                **_shared(book, tongue, version),
-            )
-        )
-    )
+def _recorded(triples: Iterable[Triple], choice: Choice) -> Response:
+    body = ox.serialize(triples, format=_RDF[choice.key], prefixes=PREFIXES)
+    assert body is not None
+    return _varied(Response(body, content_type=f"{choice.media_type}; charset=utf-8"))
 
 
-def _module(version: int, name: str) -> Response:
-    book, tongue = reference(services(), version), language()
+def _of_module(triples: Iterable[Triple], book: Reference, name: str) -> list[Triple]:
+    """What a release says of a module and of its terms, with their nodes without names."""
+    home = _found(book, name).iri
+    about: dict[object, list[Triple]] = {}
+    for triple in triples:
+        about.setdefault(triple.subject, []).append(triple)
+    defined = (iri("rdfs:isDefinedBy"), NamedNode(home))
+    waiting: list[object] = [NamedNode(home)]
+    waiting += [
+        s
+        for s, said_of in about.items()
+        if any((t.predicate, t.object) == defined for t in said_of)
+    ]
+    kept: list[Triple] = []
+    while waiting:
+        kept += (of := about.pop(waiting.pop(), []))
+        waiting += [t.object for t in of if isinstance(t.object, BlankNode)]
+    return kept
+
+
+def _found(book: Reference, name: str) -> Module:
+    """A module by its short name.
+
+    Raises:
+        NotFound: says which there are.
+    """
     found = book.module(name)
     if found is None:
         known = ", ".join(m.local for m in book.modules)
         raise NotFound(f"The ontology has no module {name!r}; it has {known}.")
-    drawing = draw(found, book, tongue)
-    said = _said(tongue)
-    title = f"{said['diagram']}: {found.title(tongue)[0]}"
-    return _varied(
-        Response(
-            render_template(
-                "module.html",
-                module=found,
-                drawing=svg(drawing, found, tongue, href, title),
-                in_words=in_words(drawing) if drawing.boxes else "",
-                downloads=downloads(MODULES + name),
-                **_shared(book, tongue, version),
-            )
-        )
+    return found
+
+
+def _index(edition: Edition) -> Response:
+    book, tongue = edition.book, language()
+    words = request.args.get("q", "").strip()
+    return _page(
+        "ontology.html",
+        edition,
+        found=book.search(words, tongue) if words else [],
+        words=words,
+        schemes=sorted(
+            (e for e in book.entries.values() if e.kind == "code list"),
+            key=lambda e: e.order(tongue),
+        ),
+        downloads=downloads(_address(edition)),
+        numbers=records.releases(services().settings.files),
     )
 
 
-def _shared(book: Reference, tongue: str, version: int) -> dict[str, object]:
-    """What both pages are made with."""
+def _module(edition: Edition, name: str) -> Response:
+    book, tongue = edition.book, language()
+    found = _found(book, name)
+    drawing = draw(found, book, tongue)
+    title = f"{said(tongue)['diagram']}: {found.title(tongue)[0]}"
+    return _page(
+        "module.html",
+        edition,
+        module=found,
+        drawing=svg(drawing, found, tongue, href, title),
+        in_words=in_words(drawing) if drawing.boxes else "",
+        downloads=downloads(_address(edition, name)),
+    )
+
+
+def _term(edition: Edition, entry: Entry) -> Response:
+    subject, version = NamedNode(entry.iri), edition.version
+    kind = _BEFORE_CAPITAL.sub("-", entry.local).lower()
+    return _page(
+        "term.html",
+        edition,
+        e=entry,
+        home=edition.book.module(entry.module.removeprefix(MODULES)),
+        matches=_matches(subject, version),
+        sources=from_rows(services().select(_NAMES_OF, version, term=subject)),
+        things_kind=kind if entry.kind == "class" and kind in ID_TYPES else "",
+        thing=describe(services(), subject, version),
+        words=vocabulary(services(), version),
+        downloads=downloads(entry.iri),
+        query=f"SELECT ?property ?value\nWHERE {{\n  {short(entry.iri)} ?property ?value .\n}}",
+    )
+
+
+def _address(edition: Edition, module: str = "") -> str:
+    """The IRI of the ontology or of a module, of a release its version IRI."""
+    if edition.number:
+        return f"{BASE}releases/ontology/{edition.number}/{module}".rstrip("/")
+    return MODULES + module if module else _IRI
+
+
+def _matches(subject: NamedNode, version: int) -> list[Match]:
+    """The mappings of a term, the surest first."""
+    found = {}
+    for row in services().select(_MAPPINGS, version, term=subject):
+        value = {name: getattr(cell, "value", "") for name, cell in row.items()}
+        found[value["mapping"]] = Match(
+            value["mapping"],
+            short(value["predicate"]),
+            value["other"],
+            value["label"] or short(value["other"]),
+            value["confidence"],
+            value["status"],
+        )
+    return sorted(found.values(), key=lambda m: (-float(m.confidence), m.label))
+
+
+def _page(template: str, edition: Edition, **values: object) -> Response:
+    """A page of the reference, with what all of them are made with."""
+    book, tongue = edition.book, language()
 
     def terms(of: Module, *kinds: str) -> list[Entry]:
         return sorted(of.of_kind(*kinds), key=lambda entry: entry.order(tongue))
@@ -177,34 +280,49 @@ def _shared(book: Reference, tongue: str, version: int) -> dict[str, object]:
         entry = book.entries.get(term)
         return entry.label(tongue) if entry else ("", "")
 
-    def place(entry: Entry) -> str | None:
-        """Where a term stands in full: on the page of its module; a code on its own."""
-        if entry.module.startswith(MODULES):
-            return f"{href(entry.module)}?{_query(tongue, version)}#{entry.local}"
-        return href(entry.iri)
+    return _varied(
+        Response(
+            render_template(
+                template,
+                book=book,
+                release=edition.number,
+                tongue=tongue,
+                said=said(tongue),
+                languages=list(NAMES.items()),
+                kept={"version": request.args["version"]} if "version" in request.args else {},
+                terms=terms,
+                named=named,
+                **_links(edition, tongue),
+                **values,
+            )
+        )
+    )
 
-    return {
-        "book": book,
-        "tongue": tongue,
-        "said": _said(tongue),
-        "languages": [(key, _NAMES[key]) for key in LANGUAGES],
-        "kept": {"version": request.args["version"]} if "version" in request.args else {},
-        "terms": terms,
-        "named": named,
-        "place": place,
-        "module_href": lambda m: f"{href(m.iri)}?{_query(tongue, version)}",
-    }
 
-
-def _query(tongue: str, version: int) -> str:
+def _links(edition: Edition, tongue: str) -> dict[str, object]:
+    """Where pages lead: within a release to that release."""
     parts = [f"lang={tongue}"] if "lang" in request.args else []
-    if "version" in request.args or version != services().store.current:
-        parts.append(f"version={version}")
-    return "&".join(parts)
+    number = edition.number
+    if not number and ("version" in request.args or edition.version != services().store.current):
+        parts.append(f"version={edition.version}")
+    query = "?" + "&".join(parts) if parts else ""
 
+    def module_href(of: Module) -> str:
+        if number:
+            return url_for(".release", number=number, module=of.local) + query
+        return f"{href(of.iri)}{query}"
 
-def _said(tongue: str) -> dict[str, str]:
-    return dict(zip(_KEYS, _WORDS[tongue].split("|"), strict=True))
+    def place(entry: Entry) -> str:
+        """Where a term stands in full: on the page of its module; a code on its own."""
+        home = edition.book.module(entry.module.removeprefix(MODULES))
+        return f"{module_href(home)}#{entry.local}" if home else f"{href(entry.iri)}"
+
+    def own(entry: Entry) -> str:
+        """The page of a term itself; of a release its place."""
+        return place(entry) if number else f"{href(entry.iri)}{query}"
+
+    index = url_for(".release", number=number) if number else url_for(".index")
+    return {"module_href": module_href, "place": place, "own": own, "index": index, "asked": query}
 
 
 def _varied(response: Response) -> Response:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pyoxigraph import BlankNode, Literal, NamedNode
+from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from ..queries import Library, StoredQuery, named_terms
 from ..terms import BASE, CODE, PREFIXES, TERMS, iri, natural_key
 from .services import Services, Term
 
-LANGUAGES = ("en", "fr", "es")
 MODULES = BASE + "ontology/module/"
 _IRI = BASE + "ontology"
 _TYPE, _FIRST, _REST = (iri(f"rdf:{name}").value for name in ("type", "first", "rest"))
@@ -47,7 +46,10 @@ class Entry:
         labels, definitions: by language.
         domains, ranges, above: what it starts at, leads to and stands below, as IRIs; the members
             of a union one by one.
-        inverses: from either side.
+        below, starts, leads: what stands directly below it, and the properties of which it is the
+            domain or the range.
+        inverses, disjoint: from either side.
+        chains: the properties from which it follows, one after the other.
         module: of a term its module, of a code its code list.
         queries: stored queries that name it.
     """
@@ -60,11 +62,18 @@ class Entry:
     domains: tuple[str, ...] = ()
     ranges: tuple[str, ...] = ()
     inverses: tuple[str, ...] = ()
+    disjoint: tuple[str, ...] = ()
+    chains: tuple[tuple[str, ...], ...] = ()
+    below: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     module: str = ""
     replaced_by: tuple[str, ...] = ()
     deprecated: bool = False
     notes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     queries: tuple[StoredQuery, ...] = ()
 
     @property
@@ -157,29 +166,38 @@ def reference(services: Services, version: int) -> Reference:
     kept = services.references
     if version not in kept:
         rows = [*services.select(_ALL, version), *services.select(_CODES, version)]
-        kept[version] = _read(rows, services.library)
+        kept[version] = _read(
+            (Triple(row["s"], row["p"], row["o"]) for row in rows),  # type: ignore[arg-type]
+            services.library,
+        )
         for old in list(kept)[:-4]:
             kept.pop(old, None)
     return kept[version]  # type: ignore[no-any-return]
 
 
-def _read(rows: Iterable[Mapping[str, Term | None]], library: Library) -> Reference:
+def released(services: Services, number: str, triples: Iterable[Triple]) -> Reference:
+    """The ontology of a release, from its record; read once a release."""
+    kept = services.releases
+    if number not in kept:
+        kept[number] = _read(triples, services.library)
+    return kept[number]  # type: ignore[no-any-return]
+
+
+def _read(triples: Iterable[Triple], library: Library) -> Reference:
     facts: dict[str, dict[str, list[Term]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        subject, predicate, value = row["s"], row["p"], row["o"]
-        assert isinstance(subject, NamedNode | BlankNode) and isinstance(predicate, NamedNode)
-        assert value is not None
-        facts[_key(subject)][predicate.value].append(value)
+    for triple in triples:
+        assert isinstance(triple.subject, NamedNode | BlankNode)
+        facts[_key(triple.subject)][triple.predicate.value].append(triple.object)
     named: dict[str, list[StoredQuery]] = defaultdict(list)
     for query in library:
         for term in named_terms(query.text):
             named[TERMS + term].append(query)
-    inverses = _inverses(facts)
-    entries = {
-        entry.iri: entry
-        for subject in facts
+    inverses, disjoint = _inverses(facts), _disjoint(facts)
+    entries = _turned(
+        replace(entry, disjoint=tuple(sorted(disjoint.get(entry.iri, ()))))
+        for subject in list(facts)
         if (entry := _entry(subject, facts, inverses, named.get(subject, [])))
-    }
+    )
     version = _texts(facts[_IRI][iri("owl:versionInfo").value])
     modules = sorted(
         (
@@ -210,6 +228,38 @@ def _inverses(facts: Facts) -> dict[str, set[str]]:
     return found
 
 
+def _disjoint(facts: Facts) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    kind = iri("owl:AllDisjointClasses")
+    for about in list(facts.values()):
+        if kind not in about.get(_TYPE, ()):
+            continue
+        members = {m for head in about[iri("owl:members").value] for m in _list(head, facts)}
+        for member in members:
+            found[member] |= members - {member}
+    return found
+
+
+def _turned(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Entries by IRI, each with what leads to it from others."""
+    found = {entry.iri: entry for entry in entries}
+    back: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for entry in found.values():
+        for way, ends in (
+            ("below", entry.above),
+            ("starts", entry.domains),
+            ("leads", entry.ranges),
+        ):
+            for end in ends:
+                back[end, way].append(entry.iri)
+    return {
+        key: replace(
+            entry, **{way: tuple(sorted(back[key, way])) for way in ("below", "starts", "leads")}
+        )
+        for key, entry in found.items()
+    }
+
+
 def _entry(
     subject: str, facts: Facts, inverses: Mapping[str, set[str]], queries: list[StoredQuery]
 ) -> Entry | None:
@@ -231,13 +281,18 @@ def _entry(
         domains=tuple(_members(of("rdfs:domain"), facts)),
         ranges=tuple(_members(of("rdfs:range"), facts)),
         inverses=tuple(sorted(inverses.get(subject, ()))),
+        chains=tuple(tuple(_list(head, facts)) for head in of("owl:propertyChainAxiom")),
+        sources=tuple(v.value for v in of("dcterms:source") if isinstance(v, NamedNode | Literal)),
         features=tuple(word for key, word in _FEATURES.items() if key in types),
         module=next(_named(of("rdfs:isDefinedBy", "skos:inScheme")), ""),
         replaced_by=tuple(_named(of("dcterms:isReplacedBy"))),
         deprecated=any(isinstance(v, Literal) and v.value == "true" for v in of("owl:deprecated")),
         notes=tuple(
-            _texts(of("k4p:domainOmitted", "k4p:inverseOmitted", "skos:scopeNote")).values()
+            v.value
+            for v in of("k4p:domainOmitted", "k4p:inverseOmitted", "skos:scopeNote")
+            if isinstance(v, Literal) and v.language in ("en", None)
         ),
+        changes=tuple(v.value for v in of("skos:changeNote") if isinstance(v, Literal)),
         queries=tuple(queries),
     )
 

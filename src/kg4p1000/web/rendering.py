@@ -12,7 +12,7 @@ from ..terms import BASE, GRAPH, ID, PREFIXES, curie
 from .services import Term
 
 #: Parts of our name space that this service answers, as they begin in its own addresses.
-_OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "shapes/")
+_OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "releases/", "shapes/")
 #: Data types that say nothing that the value does not show.
 _PLAIN_TYPES = {
     PREFIXES["xsd"] + name for name in ("string", "integer", "decimal", "boolean", "double")

@@ -54,6 +54,8 @@ class Services:
     vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
     #: Filled by `reference`, by version.
     references: dict[int, Any] = field(default_factory=dict, compare=False)
+    #: Filled by `released`, by version of the ontology.
+    releases: dict[str, Any] = field(default_factory=dict, compare=False)
     #: Set by `create_app`; gathers its figures from the other collaborators.
     metrics: Any = None
     #: Set by `create_app`; what happens around every request.
