@@ -276,10 +276,6 @@ def _page(template: str, edition: Edition, **values: object) -> Response:
     def terms(of: Module, *kinds: str) -> list[Entry]:
         return sorted(of.of_kind(*kinds), key=lambda entry: entry.order(tongue))
 
-    def named(term: str) -> tuple[str, str]:
-        entry = book.entries.get(term)
-        return entry.label(tongue) if entry else ("", "")
-
     return _varied(
         Response(
             render_template(
@@ -291,7 +287,7 @@ def _page(template: str, edition: Edition, **values: object) -> Response:
                 languages=list(NAMES.items()),
                 kept={"version": request.args["version"]} if "version" in request.args else {},
                 terms=terms,
-                named=named,
+                named=lambda term: book.label(term, tongue),
                 **_links(edition, tongue),
                 **values,
             )

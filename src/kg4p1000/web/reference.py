@@ -130,12 +130,21 @@ class Reference:
     Attributes:
         number: the version of the ontology, such as 0.2.0.
         entries: terms, code lists and codes by IRI.
+        others: labels by language of the terms of other vocabularies that it uses.
     """
 
     ontology: Module
     number: str
     modules: tuple[Module, ...]
     entries: Mapping[str, Entry]
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def label(self, term: str, language: str) -> tuple[str, str]:
+        """The label of a term of ours or of others, and its language; empty where there is none."""
+        entry = self.entries.get(term)
+        return (
+            entry.label(language) if entry else _in(self.others.get(term, {}), language) or ("", "")
+        )
 
     def search(self, words: str, language: str) -> list[Entry]:
         """What has all the words in its label, definition or name; those in the label first."""
@@ -212,6 +221,11 @@ def _read(triples: Iterable[Triple], library: Library) -> Reference:
         version.get("", ""),
         tuple(m for m in modules if m.titles),
         entries,
+        {
+            subject: _texts(about[iri("rdfs:label").value])
+            for subject, about in list(facts.items())
+            if not subject.startswith((TERMS, CODE)) and iri("rdfs:label").value in about
+        },
     )
 
 

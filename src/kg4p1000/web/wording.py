@@ -50,6 +50,8 @@ _WORDS = {
     "things": ("Things of this kind in the graph", "Objets de ce type dans le graphe", "Cosas de este tipo en el grafo"),
     "everything": (
         "Everything that the graph says of it", "Tout ce que le graphe en dit", "Todo lo que el grafo dice de él"),
+    "list_them": ("list them", "les énumérer", "enumerarlas"),
+    "ask": ("Ask about it in SPARQL", "Interroger en SPARQL", "Preguntar en SPARQL"),
     "diagram": ("Diagram", "Schéma", "Diagrama"),
     "in_words": ("The diagram in words", "Le schéma en mots", "El diagrama en palabras"),
     "unreviewed": (
