@@ -1,16 +1,28 @@
 """Large amounts in and out: files loaded, graphs cleared, differences between versions."""
 
 import gzip
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pyoxigraph import BlankNode, Literal, NamedNode, Quad
+from hypothesis import given
+from hypothesis import strategies as st
+from pyoxigraph import (
+    BlankNode,
+    CanonicalizationAlgorithm,
+    Dataset,
+    Literal,
+    NamedNode,
+    Quad,
+    RdfFormat,
+    parse,
+)
 
 from kg4p1000 import build, curation
 from kg4p1000.errors import BadParameter, BrokenFile, Forbidden, ShapesViolated, TooLarge
-from kg4p1000.store import Delta, Store, draft
+from kg4p1000.store import Delta, Store, bulk, draft
 from kg4p1000.store.changes import rows
 from kg4p1000.terms import iri
 
@@ -110,6 +122,56 @@ def test_a_version_that_was_loaded_is_made_again_from_the_log(store, shapes, way
     publish(store, [Quad(thing(9), P, Literal("more"), OTHER)])
     store.prune(1)
     assert set(store.quads(2)) == told
+
+
+ODD = [
+    *NASTY,
+    "# a comment with _:b1 in it",
+    "",
+    "_:b1 <http://example.org/q> <<( _:b2 <http://example.org/p> _:b3 )>> . # and one behind",
+    '<http://example.org/s5> <http://example.org/p> "1.0"^^<http://www.w3.org/2001/XMLSchema#decimal> .',
+]
+LINES = st.lists(st.sampled_from(ODD), max_size=20)
+
+
+@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 300))
+def test_lines_in_blocks_say_what_they_say_in_one_piece(tmp_path_factory, lines, end, last, size):
+    folder = tmp_path_factory.mktemp("lines")
+    data = end.join(lines).encode() + (end.encode() if last else b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "_BLOCK", size)
+        written = bulk.write_canonical(
+            io.BytesIO(data), RdfFormat.N_TRIPLES, "http://example.org/", folder / "said"
+        )
+    # Turtle takes the way of all other formats.
+    expected = bulk.write_canonical(
+        io.BytesIO(data), RdfFormat.TURTLE, "http://example.org/", folder / "expected"
+    )
+    found = [Dataset(parse(path=path, format=RdfFormat.N_TRIPLES)) for path in (written, expected)]
+    for dataset in found:
+        dataset.canonicalize(CanonicalizationAlgorithm.RDFC_1_0)
+    assert found[0] == found[1]
+
+
+@given(LINES, LINES, st.integers(1, 300))
+def test_what_does_not_parse_is_named_by_its_line(tmp_path_factory, before, after, size):
+    data = "\n".join([*before, "<http://example.org/s> nonsense _:b1 .", *after]).encode()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SyntaxError) as raised:
+        patch.setattr(bulk, "_BLOCK", size)
+        path = tmp_path_factory.mktemp("lines") / "said"
+        bulk.write_canonical(io.BytesIO(data), RdfFormat.N_TRIPLES, "http://example.org/", path)
+    assert raised.value.lineno == len(before) + 1
+
+
+@given(st.lists(st.integers(0, 99).map(str), max_size=60), st.integers(1, 7))
+def test_lines_are_sorted_in_parts_as_in_one(tmp_path_factory, lines, size):
+    path = tmp_path_factory.mktemp("lines") / "all"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "_LINES", size)
+        found = list(bulk.sorted_lines(path))
+    assert found == sorted({f"{line}\n".encode() for line in lines})
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_what_is_there_already_is_no_change_and_replace_takes_the_rest_away(

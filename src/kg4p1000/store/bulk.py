@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import heapq
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
+from uuid import uuid4
 
 import pyoxigraph as ox
-from pyoxigraph import DefaultGraph, NamedNode, Quad
+from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 #: So many lines are sorted in memory, or parsed, at once.
-_LINES = 500_000
-#: So many quads are brought to their canonical form at once.
-_PARSED = 200_000
+_LINES = 1_000_000
+#: So many quads, or bytes of lines, are brought to their canonical form at once.
+_PARSED, _BLOCK = 200_000, 1 << 24
 #: Ends a line of N-Triples.
 _STOP = b" .\n"
 
 Graph = NamedNode | DefaultGraph
+
+
+class Triples(NamedTuple):
+    """A file of N-Triples, sorted.
+
+    Attributes:
+        blank: whether there may be blank nodes in it.
+    """
+
+    path: Path
+    count: int
+    blank: bool
 
 
 class Rows(NamedTuple):
@@ -71,32 +87,106 @@ def load_lines(database: ox.Store, lines: Iterable[bytes], graph: Graph | None =
                 database.bulk_extend(Quad(*q.triple, graph) for q in found)
 
 
-def load_rows(database: ox.Store, path: Path, graph: NamedNode, *, merged: bool) -> None:
-    """Load a file of rows, all of one graph, and, where that is merged, their triples with them."""
-    end = len(_end(graph))
+def load_triples(database: ox.Store, triples: Triples, graphs: Iterable[Graph]) -> None:
+    """Load a file into several graphs at once."""
 
-    def lines() -> Iterator[bytes]:
-        for row in rows_of(path):
-            yield row + _STOP
-            if merged:
-                yield row[:-end] + _STOP
+    def load(graph: Graph) -> None:
+        if triples.blank:
+            with open(triples.path, "rb") as lines:
+                load_lines(database, lines, graph)
+        else:  # the engine reads by itself, which is twice as quick
+            form = ox.RdfFormat.N_TRIPLES
+            database.bulk_load(path=triples.path, format=form, to_graph=graph, lenient=True)
 
-    load_lines(database, lines())
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(load, graph) for graph in graphs]:
+            done.result()
 
 
-def canonical_triples(triples: Iterable[Quad], path: Path) -> Path:
-    """Write triples to a file of N-Triples, in the literal forms in which the engine keeps them."""
-    waiting = iter(triples)
-    with open(path, "wb") as file:
-        while block := list(islice(waiting, _PARSED)):
-            memory = ox.Store()
-            memory.bulk_extend(block)
-            memory.dump(file, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
+def write_canonical(file: IO[bytes], form: ox.RdfFormat, base: str, path: Path) -> Path:
+    """Write what a file says as N-Triples, in the literal forms in which the engine keeps them.
+
+    Blank nodes get labels that nothing else has.
+
+    Raises:
+        SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
+    """
+    with open(path, "wb") as out:
+        if form == ox.RdfFormat.N_TRIPLES:
+            stores = _stores_of_lines(file)
+        else:
+            stores = _stores(file, form, base)
+        for memory in stores:
+            memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
     return path
 
 
-def _end(graph: NamedNode) -> bytes:
-    return b" " + str(graph).encode()
+def _stores(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[ox.Store]:
+    options = {"without_named_graphs": True, "rename_blank_nodes": True}
+    found = ox.parse(file, format=form, base_iri=base, **options)
+    while block := list(islice(found, _PARSED)):
+        memory = ox.Store()
+        memory.bulk_extend(block)
+        yield memory
+
+
+def _stores_of_lines(file: IO[bytes]) -> Iterator[ox.Store]:
+    """The same for N-Triples, most of which the engine reads by itself."""
+    form, prefix, before = ox.RdfFormat.N_TRIPLES, uuid4().hex, 0
+    for block in _blocks(file):
+        memory = ox.Store()
+        try:
+            if b"_:" in block:
+                lines = block.splitlines(keepends=True)
+                memory.bulk_load(input=b"".join(ln for ln in lines if b"_:" not in ln), format=form)
+                # A blank node may come in many blocks.
+                odd = ox.parse(b"".join(ln for ln in lines if b"_:" in ln), format=form)
+                memory.bulk_extend(Quad(*_relabelled(q.triple, prefix)) for q in odd)
+            else:
+                memory.bulk_load(input=block, format=form)
+        except SyntaxError:
+            _say_where(block, before)
+            raise
+        yield memory
+        before += len(block.splitlines())
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """A file in blocks of whole lines."""
+    parts: list[bytes] = []
+    while part := file.read(_BLOCK):
+        head, stop, rest = part.rpartition(b"\n")
+        if stop:
+            yield b"".join((*parts, head, stop))
+            parts = [rest]
+        else:
+            parts.append(rest)
+    if last := b"".join(parts):
+        yield last
+
+
+def _say_where(block: bytes, before: int) -> None:
+    """Raise what is wrong in a block, with the line in the file.
+
+    Raises:
+        SyntaxError: always, as long as something is wrong in the block.
+    """
+    try:
+        deque(ox.parse(block, format=ox.RdfFormat.N_TRIPLES), maxlen=0)
+    except SyntaxError as e:
+        e.lineno = (e.lineno or 1) + before
+        raise
+
+
+def _relabelled(triple: Triple, prefix: str) -> tuple[Any, Any, Any]:
+    """The terms of a triple, with a prefix to the labels of blank nodes."""
+
+    def renamed(term: Any) -> Any:
+        if isinstance(term, BlankNode):
+            return BlankNode(prefix + term.value)
+        return Triple(*_relabelled(term, prefix)) if isinstance(term, Triple) else term
+
+    return renamed(triple.subject), triple.predicate, renamed(triple.object)
 
 
 def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
@@ -105,21 +195,21 @@ def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
     return path
 
 
-def sorted_rows(dumped: Path, graph: NamedNode) -> Iterator[bytes]:
-    """The statements of a dumped graph as sorted rows, each once; what memory does not hold waits beside it."""
-    end = _end(graph)
+def sorted_lines(dumped: Path) -> Iterator[bytes]:
+    """The lines of a file in order, each once; what memory does not hold waits beside it."""
     runs: list[Path] = []
     with open(dumped, "rb") as lines:
         while part := list(islice(lines, _LINES)):
-            block = sorted({line[: -len(_STOP)] + end for line in part})
-            if len(part) < _LINES and not runs:
-                yield from block
+            part = sorted(set(part))
+            if not runs and not lines.peek(1):
+                yield from part
                 return
             runs.append(dumped.with_name(f"{dumped.name}.{len(runs)}"))
-            runs[-1].write_bytes(b"\n".join(block) + b"\n")
+            with open(runs[-1], "wb") as run:
+                run.writelines(part)
     files = [open(run, "rb") for run in runs]  # noqa: SIM115 - all at once
     try:
-        yield from (row[:-1] for row, _ in groupby(heapq.merge(*files)))
+        yield from map(itemgetter(0), groupby(heapq.merge(*files)))
     finally:
         for file in files:
             file.close()
@@ -127,24 +217,26 @@ def sorted_rows(dumped: Path, graph: NamedNode) -> Iterator[bytes]:
             run.unlink()
 
 
-def rows_of(path: Path | None) -> Iterator[bytes]:
-    """The rows of a file, or none."""
-    if path is not None:
-        with open(path, "rb") as rows:
-            for row in rows:
-                yield row[:-1]
+def rows_of(triples: Triples | None, graph: NamedNode | None) -> Iterator[bytes]:
+    """The triples of a file as rows of a graph, or none."""
+    if triples is not None and graph is not None:
+        end = b" " + str(graph).encode()
+        with open(triples.path, "rb") as lines:
+            for line in lines:
+                yield line[: -len(_STOP)] + end
 
 
 def write_difference(
-    before: Iterable[bytes], after: Iterable[bytes], went: Path, came: Path
-) -> tuple[int, int]:
-    """Write to files which rows of two sorted sequences went and which came; how many of each."""
-    counts = [0, 0]
+    before: Iterator[bytes], after: Iterator[bytes], went: Path, came: Path
+) -> tuple[Triples, Triples]:
+    """Write to files which lines of two sorted sequences went and which came."""
+    counts, blank = [0, 0], [False, False]
     with open(went, "wb") as gone, open(came, "wb") as new:
-        for row, is_new in difference(before, after):
-            (new if is_new else gone).write(row + b"\n")
+        for line, is_new in difference(before, after):
+            (new if is_new else gone).write(line)
             counts[is_new] += 1
-    return counts[0], counts[1]
+            blank[is_new] = blank[is_new] or b"_:" in line
+    return Triples(went, counts[0], blank[0]), Triples(came, counts[1], blank[1])
 
 
 def difference(before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

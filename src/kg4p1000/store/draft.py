@@ -173,19 +173,22 @@ class Draft(Working):
         self._removed: set[Quad] = set()
         #: The graph that was loaded, and the rows that went and came by that, as files with counts.
         self.loaded: NamedNode | None = None
-        self._went, self._came = (0, None), (0, None)
+        self._went: bulk.Triples | None = None
+        self._came: bulk.Triples | None = None
 
     @property
     def counts(self) -> tuple[int, int]:
         """How many quads the draft adds and removes, what was loaded among them."""
-        return len(self._added) + self._came[0], len(self._removed) + self._went[0]
+        came, went = (loaded.count if loaded else 0 for loaded in (self._came, self._went))
+        return len(self._added) + came, len(self._removed) + went
 
     def rows(self) -> tuple[Rows, Rows]:
         """What the draft removes and adds, for the change log."""
-        both = ((self._removed, self._went), (self._added, self._came))
+        come, go = self.counts
+        both = ((go, self._removed, self._went), (come, self._added, self._came))
         removed, added = (
-            Rows(len(quads) + count, merge(changes.rows(quads), bulk.rows_of(path)))
-            for quads, (count, path) in both
+            Rows(count, merge(changes.rows(quads), bulk.rows_of(loaded, self.loaded)))
+            for count, quads, loaded in both
         )
         return removed, added
 
@@ -208,27 +211,18 @@ class Draft(Working):
             raise StoreUnusable("A file is loaded first, and alone, in a draft.")
         self.loaded = graph
         place, database = self.scratch, self.database
-        found = ox.parse(
-            file,
-            format=form,
-            base_iri=graph.value,
-            without_named_graphs=True,
-            rename_blank_nodes=True,
-        )
-        said = bulk.canonical_triples(found, place / "said")
+        said = bulk.write_canonical(file, form, graph.value, place / "said")
         held = bulk.dump(database, graph, place / "held")
-        went, came = place / "went", place / "came"
-        rows = (bulk.sorted_rows(path, graph) for path in (held, said))
-        gone, new = bulk.write_difference(*rows, went, came)
-        self._came = (new, came)
+        ordered = (bulk.sorted_lines(path) for path in (held, said))
+        gone, self._came = bulk.write_difference(*ordered, place / "went", place / "came")
         if replace:
-            self._went = (gone, went)
-            rest = ox.parse(
-                b"".join(b"%b .\n" % row for row in bulk.rows_of(went)), format=ox.RdfFormat.N_QUADS
-            )
+            self._went = gone
+            rows = b"".join(b"%b .\n" % row for row in bulk.rows_of(gone, graph))
+            rest = ox.parse(rows, format=ox.RdfFormat.N_QUADS)
             super().apply(Delta(removed=frozenset(rest)), tidy=False)
-        bulk.load_rows(self.database, came, graph, merged=graph in self.merged)
-        self._untidy = self._untidy or new >= _BULK
+        merged = [DefaultGraph()] if graph in self.merged else []
+        bulk.load_triples(self.database, self._came, [graph, *merged])
+        self._untidy = self._untidy or self._came.count >= _BULK
         self.tidy()
 
     @property
