@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pyoxigraph as ox
 
 import kg4p1000.build
+from kg4p1000 import curation
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
 
@@ -17,40 +18,62 @@ from . import generate
 
 ROOT = Path(__file__).parents[1]
 GRAPH = iri("graph:bench")
-#: Statements of one entry of the change log while a store is filled.
-CHUNK = 500_000
+#: Statements that are judged and inferred from at most.
+JUDGED = 1_000_000
 
 
 def file(work: Path, size: int) -> Path:
-    """The file of N-Triples with so many statements."""
+    """The file of N-Triples with so many statements; made before, so that it is not timed."""
     return generate.write(work / f"{size}.nt", size)
 
 
 def store(work: Path, size: int) -> tuple[Store, float | None]:
     """Our store with the plan's graph and so many generated statements, all in the default graph.
 
+    The statements are logged and published, but neither judged nor inferred from.
+
     Returns:
         The store and the seconds for the generated part; None when the store was there already.
     """
-    folder = work / f"store-{size}"
-    made = Store(folder)
-    if made.current and made.entry().source == "load":
+    made = Store(work / f"store-{size}")
+    if any(entry.source == "load" for entry in made.entries()):
         return made, None
-    if not made.current:
-        kg4p1000.build.build(made, ROOT, author="bench")
-    with made.draft() as draft:
-        draft.apply(Delta(frozenset(_registered()), frozenset()))
-        draft.publish("bench", "A graph for generated statements", "update")
+    _prepare(made)
+    statements = file(work, size)
     began = time.perf_counter()
-    triples = ox.parse(path=str(file(work, size)), format=ox.RdfFormat.N_TRIPLES)
-    while chunk := frozenset(
-        ox.Quad(t.subject, t.predicate, t.object, GRAPH) for t in islice(triples, CHUNK)
-    ):
-        with made.draft() as draft:
-            draft.apply(Delta(chunk, frozenset()))
-            draft.publish("bench", "Generated statements", "load")
-        made.prune(1)
+    with made.draft() as draft, open(statements, "rb") as lines:
+        draft.load(lines, ox.RdfFormat.N_TRIPLES, GRAPH)
+        draft.publish("bench", "Generated statements", "load")
     return made, time.perf_counter() - began
+
+
+def judged(work: Path, size: int) -> tuple[Store, float]:
+    """The same in a new store, loaded as `kg4p1000 load` does it, with validation and inference.
+
+    Returns:
+        The store and the seconds for the generated part.
+    """
+    folder = work / f"store-{size}-judged"
+    shutil.rmtree(folder, ignore_errors=True)
+    made = Store(folder)
+    _prepare(made)
+    began = time.perf_counter()
+    kg4p1000.build.load(
+        made, ROOT, file(work, size), GRAPH, author="bench", limit=1 << 40, tell=lambda *_: None
+    )
+    return made, time.perf_counter() - began
+
+
+def _prepare(made: Store) -> None:
+    """Build the plan's graph, and register the one for what is generated."""
+    kg4p1000.build.build(made, ROOT, author="bench")
+    curation.commit(
+        made,
+        kg4p1000.build.load_shapes(ROOT),
+        Delta(frozenset(_registered())),
+        author="bench",
+        message="A graph for generated statements",
+    )
 
 
 def _registered() -> Iterator[ox.Quad]:

@@ -145,7 +145,7 @@ for line in sys.stdin:
         print("inf", flush=True)
 """
 #: Seconds after which a query is given up, or not asked again.
-_PATIENCE, _LONG = 60.0, 10.0
+_PATIENCE, _LONG = 30.0, 10.0
 
 
 @contextlib.contextmanager

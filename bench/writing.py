@@ -16,7 +16,7 @@ from kg4p1000 import validation
 from kg4p1000.access import Tokens
 from kg4p1000.build import load_shapes
 from kg4p1000.curation import StatedGraph
-from kg4p1000.store import Delta, Store
+from kg4p1000.store import Delta
 from kg4p1000.terms import iri, prefix_declarations
 
 from . import data, servers
@@ -58,28 +58,57 @@ def post(server: servers.Server, token: str, update: str) -> int:
         return 0
 
 
-def commits(report: Report, work: Path, size: int, rounds: int = 15) -> None:
-    """Changes of 20 statements by HTTP, validated and inferred; and the store's part of one."""
-    base, _ = data.store(work, size)
-    folder = work / f"store-{size}-changed"
-    shutil.rmtree(folder, ignore_errors=True)
-    base.backup(work / "backup")
-    store = Store.restore(work / "backup", folder)
-    shutil.rmtree(work / "backup")
-    token = Tokens(folder / "tokens.json").create("bench", "admin")
-    seconds: list[float] = []
-    statuses: list[int] = []
-    with servers.ours(folder) as server:
-        for number in range(rounds + 3):
+def changes(report: Report, work: Path, size: int) -> None:
+    """Changes of 20 statements by HTTP, validated and inferred from, and a graph cleared."""
+    if size > data.JUDGED:
+        return
+    store, loaded = data.judged(work, size)
+    token = Tokens(store.path / "tokens.json").create("bench", "admin")
+    with servers.ours(store.path) as server:
+
+        def sent(update: str) -> float:
             began = time.perf_counter()
-            statuses.append(post(server, token, notes(number, 20)))
-            seconds.append(time.perf_counter() - began)
-    alone: list[float] = []
+            statuses.append(post(server, token, update))
+            return time.perf_counter() - began
+
+        statuses: list[int] = []
+        first, *others = [sent(notes(number, 20)) for number in range(18)]
+        cleared = sent(f"CLEAR GRAPH <{data.GRAPH.value}>")
+    steady = others[2:]
+    report.table(
+        f"Changes by HTTP, {size:,} statements",
+        (
+            "20 statements, from POST to visible, median ms",
+            "slowest ms",
+            "first ms",
+            "CLEAR of the generated graph s",
+            "statuses",
+            "load with validation and inference s",
+        ),
+        [
+            (
+                f"{statistics.median(steady) * 1000:.0f}",
+                f"{max(steady) * 1000:.0f}",
+                f"{first * 1000:.0f}",
+                f"{cleared:.1f}",
+                " ".join(map(str, sorted(set(statuses)))),
+                f"{loaded:.0f}",
+            )
+        ],
+        "The answer to the POST comes when the new version is visible.",
+    )
+    shutil.rmtree(store.path, ignore_errors=True)
+
+
+def store_part(report: Report, work: Path, size: int, rounds: int = 15) -> None:
+    """The store's part of a change of 20 statements: draft, log and publication."""
+    store, _ = data.store(work, size)
+    seconds: list[float] = []
     for number in range(rounds):
         delta = Delta(
             frozenset(
                 ox.Quad(iri("activity:A4.3"), iri("skos:editorialNote"), ox.Literal(text, language="en"), iri("graph:notes"))
-                for text in texts(1000 + number, 20)
+                for text in texts(1000 * store.current + number, 20)
             ),
             frozenset(),
         )  # fmt: skip
@@ -87,45 +116,31 @@ def commits(report: Report, work: Path, size: int, rounds: int = 15) -> None:
         with store.draft() as draft:
             draft.apply(delta)
             draft.publish("bench", "", "update")
-        alone.append(time.perf_counter() - began)
-    steady = seconds[3:]
+        seconds.append(time.perf_counter() - began)
+        store.prune(2)
     report.table(
-        f"Changes of 20 statements, {size:,} statements",
-        (
-            "from POST to visible, median ms",
-            "slowest ms",
-            "first ms",
-            "store's part, median ms",
-            "statuses",
-        ),
-        [
-            (
-                f"{statistics.median(steady) * 1000:.0f}",
-                f"{max(steady) * 1000:.0f}",
-                f"{seconds[0] * 1000:.0f}",
-                f"{statistics.median(alone) * 1000:.0f}",
-                " ".join(map(str, sorted(set(statuses)))),
-            )
-        ],
-        "The answer to the POST comes when the new version is visible. The store's part is draft, log"
-        " and publication, without validation and inference.",
+        f"The store's part of a change of 20 statements, {size:,} statements",
+        ("median ms", "slowest ms", "first ms"),
+        [[f"{s * 1000:.0f}" for s in (statistics.median(seconds), max(seconds), seconds[0])]],
+        "Draft, log and publication, without validation and inference.",
     )
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def bulk(report: Report, work: Path, size: int) -> None:
     """A large amount through the logged path, and the whole graph validated."""
-    folder = work / f"store-{size}"
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(work / f"store-{size}", ignore_errors=True)
     store, seconds = data.store(work, size)
     assert seconds is not None
-    began = time.perf_counter()
-    shapes = load_shapes(data.ROOT)
-    with store.draft() as draft:
-        found = validation.validate_graph(StatedGraph(draft), shapes)
-    validated = time.perf_counter() - began
+    row = [f"{seconds:.1f}", f"{size / seconds:,.0f}"]
+    if size <= data.JUDGED:
+        began = time.perf_counter()
+        with store.draft() as draft:
+            found = validation.validate_graph(StatedGraph(draft), load_shapes(data.ROOT))
+        row += [f"{time.perf_counter() - began:.0f}", "yes" if found.conforms else "NO"]
+    else:
+        row += ["not run", ""]
     report.table(
         f"Loading {size:,} statements through the change log",
         ("seconds", "statements/s", "validation of the whole graph s", "conforms"),
-        [(f"{seconds:.0f}", f"{size / seconds:,.0f}", f"{validated:.0f}", found.conforms)],
+        [row],
     )

@@ -263,7 +263,8 @@ def test_inferences_are_not_loaded(store, shapes, tmp_path):
 @pytest.fixture
 def sweeping(monkeypatch):
     """The database is written anew as soon as most of it goes."""
-    monkeypatch.setattr(draft, "_BULK", 3)
+    for module in (bulk, draft):
+        monkeypatch.setattr(module, "MANY", 3)
 
 
 def test_most_of_a_database_goes_by_writing_the_rest_anew(store, sweeping):

@@ -249,6 +249,15 @@ def test_check_finds_a_default_graph_that_is_not_the_merge(store, of):
     assert "is not the merge" in finding
 
 
+def test_check_finds_a_statement_that_stands_in_another_graph(store):
+    publish(store, [Quad(S, P, Literal("two"), A)])
+    database = ox.Store(str(store.path / "versions" / "00000002"))
+    database.remove(Quad(S, P, Literal("two"), A))
+    database.add(Quad(S, P, Literal("two"), NamedNode("http://example.org/elsewhere")))
+    del database
+    assert any("does not hold" in finding for finding in store.check())
+
+
 def test_check_tells_how_far_it_is_and_leaves_nothing(store):
     publish(store, [Quad(S, P, Literal("two"), A)])
     left = store.path / "versions" / ".check-left"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from operator import itemgetter
@@ -16,6 +16,8 @@ from uuid import uuid4
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
+#: From this many quads on, the loader that writes sorted files pays off.
+MANY = 20_000
 #: So many lines are sorted in memory, or parsed, at once.
 _LINES = 1_000_000
 #: So many quads, or bytes of lines, are brought to their canonical form at once.
@@ -68,6 +70,13 @@ class _Plain:
         data = self._waiting[self._at : self._at + size]
         self._at += len(data)
         return data
+
+
+def extend(database: ox.Store, quads: Collection[Quad]) -> bool:
+    """Add quads; whether they were so many that the database should be brought in order."""
+    many = len(quads) >= MANY
+    (database.bulk_extend if many else database.extend)(quads)
+    return many
 
 
 def load_lines(database: ox.Store, lines: Iterable[bytes], graph: Graph | None = None) -> None:

@@ -14,15 +14,13 @@ from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..errors import StoreUnusable
 from . import bulk, changes
-from .bulk import Rows
+from .bulk import MANY, Rows
 from .changes import Delta, Entry
 from .graphs import Row, merged_graphs, rows
 
 if TYPE_CHECKING:
     from .versions import Store
 
-#: From this many quads on, the loader that writes sorted files pays off.
-_BULK = 20_000
 #: A graph is copied so many times as quickly as it is removed statement by statement.
 _SWEEP = 4
 _DEFAULT = (DefaultGraph(),)
@@ -84,7 +82,7 @@ class Working:
 
     def _sweeps(self, removed: Set[Quad]) -> bool:
         """Whether so much goes that the rest is copied more quickly than that is removed."""
-        if len(removed) < _BULK or self._in_memory:
+        if len(removed) < MANY or self._in_memory:
             return False
         merged = merged_graphs(self.database)
         # Each may be in the default graph too.
@@ -136,12 +134,7 @@ class Working:
         self._extend(Quad(q.subject, q.predicate, q.object) for q in entered)
 
     def _extend(self, quads: Iterable[Quad]) -> None:
-        batch = list(quads)
-        if len(batch) >= _BULK:
-            self.database.bulk_extend(batch)
-            self._untidy = True
-        else:
-            self.database.extend(batch)
+        self._untidy = bulk.extend(self.database, list(quads)) or self._untidy
 
     def tidy(self) -> None:
         """Bring the database in order after very many quads, so that queries are quick."""
@@ -222,7 +215,7 @@ class Draft(Working):
             super().apply(Delta(removed=frozenset(rest)), tidy=False)
         merged = [DefaultGraph()] if graph in self.merged else []
         bulk.load_triples(self.database, self._came, [graph, *merged])
-        self._untidy = self._untidy or self._came.count >= _BULK
+        self._untidy = self._untidy or self._came.count >= MANY
         self.tidy()
 
     @property

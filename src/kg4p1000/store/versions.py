@@ -221,10 +221,17 @@ class Store:
         with room("the backup, so there is none"), _whole_or_none(target):
             with self._lock():
                 number = self.current
-                for part in ("log", "builds"):
-                    shutil.copytree(self.path / part, target / part)
+                self._copy_kept(self.path, target)
             changes.write_durably(target / "current", f"{number}\n".encode())
         return number
+
+    @staticmethod
+    def _copy_kept(source: Path, target: Path) -> None:
+        """Copy the files that versions cannot be made again without."""
+        for part in ("log", "builds"):
+            shutil.copytree(source / part, target / part)
+        with suppress(FileNotFoundError):  # not needed, but the next change is slow without it
+            shutil.copy(source / "checked", target / "checked")
 
     @classmethod
     def restore(cls, backup: Path, path: Path) -> Store:
@@ -238,10 +245,9 @@ class Store:
         if path.exists() and any(path.iterdir()):
             raise StoreUnusable(f"{path} is not empty; restore into a new folder.")
         with room("the restored store, so there is none"), _whole_or_none(path):
-            for part in ("log", "builds"):
-                shutil.copytree(backup / part, path / part)
+            cls._copy_kept(backup, path)
             store = cls(path)
-            if findings := store.check():
+            if findings := Comparison(store, quiet).of_the_log():
                 raise StoreUnusable(f"The backup is not whole: {findings[0]}")
         return store
 
