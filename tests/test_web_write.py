@@ -8,6 +8,7 @@ from kg4p1000.build import build
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers, Store
 from kg4p1000.web import create_app
+from kg4p1000.writer import LISTED
 
 UPDATE = {"Content-Type": "application/sparql-update"}
 TURTLE = {"Content-Type": "text/turtle"}
@@ -78,9 +79,21 @@ def test_a_steward_updates_an_editable_graph_and_the_change_is_visible_at_once(
     assert response.status_code == 200, response.text
     assert response.json["version"] == built.current
     assert len(response.json["added"]) == len(response.json["removed"]) == 1
+    assert response.json["counts"] == {"added": 1, "removed": 1}
     assert response.headers["Location"] == f"/versions/{built.current}"
     assert ask(client, NEW)
     assert built.entry().author == "Steward"
+
+
+def test_of_a_large_change_the_answer_has_the_numbers_and_says_where_the_rest_is(client, tokens):
+    notes = " ".join(f'place:MLI skos:altLabel "name {i}"@en .' for i in range(LISTED + 1))
+    text = f"INSERT DATA {{ GRAPH graph:actors {{ {notes} }} }}"
+    response = client.post("/update", data=text, headers=UPDATE | tokens["steward"])
+    assert response.status_code == 200, response.text
+    assert response.json["counts"] == {"added": LISTED + 1, "removed": 0}
+    assert response.json["added"] is response.json["removed"] is None
+    with client.get(response.json["changes"]) as log:
+        assert log.text.count("/graph/actors> .\n") == LISTED + 1
 
 
 def test_an_update_may_come_as_a_form(client, tokens):

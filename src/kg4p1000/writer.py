@@ -47,6 +47,8 @@ _RDF = {
 }
 #: Media types in which a graph may be sent.
 GRAPH_TYPES = tuple(_RDF)
+#: So many changed statements are listed in an answer; of more it has the numbers, and the log the rest.
+LISTED = 1000
 
 
 class Writer:
@@ -194,12 +196,16 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
                 proposals.settle(draft)
 
         done = curation.commit(store, shapes, change, source=request["kind"], **common)
-    stated = [q for q in done.delta.added | done.delta.removed if q.graph_name != curation.INFERRED]
+    delta = done.delta
+    stated = [q for q in delta.added | delta.removed if q.graph_name != curation.INFERRED]
+    added, removed = ([q for q in stated if q in side] for side in (delta.added, delta.removed))
+    few = len(stated) <= LISTED
     return {
         "version": done.entry.version if done.entry else None,
-        "added": sorted(f"{q} ." for q in stated if q in done.delta.added),
-        "removed": sorted(f"{q} ." for q in stated if q in done.delta.removed),
-        "inferred": len(done.delta) - len(stated),
+        "counts": {"added": len(added), "removed": len(removed)},
+        "added": sorted(f"{q} ." for q in added) if few else None,
+        "removed": sorted(f"{q} ." for q in removed) if few else None,
+        "inferred": len(delta) - len(stated),
         "report": done.report.to_dict(),
         "overlaps_follow": bool(done.entry) and proposals.matters(stated),
     }

@@ -122,9 +122,11 @@ def _change(account: Account, **change: Any) -> Response:
         dry_run=dry_run == "true",
         **change,
     )
+    if done["version"]:
+        done["changes"] = f"/versions/{done['version']}/changes"
+        services().store.prune(services().settings.keep_versions)
     response = jsonify(done)
     if done["version"]:
-        services().store.prune(services().settings.keep_versions)
         response.headers["Location"] = f"/versions/{done['version']}"
         response.headers["KG-Version"] = str(done["version"])
     return response
