@@ -5,19 +5,21 @@ Run ``python bench/fit_overlaps.py`` to print the figures of docs/overlaps.md, a
 """
 
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kg4p1000.build import parse_file, sources
 from kg4p1000.overlaps import corpus
-from kg4p1000.overlaps.evaluation import Gold, Judged, effort, reliability
-from kg4p1000.overlaps.model import WEIGHTS, platt, sigmoid
+from kg4p1000.overlaps.evaluation import Gold, Judged, effort, reliability, surest
+from kg4p1000.overlaps.model import WEIGHTS, Model, platt, sigmoid
 from kg4p1000.overlaps.similarity import SCHEMES, Space
 from kg4p1000.store import MemoryGraph
 
 ROOT = Path(__file__).parent.parent
-NAMES = (*SCHEMES, "words", "grams", "stated")
+NAMES = (*SCHEMES, "words", "grams", "stated", "subject")
 SEEDS = range(10)
 HEADER = """# Weights of the overlaps: what two activities share, to log odds. Written by bench/fit_overlaps.py,
 # which fits them to the judged pairs of tests/fixtures/overlaps; docs/overlaps.md has the figures.
@@ -28,6 +30,8 @@ intercept = {intercept:.4f}
 # and to the probability that they see a duplicate; from cross-validated scores.
 confidence = [{c[0]:.4f}, {c[1]:.4f}]
 duplicate = [{d[0]:.4f}, {d[1]:.4f}]
+# No confidence is higher than the best precision that the judged pairs bear out.
+surest = {surest:.2f}
 # Pairs from this confidence on are stored in the graph.
 stored_from = 0.2
 # Pairs from this probability of a duplicate on are called duplicates.
@@ -57,6 +61,23 @@ def told(name: str, figures: dict[str, float]) -> str:
     )
 
 
+def kinds(given: Judged, validated: list[np.ndarray], model: Model) -> None:
+    """Print what readers saw in the pairs of each kind, in the mean of the divisions."""
+    seen: Counter[tuple[str, str]] = Counter()
+    features = [dict(zip(NAMES, row, strict=True)) for row in given.features]
+    for scores in validated:
+        sure = model.confidences(scores)
+        for number in np.flatnonzero(sure >= model.stored):
+            kind = model.kind(float(scores[number]), features[number])
+            seen[kind, given.gold.labels.get(given.pairs[number], "unrelated")] += 1
+    columns = ("duplicate", "overlap", "unrelated")
+    print(f"\n| called | {' | '.join(columns)} | related |\n|---|---|---|---|---|")
+    for kind in ("duplicates", "overlaps", "complements"):
+        counts = np.array([seen[kind, column] for column in columns]) / len(validated)
+        share = counts[:2].sum() / max(counts.sum(), 1e-9)
+        print(f"| {kind} | {' | '.join(f'{n:.1f}' for n in counts)} | {100 * share:.0f} % |")
+
+
 def main() -> None:
     """Print the figures; write the weights when asked to."""
     given = judged()
@@ -79,18 +100,17 @@ def main() -> None:
     scores = np.concatenate(validated)
     right, duplicate = np.tile(given.right, len(SEEDS)), np.tile(given.duplicate, len(SEEDS))
     calibrated, doubled = platt(scores, right), platt(scores, duplicate.astype(float))
-    confidences = sigmoid(calibrated[0] * scores + calibrated[1])
+    most = float(np.mean([surest(one, given.right) for one in validated]))
+    print(f"\nhighest precision borne out: {most:.2f}")
+    confidences = np.minimum(sigmoid(calibrated[0] * scores + calibrated[1]), most)
     print("\n| confidence | pairs | said | true |\n|---|---|---|---|")
     for row in reliability(confidences, right, (0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.01)):
         print(
             f"| {row['from']:.2f} to {min(row['to'], 1):.2f} | {row['pairs'] / len(SEEDS):.0f} |"
             f" {row['said']:.2f} | {row['true']:.2f} |"
         )
-    called = sigmoid(doubled[0] * scores + doubled[1]) >= 0.5
-    print(
-        f"\ncalled duplicates: {called.sum() / len(SEEDS):.1f}, of these duplicates:"
-        f" {duplicate[called].mean():.2f}, related: {right[called].mean():.2f}"
-    )
+    model = replace(Model.load(), confidence=calibrated, duplicate=doubled, surest=most)
+    kinds(given, validated, model)
     for learning in (False, True):
         needed = [n for seed in SEEDS for n in effort(given, seed, learning=learning)]
         print(
@@ -98,7 +118,9 @@ def main() -> None:
         )
     if "--write" in sys.argv:
         version = sys.argv[sys.argv.index("--write") + 1]
-        text = HEADER.format(version=version, intercept=weights[-1], c=calibrated, d=doubled)
+        text = HEADER.format(
+            version=version, intercept=weights[-1], c=calibrated, d=doubled, surest=most
+        )
         lines = [f"{name} = {w:.4f}\n" for name, w in zip(NAMES, weights[:-1], strict=True)]
         WEIGHTS.write_text(text + "".join(lines), encoding="utf-8")
 

@@ -18,7 +18,7 @@ from kg4p1000 import proposals
 from kg4p1000.build import build, load_shapes, parse_file, sources
 from kg4p1000.curation import commit
 from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
-from kg4p1000.overlaps import corpus, decisions, detection, evaluation, objectives
+from kg4p1000.overlaps import corpus, decisions, detection, evaluation, objectives, similarity
 from kg4p1000.overlaps.corpus import Activity, Code, Corpus, Facet, Relation
 from kg4p1000.overlaps.evaluation import Gold, Judged
 from kg4p1000.overlaps.findings import Detection, compare
@@ -26,7 +26,7 @@ from kg4p1000.overlaps.learning import learn
 from kg4p1000.overlaps.model import Model, fit, platt
 from kg4p1000.overlaps.similarity import Space
 from kg4p1000.store import Delta, MemoryGraph, Store
-from kg4p1000.terms import CODE, iri, turtle
+from kg4p1000.terms import CODE, iri, prefix_declarations, turtle
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "fixtures" / "overlaps"
@@ -167,8 +167,9 @@ def test_the_ranking_is_as_good_as_we_say(found, judged):
 
 def test_the_ranking_is_about_as_good_on_objectives_that_gave_no_weights(judged):
     several = [judged.figures(judged.cross_validated(seed)) for seed in range(3)]
-    assert np.mean([f["ap_related"] for f in several]) >= 0.62
-    assert np.mean([f["ndcg"] for f in several]) >= 0.74
+    assert np.mean([f["ap_related"] for f in several]) >= 0.64
+    assert np.mean([f["duplicates_first"] for f in several]) >= 10
+    assert np.mean([f["ndcg"] for f in several]) >= 0.76
 
 
 def test_the_committed_weights_are_those_that_the_judgements_give(judged, found):
@@ -205,6 +206,53 @@ def test_confidence_is_calibrated_on_scores_of_unseen_objectives(judged, found):
         assert abs(row["said"] - row["true"]) < 0.15, row
 
 
+def test_no_confidence_is_higher_than_what_the_judgements_bear_out(judged, found):
+    seen = [evaluation.surest(judged.cross_validated(seed), judged.right) for seed in range(10)]
+    assert found.model.surest == pytest.approx(np.mean(seen), abs=0.01)
+    assert max(f.confidence for f in found.findings) == found.model.surest < 1
+
+
+@pytest.mark.parametrize(
+    ("right", "bound"), [([1, 1, 1, 0], 4 / 5), ([0, 0], 1 / 3), ([0, *[1] * 98], 99 / 101)]
+)
+def test_the_highest_precision_needs_many_pairs(right, bound):
+    scores = -np.arange(len(right), dtype=float)
+    assert evaluation.surest(scores, np.array(right)) == pytest.approx(bound)
+
+
+def test_generic_deliverables_are_those_that_their_notes_call_so(graph):
+    notes = graph.select(
+        prefix_declarations() + "SELECT ?code ?note WHERE { ?code skos:inScheme code:deliverable ;"
+        ' skos:scopeNote ?note FILTER(LANG(?note) = "en") }'
+    )
+    told = {r["code"].value for r in notes if r["note"].value.startswith("The generic code")}
+    assert told == similarity.GENERIC
+
+
+def test_a_generic_deliverable_and_a_late_value_count_less():
+    generic = sorted(similarity.GENERIC)[0].removeprefix(CODE)
+    both = facet(generic), facet("deliverable/x"), facet("deliverable/late", 4)
+    plan = small(*(activity(k, "", *both) for k in ("A1.1", "B1.1")), activity("C1.1"))
+    row = Space(plan).facets["deliverable"].rows([plan.activities[0]])[0]
+    by_code = dict(zip(Space(plan).facets["deliverable"].index, row, strict=True))
+    assert by_code[CODE + generic] / by_code[CODE + "deliverable/x"] == pytest.approx(0.7)
+    assert by_code[CODE + "deliverable/late"] / by_code[CODE + "deliverable/x"] == pytest.approx(
+        0.4
+    )
+
+
+def test_the_subject_of_two_objectives_counts_for_all_their_activities():
+    about = facet("topic/x")
+    plan = small(
+        activity("A1.1", "", about), activity("A1.2"), activity("B1.1", "", about), activity("C1.1"),
+    )  # fmt: skip
+    space = Space(plan)
+    subject = dict(space.features(space.own))["subject"]
+    assert subject[1, 2] > 0 == subject[1, 3]
+    stranger = replace(plan.activities[0], id="Z9.1", group="Z9")
+    assert not dict(space.features(space.rows([stranger])))["subject"].any()
+
+
 def test_platt_gives_probabilities_and_a_fit_with_a_prior_stays_near_it():
     random = np.random.default_rng(0)
     scores = random.normal(size=4000)
@@ -223,10 +271,11 @@ def test_platt_gives_probabilities_and_a_fit_with_a_prior_stays_near_it():
     [
         (("A4.1", "D2.1"), ["stakeholder mapping", "regional network"]),
         (("A4.2", "D2.3"), ["survey and consult", "poll of expectations", "meetings"]),
+        (("A4.4", "D2.5"), ["convene", "meeting, forum or seminar"]),
     ],
 )
 def test_a4_and_d2_share_what_a_person_would_say(found, pair, words):
-    top = [f for f in found.findings if {f.pair.a.group, f.pair.b.group} == {"A4", "D2"}][:2]
+    top = [f for f in found.findings if {f.pair.a.group, f.pair.b.group} == {"A4", "D2"}][:3]
     finding = next(f for f in top if f.pair.key == pair)
     reason = found.reason(finding)
     assert all(word in reason for word in words), reason

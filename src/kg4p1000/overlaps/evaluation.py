@@ -128,6 +128,16 @@ def reliability(
     return rows
 
 
+def surest(scores: np.ndarray, right: np.ndarray) -> float:
+    """The highest precision that a ranking bears out: of all its beginnings, the best by Laplace's rule.
+
+    Of n pairs of which r are right it is (r + 1) / (n + 2), so that it comes near 1 with many pairs only.
+    """
+    best_first = right[np.argsort(-scores, kind="stable")]
+    counts = np.arange(1, len(right) + 1)
+    return float(((np.cumsum(best_first) + 1) / (counts + 2)).max())
+
+
 @dataclass(frozen=True)
 class Judged:
     """The judged pairs of a plan with their features, ready to fit and to score.

@@ -99,12 +99,13 @@ class Explainer:
         def label(code: Code | None) -> str:
             return (code and (code.labels.get(language) or code.labels.get("en"))) or ""
 
-        def listed(iris: Sequence[str], names: Mapping[str, Code]) -> str:
+        def listed(iris: Sequence[str], names: Mapping[str, Code], joint: str = "and") -> str:
             named = [text for text in (label(names.get(i)) for i in iris[:_NAMED]) if text]
-            return say["and"].join(named)
+            return say[joint].join(named)
 
         codes = self._corpus.codes
-        action, deliverable, topic, group = (listed(found.facets[s], codes) for s in SCHEMES)
+        action = listed(found.facets["action-kind"], codes, "and to")
+        deliverable, topic, group = (listed(found.facets[s], codes) for s in SCHEMES[1:])
         near = "" if deliverable else listed(found.near["deliverable"], codes)
         work = [
             say["action"].format(action) if action else "",
@@ -117,7 +118,7 @@ class Explainer:
         ]
         quoted = _series([f"“{phrase}”" for phrase in found.phrases], say["and"])
         clauses = [
-            say["and"].join(filter(None, work)) or (say["about"] if any(about) else ""),
+            say["then"].join(filter(None, work)) or (say["about"] if any(about) else ""),
             say["mentions"].format(listed(found.mentions, self._corpus.names))
             if found.mentions
             else "",
@@ -155,6 +156,8 @@ _WORDS = {
     "en": {
         "both": "both",
         "and": " and ",
+        "and to": " and to ",
+        "then": ", and ",
         "action": "plan to {}",
         "deliverable": "have as their product: {}",
         "near": "have products of one kind: {}",
@@ -169,6 +172,8 @@ _WORDS = {
     "fr": {
         "both": "toutes deux",
         "and": " et ",
+        "and to": " et ",
+        "then": " et ",
         "action": "prévoient de : {}",
         "deliverable": "ont pour produit : {}",
         "near": "ont des produits du même genre : {}",
@@ -183,6 +188,8 @@ _WORDS = {
     "es": {
         "both": "ambas",
         "and": " y ",
+        "and to": " y ",
+        "then": " y ",
         "action": "prevén: {}",
         "deliverable": "tienen como producto: {}",
         "near": "tienen productos del mismo tipo: {}",

@@ -29,6 +29,7 @@ class Model:
         duplicate: the same for the probability of a duplicate.
         stored: least confidence of a pair that is stored.
         certain: least probability of a pair that is called a duplicate.
+        surest: the highest confidence that the judged pairs bear out.
         joint: least similarity of deliverables and of topics of a pair that is called a complement.
     """
 
@@ -37,6 +38,7 @@ class Model:
     intercept: float = 0.0
     confidence: tuple[float, float] = (1.0, 0.0)
     duplicate: tuple[float, float] = (1.0, 0.0)
+    surest: float = 1.0
     stored: float = 0.3
     certain: float = 0.5
     joint: float = 0.5
@@ -53,6 +55,7 @@ class Model:
             intercept=read["intercept"],
             confidence=tuple(read["confidence"]),
             duplicate=tuple(read["duplicate"]),
+            surest=read["surest"],
             stored=read["stored_from"],
             certain=read["duplicates_from"],
             joint=read["complements_from"],
@@ -69,8 +72,8 @@ class Model:
         return total
 
     def confidences(self, scores: np.ndarray) -> np.ndarray:
-        """Calibrated probability that a pair is related."""
-        return sigmoid(self.confidence[0] * scores + self.confidence[1])
+        """Calibrated probability that a pair is related, up to the highest that was borne out."""
+        return np.minimum(sigmoid(self.confidence[0] * scores + self.confidence[1]), self.surest)
 
     def duplicates(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probability that a pair is a duplicate."""

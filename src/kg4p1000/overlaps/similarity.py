@@ -14,12 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from ..terms import CODE
 from .corpus import SCHEMES, Activity, Corpus
 
 #: Base features, in the order of the columns.
-BASE = (*SCHEMES, "words", "grams", "mentions", "stated")
-#: How much a value of a facet counts by its rank; from the third one on, the last of these.
-RANKS = (1.0, 1.0, 0.7)
+BASE = (*SCHEMES, "words", "grams", "mentions", "stated", "subject")
+#: How much a value of a facet counts by its rank; from the fourth one on, the last of these.
+RANKS = (1.0, 1.0, 0.6, 0.4)
+#: Deliverables that, by their scope notes, any plan may have for any system, and how much they count in
+#: each of two activities.
+GENERIC = frozenset(
+    f"{CODE}deliverable/{key}"
+    for key in ("concept-architecture", "iterative-release", "mobilised-resources")
+)
+GENERIC_WEIGHT = 0.7
 #: How much a match on the broader code counts beside one on the code itself.
 BROADER = 0.8
 _WORD = re.compile(r"[a-z0-9]{3,}")
@@ -200,7 +208,7 @@ class Terms:
 class FacetRows:
     """The codes of one list as rows, so that the product of two is the sum over shared codes of
     their inverse frequency (1 for a code that one activity has, 0 for one that all have), times rank
-    and confidence in both.
+    and confidence in both. A generic deliverable counts less.
     """
 
     def __init__(self, corpus: Corpus, scheme: str) -> None:
@@ -225,6 +233,8 @@ class FacetRows:
             if facet.scheme != self._scheme:
                 continue
             weight = facet.confidence * RANKS[min(facet.rank, len(RANKS)) - 1]
+            if facet.code in GENERIC:
+                weight *= GENERIC_WEIGHT
             values[facet.code] = max(weight, values.get(facet.code, 0))
             if above := self._broader.get(facet.code):
                 values[above] = max(weight * BROADER, values.get(above, 0))
@@ -278,6 +288,7 @@ class Space:
             {name: part.matrix for name, part in (*self.facets.items(), *self.terms.items())},
             self._groups(corpus.activities),
         )
+        self._subject = self._subjects()
 
     def rows(self, activities: Sequence[Activity]) -> Rows:
         """Rows of other activities, to be compared with those of the corpus."""
@@ -298,6 +309,7 @@ class Space:
             product = matrix @ self.own.matrices[name].T
             yield name, product.toarray() if sparse.issparse(product) else product
         yield "stated", self._stated[np.ix_(rows.groups, self.own.groups)]
+        yield "subject", self._subject[np.ix_(rows.groups, self.own.groups)]
 
     def same_group(self, rows: Rows) -> np.ndarray:
         """Which pairs are not to be compared: (rows, activities of the corpus), bool."""
@@ -316,3 +328,16 @@ class Space:
             if len(ends) == 2 and ends[0] >= 0:
                 made[ends[0], ends[1]] = made[ends[1], ends[0]] = 1
         return made
+
+    def _subjects(self) -> np.ndarray:
+        """How much the topics of two groups have in common, each the mean of its activities; one row
+        and column more, of zeros, for groups that are not here.
+        """
+        topics = self.own.matrices["topic"]
+        total = np.zeros((len(self._group) + 1, topics.shape[1]), np.float32)
+        np.add.at(total, self.own.groups, topics)
+        if "" in self._group:
+            total[self._group[""]] = 0
+        counts = np.bincount(self.own.groups, minlength=len(total))
+        mean = total / np.maximum(counts, 1)[:, None]
+        return mean @ mean.T
