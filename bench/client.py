@@ -16,6 +16,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 JSON = "application/sparql-results+json"
+#: For queries of which it is not known whether they make solutions or triples.
+ANY = f"{JSON}, application/n-triples;q=0.9"
 
 
 @dataclass

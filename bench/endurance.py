@@ -58,7 +58,7 @@ def oxigraph_runaways(report: Report, work: Path, size: int) -> None:
     for name, text in runaways().items():
         # A server for each: one that does not stop would slow the next.
         with servers.oxigraph(folder, timeout=LIMIT) as server:
-            answer = client.ask(server.endpoint, text, timeout=4 * LIMIT)
+            answer = client.ask(server.endpoint, text, accept=client.ANY, timeout=4 * LIMIT)
             still = _busy(server.pid) > 0.5
         rows.append((name, f"{answer.seconds:.1f}", answer.status, "yes" if still else "no"))
     report.table(
@@ -89,7 +89,11 @@ def _beside(server: servers.Server, queries: list[str], size: int) -> Row:
     prober = threading.Thread(target=probe)
     prober.start()
     with ThreadPoolExecutor(len(queries)) as pool:
-        answers = list(pool.map(lambda q: client.ask(server.endpoint, q, timeout=60), queries))
+        answers = list(
+            pool.map(
+                lambda q: client.ask(server.endpoint, q, accept=client.ANY, timeout=60), queries
+            )
+        )
     stop.set()
     prober.join()
     ends = Counter(

@@ -22,7 +22,7 @@ from kg4p1000.errors import (
     ReaderLost,
     TimeLimit,
 )
-from kg4p1000.store import Delta, Readers, Store
+from kg4p1000.store import Delta, Readers, Store, pool
 from kg4p1000.terms import iri
 
 ROOT = Path(__file__).parent.parent
@@ -165,7 +165,7 @@ def test_a_result_that_was_cut_raises_after_its_first_bytes(readers):
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
-    readers = Readers(store, size=1, timeout=2, memory=300, queue=0)
+    readers = Readers(store, size=1, timeout=2, memory=300, queue=0, slow=0)
     outcomes = []
     thread = in_background(readers, RUNAWAYS["cross-product"], outcomes)
     wait_until(lambda: readers.lanes.occupancy.fast == 1)
@@ -174,6 +174,27 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
     assert caught.value.members["retry_after"] > 0
     thread.join()
     assert point(readers) == LABEL
+    readers.close()
+
+
+def test_where_no_place_is_free_a_query_makes_room_before_its_time(store, monkeypatch):
+    monkeypatch.setattr(pool, "FAST", 60)
+    readers = Readers(store, size=1, timeout=8, memory=300)
+    outcomes = []
+    thread = in_background(readers, RUNAWAYS["cross-product"], outcomes)
+    wait_until(readers.running)
+    assert point(readers) == LABEL
+    assert [result.slow for result in readers.running()] == [True]
+    thread.join()
+    assert outcomes == [TimeLimit]
+    readers.close()
+
+
+def test_where_no_place_is_free_and_the_slow_lane_is_full_a_query_goes_on(store, monkeypatch):
+    monkeypatch.setattr(pool, "FAST", 60)
+    readers = Readers(store, size=1, timeout=1, memory=300, slow=0)
+    with pytest.raises(TimeLimit):
+        readers.query(RUNAWAYS["cross-product"]).read()
     readers.close()
 
 

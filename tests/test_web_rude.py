@@ -99,6 +99,21 @@ def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(served):
     assert answer.count(b"\r\n") > 60_000
 
 
+def test_a_long_answer_is_sent_on_and_not_kept_in_memory(served):
+    place, _ = served
+    connection = http.client.HTTPConnection(*place, timeout=60)
+    connection.request("GET", f"/sparql?query={quote(LARGE.replace('60000', '150000'))}")
+    response = connection.getresponse()
+    before = most = resident()
+    size = 0
+    while piece := response.read(1 << 20):
+        size += len(piece)
+        most = max(most, resident())
+    connection.close()
+    assert size > 60_000_000
+    assert (most - before) * 1000 < size / 3
+
+
 def processes_below(pid):
     """How many processes this one has started that still run."""
     found = 0

@@ -14,14 +14,19 @@ aside (`Draft`) and publishes it by one rename. Nothing here knows what the trip
 the graph register says which graphs are merged into the default graph.
 """
 
-from .changes import Delta, Entry
-from .comparison import Tell
-from .draft import Draft
-from .graphs import MemoryGraph, dataset
-from .pool import Readers, parse_query
-from .rebuild import Rebuilds
-from .result import Result
-from .versions import Store
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .changes import Delta, Entry
+    from .comparison import Tell
+    from .draft import Draft
+    from .faults import parse_query
+    from .graphs import MemoryGraph, dataset
+    from .pool import Readers
+    from .rebuild import Rebuilds
+    from .result import Result
+    from .versions import Store
 
 __all__ = [
     "Delta",
@@ -36,3 +41,23 @@ __all__ = [
     "dataset",
     "parse_query",
 ]
+
+_HOMES = {
+    "changes": ("Delta", "Entry"),
+    "comparison": ("Tell",),
+    "draft": ("Draft",),
+    "graphs": ("MemoryGraph", "dataset"),
+    "faults": ("parse_query",),
+    "pool": ("Readers",),
+    "rebuild": ("Rebuilds",),
+    "result": ("Result",),
+    "versions": ("Store",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: a reader process needs few of them, and is to start at once.
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..terms import GRAPH, TERMS
-from .bulk import load_lines
 
 REGISTER = NamedNode(GRAPH + "graphs")
 _IN_DEFAULT = NamedNode(TERMS + "inDefaultGraph")
@@ -105,6 +104,8 @@ def _copy(
     found = database.query(_ALL, default_graph=list(graphs), named_graphs=[])
     lines = found.serialize(format=ox.RdfFormat.N_TRIPLES)
     if b"_:" in lines:
+        from .bulk import load_lines  # noqa: PLC0415 - few need it, and a reader is to start at once
+
         load_lines(merge, lines.splitlines(True), to)
     else:
         merge.bulk_load(input=lines, format=ox.RdfFormat.N_TRIPLES, to_graph=to, lenient=True)

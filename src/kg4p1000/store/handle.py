@@ -10,12 +10,8 @@ import tempfile
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from .frames import READY
 from .versions import Store
-
-#: In place of a frame's length: an error after bytes went out.
-FAULT = 0xFFFFFFFF
-#: What a process writes first, when it has opened its version.
-READY = b"ready\n"
 
 
 class Handle:

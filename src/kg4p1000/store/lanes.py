@@ -1,7 +1,7 @@
 """Who may run: a fast lane that every query begins in, a slow lane for those that take longer.
 
-A query leaves the fast lane after a second, so that a few long ones never keep the many short ones
-waiting. Both lanes and the queue before them have a limit; past it a query is refused at once.
+A query leaves the fast lane after a second, or sooner when the lane is full, so that a few long ones
+never keep the many short ones waiting. Both lanes and the queue before them have a limit; past it a query is refused at once.
 """
 
 from __future__ import annotations

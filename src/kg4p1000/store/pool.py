@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import select
 import signal
 import struct
@@ -20,25 +19,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import pyoxigraph as ox
-
 from ..errors import (
-    BadParameter,
     Busy,
     ClientGone,
     DiskFull,
     EngineFault,
     KgError,
     Killed,
-    MalformedQuery,
     MemoryLimit,
     NotFound,
     ReaderLost,
     StoreUnusable,
     TimeLimit,
 )
-from ..terms import BASE, PREFIXES
-from .handle import FAULT, Handle
+from .faults import problem
+from .frames import FAULT
+from .handle import Handle
 from .lanes import GLANCE, Lanes
 from .rebuild import Rebuilds
 from .result import Result
@@ -48,11 +44,10 @@ from .versions import Store
 _log = logging.getLogger(__name__)
 
 _CHUNK = 64 * 1024
-#: Seconds of evaluation after which a query goes to the slow lane.
-FAST = 1.0
+#: Seconds of evaluation after which a query goes to the slow lane: always, or where others may have to wait.
+FAST, TURN = 1.0, 0.05
 #: Seconds for which the thread that asked reads the result itself; most results end within.
 _BRIEF = 0.02
-_POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
 class Readers:
@@ -186,7 +181,7 @@ class Readers:
             assert result._fault
             raise result._fault
         if "error" in result._head:
-            raise _problem(result._head)
+            raise problem(result._head)
         if not result._ended:
             threading.Thread(target=self._pump, args=(result,), daemon=True).start()
         return result
@@ -308,8 +303,9 @@ class Readers:
         """Take what the reader of a query has written, waiting for it up to some seconds."""
         reader = result._reader
         assert reader
-        if not result.slow and time.monotonic() - result.began > FAST:
-            self._slow_down(result, reader)
+        if not result.slow:
+            self._judge_lane(result, reader)
+            wait = min(wait, TURN / 2)
         if not _readable(reader.stdout.fileno(), wait):
             return
         data = os.read(reader.stdout.fileno(), _CHUNK)
@@ -363,15 +359,20 @@ class Readers:
                 self._finish(result, reader, e, lost=True)
                 return
 
-    def _slow_down(self, result: Result, reader: Handle) -> None:
+    def _judge_lane(self, result: Result, reader: Handle) -> None:
+        """Move a query to the slow lane when it is time; one that has to go and cannot is stopped."""
+        age = time.monotonic() - result.began
+        if age < TURN or (age < FAST and not self.lanes.crowded):
+            return
         if not self.lanes.slow_down():
-            result.stop(
-                Busy(
-                    f"{self.lanes.slow} long queries are running already; please try again later,"
-                    " or ask for less.",
-                    retry_after=30,
+            if age >= FAST:
+                result.stop(
+                    Busy(
+                        f"{self.lanes.slow} long queries are running already; please try again"
+                        " later, or ask for less.",
+                        retry_after=30,
+                    )
                 )
-            )
             return
         result.slow = True
         with suppress(ProcessLookupError):
@@ -464,36 +465,8 @@ class Readers:
         return ReaderLost("The process that answered the query ended; please try again.")
 
 
-def parse_query(text: str) -> None:
-    """Read a query as a reader would, and do not run it.
-
-    Raises:
-        MalformedQuery: with ``line`` and ``column`` where the engine tells.
-    """
-    try:
-        ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
-    except SyntaxError as e:
-        raise _problem({"error": "syntax", "message": str(e)}) from None
-    except (ValueError, RuntimeError) as e:
-        raise _problem({"error": "evaluation", "message": str(e)}) from None
-
-
 def _readable(fd: int, wait: float) -> bool:
     """Whether there is something to read within some seconds; select knows no more than 1,024 files."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(wait * 1000))
-
-
-def _problem(head: dict[str, Any]) -> KgError:
-    message = head["message"]
-    if head["error"] == "syntax":
-        if match := _POSITION.match(message):
-            line, column, expected = match.groups()
-            return MalformedQuery(
-                f"Line {line}, column {column}: {expected}.", line=int(line), column=int(column)
-            )
-        return MalformedQuery(message)
-    if "substitute" in message.lower() or "variable" in message.lower():
-        return BadParameter(message)
-    return MalformedQuery(message)

@@ -24,8 +24,8 @@ import pyoxigraph as ox
 from pyoxigraph import Variable
 
 from ..terms import BASE, PREFIXES
+from .frames import FAULT, READY
 from .graphs import Merges, dataset
-from .handle import FAULT, READY
 
 _FRAME = 64 * 1024
 

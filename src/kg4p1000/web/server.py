@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
@@ -93,6 +94,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         finally:
             if passage:
                 self.server.settle(passage)
+
+    def write_soon(self, data: Any) -> int:
+        """Send data when the client takes it; until then it is kept, on the disk if it is much."""
+        with self.outbuf_lock:
+            # A buffer in memory also keeps what was sent, until another one follows it.
+            most = self.adj.outbuf_overflow
+            if self.current_outbuf_count >= most and not self.outbufs[-1].overflowed:
+                self.outbufs.append(OverflowableBuffer(most))
+                self.current_outbuf_count = 0
+        return int(super().write_soon(data))
 
 
 class _Wait:

@@ -1,0 +1,42 @@
+"""What is wrong with a query, as the engine says it, told as an error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pyoxigraph as ox
+
+from ..errors import BadParameter, KgError, MalformedQuery
+from ..terms import BASE, PREFIXES
+
+_POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
+
+
+def parse_query(text: str) -> None:
+    """Read a query as a reader would, and do not run it.
+
+    Raises:
+        MalformedQuery: with ``line`` and ``column`` where the engine tells.
+    """
+    try:
+        ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
+    except SyntaxError as e:
+        raise problem({"error": "syntax", "message": str(e)}) from None
+    except (ValueError, RuntimeError) as e:
+        raise problem({"error": "evaluation", "message": str(e)}) from None
+
+
+def problem(head: dict[str, Any]) -> KgError:
+    """The error that a reader tells of in the head of its answer."""
+    message = head["message"]
+    if head["error"] == "syntax":
+        if match := _POSITION.match(message):
+            line, column, expected = match.groups()
+            return MalformedQuery(
+                f"Line {line}, column {column}: {expected}.", line=int(line), column=int(column)
+            )
+        return MalformedQuery(message)
+    if "substitute" in message.lower() or "variable" in message.lower():
+        return BadParameter(message)
+    return MalformedQuery(message)
