@@ -42,6 +42,40 @@ def test_a_confidence_that_is_none_is_refused(client, wrong):
     assert client.get(f"/overlaps/?confidence={wrong}").status_code == 400
 
 
+PAIRS = r'href="/overlaps/([A-F][\d.]+-[A-F][\d.]+)"'
+
+
+@pytest.mark.parametrize("path", ["/overlaps/", "/overlaps/queue", "/overlaps/?status=proposed"])
+def test_following_the_pages_shows_each_pair_once(client, path):
+    seen, page = [], text(client.get(path))
+    whole = int(re.search(r"1 to 25 of ([\d,]+)", page)[1].replace(",", ""))
+    while True:
+        here = re.findall(PAIRS, page)
+        assert 1 <= len(here) <= 25
+        seen += here
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        if not following:
+            break
+        path = following[1].replace("&amp;", "&").split("#")[0]
+        page = text(client.get(path))
+    assert len(seen) == len(set(seen)) == whole > 100
+
+
+def test_the_first_page_has_the_best_and_the_links_keep_the_filters(client):
+    page = text(client.get("/overlaps/?kind=overlaps&confidence=0.3"))
+    sure = [float(x) for x in re.findall(r"confidence ([\d.]+)", page)]
+    assert sure == sorted(sure, reverse=True)
+    assert re.findall(PAIRS, text(client.get("/overlaps/")))[0] == "A4.1-D2.1"
+    assert 'href="/overlaps/?page=2&amp;kind=overlaps&amp;confidence=0.3#pairs"' in page
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "99999", "²", "9" * 5000])
+def test_a_page_that_is_not_there_is_refused_with_how_many_there_are(client, wrong):
+    told = client.get("/overlaps/", query_string={"page": wrong})
+    assert told.status_code == 400
+    assert "must be a number from 1 to" in told.get_data(as_text=True)
+
+
 def test_a_pair_shows_both_texts_what_they_share_and_that_nobody_has_decided(client):
     page = text(client.get(PAIR))
     for words in (

@@ -26,10 +26,13 @@ blueprint = Blueprint("overlaps", __name__)
 #: Bounds of the shades of the matrix, in summed confidence.
 _SHADES = (0.01, 1.0, 2.0, 4.0, 7.0)
 _LARGEST = 20_000
+#: Pairs of a page.
+_A_PAGE = 25
 
-_OVERLAPS = """SELECT ?overlap ?a ?b ?titleA ?titleB ?kind ?confidence ?status ?reason WHERE {
+_OVERLAPS = """SELECT ?overlap ?a ?b ?titleA ?titleB ?kind ?confidence ?score ?status ?reason WHERE {
   ?overlap a k4p:Overlap ; k4p:between ?one , ?other ; k4p:confidence ?confidence ; k4p:reason ?reason ;
     k4p:overlapKind/skos:notation ?kind ; k4p:status/skos:notation ?status .
+  OPTIONAL { ?overlap k4p:score ?score }
   FILTER(STR(?one) < STR(?other) && LANG(?reason) = "en")
   ?one skos:notation ?a ; skos:prefLabel ?titleA FILTER(LANG(?titleA) = "en")
   ?other skos:notation ?b ; skos:prefLabel ?titleB FILTER(LANG(?titleB) = "en")
@@ -77,6 +80,7 @@ class Pair:
     title_b: str
     kind: str
     confidence: float
+    score: float
     status: str
     reason: str
 
@@ -131,7 +135,7 @@ def index() -> str:
     codes = sorted(titles, key=natural_key)
     return render_template(
         "overlaps.html",
-        pairs=fitting,
+        sheet=_sheet(fitting),
         total=len(found),
         asked=asked,
         codes=codes,
@@ -171,7 +175,7 @@ def queue() -> str:
     order = decisions.queue(
         {key: p.confidence for key, p in found.items()}, {key: p.status for key, p in found.items()}
     )
-    return render_template("overlap_queue.html", pairs=[found[key] for key in order], first=30)
+    return render_template("overlap_queue.html", sheet=_sheet([found[key] for key in order]))
 
 
 @blueprint.route("/overlaps/<pair>")
@@ -260,7 +264,7 @@ def _steward(token: str) -> Account:
 
 
 def _pairs(version: int) -> list[Pair]:
-    """The stored overlaps, surest first."""
+    """The stored overlaps, surest first; of those that are equally sure, the one with the higher score."""
     found = {}
     for row in services().select(_OVERLAPS, version):
         said = {name: _text(term) for name, term in row.items()}
@@ -271,10 +275,55 @@ def _pairs(version: int) -> list[Pair]:
             said["titleB"],
             said["kind"],
             float(said["confidence"]),
+            float(said["score"] or 0),
             said["status"],
             said["reason"],
         )
-    return sorted(found.values(), key=lambda p: (-p.confidence, natural_key(p.a), natural_key(p.b)))
+    return sorted(
+        found.values(),
+        key=lambda p: (-p.confidence, -p.score, natural_key(p.a), natural_key(p.b)),
+    )
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One page of a long list.
+
+    Attributes:
+        first: number of its first pair in the whole list, from 1.
+        total: pairs of the whole list.
+        number: of the page, from 1 to `last`.
+    """
+
+    pairs: Sequence[Pair]
+    first: int
+    total: int
+    number: int
+    last: int
+
+    @property
+    def near(self) -> list[int]:
+        """The pages that are linked: the first, the last and those beside this one."""
+        wanted = {1, self.last, *range(self.number - 1, self.number + 2)}
+        return sorted(n for n in wanted if 1 <= n <= self.last)
+
+
+def _sheet(found: Sequence[Pair]) -> Sheet:
+    """The page of a list that the request asks for by ``page``.
+
+    Raises:
+        BadParameter: there is no such page.
+    """
+    last = max(1, -(-len(found) // _A_PAGE))
+    asked = request.args.get("page", "").strip() or "1"
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 10 and 1 <= int(asked) <= last):
+        raise BadParameter(
+            f"page is {asked!r} and must be a number from 1 to {last}: this list has"
+            f" {len(found)} pairs, {_A_PAGE} a page.",
+            parameter="page",
+        )
+    start = (int(asked) - 1) * _A_PAGE
+    return Sheet(found[start : start + _A_PAGE], start + 1, len(found), int(asked), last)
 
 
 def _asked(args: MultiDict[str, str]) -> dict[str, str]:
