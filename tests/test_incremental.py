@@ -238,10 +238,23 @@ class Edits:
         about = [q for q in self.quads if q.subject == subject]
         return [Quad(new, q.predicate, q.object, q.graph_name) for q in about], []
 
-    def next(self):
-        """One to three edits as one delta."""
-        kinds = [self.drop, self.drop_thing, self.drop_label, self.alter, self.alter_text,
-                 self.change_type, self.relink, self.duplicate, self.copy_thing]  # fmt: skip
+    def move_annotation(self):
+        quad = self.some("k4p:annotationOf", "k4p:primaryAnnotationOf")
+        ends = [q.object for q in self.quads if q.predicate == quad.predicate]
+        end = self.random.choice(ends)
+        return [Quad(quad.subject, quad.predicate, end, quad.graph_name)], [quad]
+
+    def rank_anew(self):
+        quad = self.some("k4p:rank")
+        rank = Literal(str(self.random.randint(0, 5)), datatype=quad.object.datatype)
+        return [Quad(quad.subject, quad.predicate, rank, quad.graph_name)], [quad]
+
+    def next(self, *kinds):
+        """One to three edits as one delta, of some kinds or of all."""
+        kinds = kinds or [
+            self.drop, self.drop_thing, self.drop_label, self.alter, self.alter_text, self.change_type,
+            self.relink, self.duplicate, self.copy_thing, self.move_annotation, self.rank_anew,
+        ]  # fmt: skip
         added, removed = [], []
         for kind in self.random.choices(kinds, k=self.random.randint(1, 3)):
             come, gone = kind()
@@ -279,13 +292,16 @@ def judged(draft, shapes, delta, made, engine="auto"):
     return part, concerned, set(validate_graph(graph, shapes).findings)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_change_is_judged_as_if_everything_were(store, shapes, seed):
+@pytest.mark.parametrize(
+    ("seed", "kinds"), [(0, ()), (1, ()), (2, (Edits.move_annotation, Edits.rank_anew))]
+)
+def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, kinds):
     owners, found, before = parts(shapes), 0, set()
     with store.draft() as draft:
         edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
+        kinds = [kind.__get__(edits) for kind in kinds]
         for _ in range(12):
-            part, concerned, whole = judged(draft, shapes, edits.next(), made)
+            part, concerned, whole = judged(draft, shapes, edits.next(*kinds), made)
             assert part == {
                 f for f in whole if any((f.focus, s) in concerned for s in owners[f.shape])
             }
