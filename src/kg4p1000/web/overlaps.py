@@ -32,10 +32,10 @@ _A_PAGE = 25
 _OVERLAPS = """SELECT ?overlap ?a ?b ?titleA ?titleB ?kind ?confidence ?score ?status ?reason WHERE {
   ?overlap a k4p:Overlap ; k4p:between ?one , ?other ; k4p:confidence ?confidence ; k4p:reason ?reason ;
     k4p:overlapKind/skos:notation ?kind ; k4p:status/skos:notation ?status .
-  OPTIONAL { ?overlap k4p:score ?score }
   FILTER(STR(?one) < STR(?other) && LANG(?reason) = "en")
   ?one skos:notation ?a ; skos:prefLabel ?titleA FILTER(LANG(?titleA) = "en")
   ?other skos:notation ?b ; skos:prefLabel ?titleB FILTER(LANG(?titleB) = "en")
+  OPTIONAL { ?overlap k4p:score ?score }
 }"""
 _OBJECTIVES = """SELECT ?code ?title WHERE {
   ?objective a k4p:Objective ; skos:notation ?code ; skos:prefLabel ?title FILTER(LANG(?title) = "en")
