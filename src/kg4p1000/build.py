@@ -20,6 +20,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from .curation import INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
+from .mappings import judgements
 from .sources import sssom
 from .store import Delta, Draft, Store, Tell
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
@@ -145,13 +146,21 @@ def _parse_table(path: Path, data: str) -> list[Triple]:
     verified: dict[str, sssom.LinkedTerm] = {}
     for listed in sorted((path.parent / "verified").glob("*.tsv")):
         verified |= _terms(listed, listed.stat().st_mtime_ns)
-    return list(sssom.mapping_triples(sssom.read_mappings(data, str(path), verified)))
+    decided = path.parents[1] / "decisions.ttl"
+    judged = _judged(decided, decided.stat().st_mtime_ns) if decided.exists() else {}
+    return list(sssom.mapping_triples(sssom.read_mappings(data, str(path), verified), judged))
 
 
 @lru_cache(maxsize=64)
 def _terms(path: Path, _changed: int) -> Mapping[str, sssom.LinkedTerm]:
     """The terms of a list, read once for all mapping files until it changes."""
     return sssom.read_terms(path.read_text(encoding="utf-8"), str(path)).terms
+
+
+@lru_cache(maxsize=4)
+def _judged(path: Path, _changed: int) -> Mapping[str, sssom.Judgement]:
+    """What people decided about mappings, read once for all mapping files until it changes."""
+    return judgements(parse_file(path))
 
 
 def read(source: Source) -> list[Quad]:

@@ -24,7 +24,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, proposals, sparql
+from . import curation, errors, mappings, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -194,6 +194,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             _permit(draft, role, editable)
             if proposals.concerns(draft.delta.added | draft.delta.removed):
                 proposals.settle(draft)
+                mappings.settle(draft)
 
         done = curation.commit(store, shapes, change, source=request["kind"], **common)
     delta = done.delta

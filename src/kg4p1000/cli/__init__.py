@@ -3,7 +3,16 @@
 Data go to standard output, messages to standard error. Exit codes: 0 good, 1 findings, 2 usage.
 """
 
-from . import asking, exchange, knowledge, overlaps, releasing, service
+from . import asking, exchange, knowledge, mappings, overlaps, releasing, service
 from .base import main
 
-__all__ = ["asking", "exchange", "knowledge", "main", "overlaps", "releasing", "service"]
+__all__ = [
+    "asking",
+    "exchange",
+    "knowledge",
+    "main",
+    "mappings",
+    "overlaps",
+    "releasing",
+    "service",
+]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+import pyoxigraph as ox
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__, settings, terms
 from ..errors import KgError, ShapesViolated
-from ..store import Store, Tell
+from ..store import Readers, Store, Tell
 from ..store.room import room
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -122,3 +123,20 @@ def progress(what: str) -> Iterator[Tell]:
     with Progress(*columns, console=messages, disable=not messages.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def asking(given: settings.Settings, store: Store) -> Iterator[Callable[[str], list[Any]]]:
+    """What runs a SELECT query on the published version."""
+    readers = Readers(store, 1, given.query_timeout, given.query_memory)
+
+    def select(query: str) -> list[Any]:
+        result = readers.query(query).read()
+        solutions = ox.parse_query_results(result, format=ox.QueryResultsFormat.JSON)
+        names = [variable.value for variable in solutions.variables]
+        return [{name: solution[name] for name in names} for solution in solutions]
+
+    try:
+        yield select
+    finally:
+        readers.close()

@@ -7,20 +7,18 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import pyoxigraph as ox
 from rich.console import Console
 from rich.table import Table
 
 from .. import build, proposals, terms
 from ..overlaps import decisions
 from ..settings import Settings
-from ..store import Readers, Store
-from .base import Verb, VerbGroup, author, main, messages, progress
+from ..store import Store
+from .base import Verb, VerbGroup, asking, author, main, messages, progress
 
 if TYPE_CHECKING:
     from ..overlaps.findings import Detection, Finding
@@ -74,7 +72,7 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
         else:
             click.echo(f"Version {store.current} already has these overlaps.")
         return
-    with _asking(given, store) as select:
+    with asking(given, store) as select:
         if options["activities"]:
             _print(_others(select, options), options["form"])
             return
@@ -207,24 +205,7 @@ def queue_(given: Settings, first: int, form: str) -> None:
     """List the pairs that wait for a decision, those first from which the ranking learns most."""
     from ..overlaps.findings import Detection  # noqa: PLC0415 - numpy is needed here only
 
-    with _asking(given, Store(given.store)) as select:
+    with asking(given, Store(given.store)) as select:
         with progress("Comparing the activities"):
             detection = Detection.of(select)
         _print([detection.row(f) for f in detection.queue()[:first]], form)
-
-
-@contextmanager
-def _asking(given: Settings, store: Store):
-    """What runs a SELECT query on the published version."""
-    readers = Readers(store, 1, given.query_timeout, given.query_memory)
-
-    def select(query: str) -> list[Any]:
-        result = readers.query(query).read()
-        solutions = ox.parse_query_results(result, format=ox.QueryResultsFormat.JSON)
-        names = [variable.value for variable in solutions.variables]
-        return [{name: solution[name] for name in names} for solution in solutions]
-
-    try:
-        yield select
-    finally:
-        readers.close()

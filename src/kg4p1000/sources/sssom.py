@@ -104,6 +104,14 @@ class MappingSet:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a person decided about a mapping: a key of the list ``status``, and who."""
+
+    status: str
+    person: NamedNode
+
+
+@dataclass(frozen=True)
 class _Cell:
     text: str
     line: int
@@ -298,8 +306,14 @@ def term_triples(listed: TermList) -> Iterator[Triple]:
             yield Triple(term.iri, iri("rdfs:isDefinedBy"), vocabulary)
 
 
-def mapping_triples(mappings: MappingSet) -> Iterator[Triple]:
-    """The statements of a mapping file, each with who made it, how and how surely."""
+def mapping_triples(
+    mappings: MappingSet, judged: Mapping[str, Judgement] | None = None
+) -> Iterator[Triple]:
+    """The statements of a mapping file, each with who made it, how and how surely.
+
+    Args:
+        judged: what people decided, by IRI of the mapping; a rejected one is told, not stated.
+    """
     header = mappings.header
     described = f"{header['mapping_set_description']} Version of the target: {header['object_source_version']}."
     for name, value in {
@@ -311,12 +325,17 @@ def mapping_triples(mappings: MappingSet) -> Iterator[Triple]:
     }.items():
         yield Triple(mappings.iri, iri(name), value)
     for link in mappings.links:
-        yield from _link_triples(link, mappings.iri)
+        yield from _link_triples(link, mappings.iri, judged or {})
 
 
-def _link_triples(link: Link, home: NamedNode) -> Iterable[Triple]:
+def _link_triples(link: Link, home: NamedNode, judged: Mapping[str, Judgement]) -> Iterable[Triple]:
     this = mint("mapping", link.key)
-    yield Triple(link.subject, iri(link.predicate), link.object)
+    judgement = judged.get(this.value)
+    status = judgement.status if judgement else "proposed"
+    if status != "rejected":
+        yield Triple(link.subject, iri(link.predicate), link.object)
+    if judgement and status == "accepted":
+        yield Triple(this, iri("k4p:reviewedBy"), judgement.person)
     for name, value in {
         "rdf:type": iri("k4p:Mapping"),
         "rdfs:label": Literal(link.label, language="en"),
@@ -326,7 +345,7 @@ def _link_triples(link: Link, home: NamedNode) -> Iterable[Triple]:
         "k4p:justification": iri(link.justification),
         "k4p:inMappingSet": home,
         "k4p:confidence": Literal(str(link.confidence), datatype=iri("xsd:decimal")),
-        "k4p:status": iri("status:proposed"),
+        "k4p:status": iri(f"status:{status}"),
         "prov:wasAttributedTo": link.author,
     }.items():
         yield Triple(this, iri(name), value)
