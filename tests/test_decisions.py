@@ -223,4 +223,6 @@ def test_a_rejected_annotation_no_longer_feeds_the_activity(store, shapes):
     commit(store, shapes, change, author="tests", message="")
     assert direct not in set(store.quads())
     after = facets()
-    assert {key for key in after if after[key] != before[key]} == {activity.value.rpartition("/")[2]}
+    assert {key for key in after if after[key] != before[key]} == {
+        activity.value.rpartition("/")[2]
+    }

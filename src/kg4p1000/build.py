@@ -133,11 +133,22 @@ def parse_file(path: Path) -> list[Triple]:
         raise BrokenFile(f"{path} is not UTF-8; save it as UTF-8.", file=str(path)) from e
     except SyntaxError as e:
         raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
+            f"{path}, line {e.lineno}, column {e.offset}{_whose(data, e.lineno)}: {e.msg}.",
             file=str(path),
             line=e.lineno,
             column=e.offset,
         ) from e
+
+
+def _whose(data: bytes, line: int | None) -> str:
+    """Of which term a line of Turtle speaks, and what stands there, for a message."""
+    lines = data.decode(errors="replace").splitlines()[: line or 0]
+    starts = (s.split()[0] for s in reversed(lines) if s[:1].strip() and s[0] not in "#@")
+    term, text = next(starts, ""), lines[-1].strip() if lines else ""
+    about = f", in what is said of {term}" if term else ""
+    return (
+        f"{about} (correct “{text[:60]}” or the end of the statement before it)" if text else about
+    )
 
 
 def _parse_table(path: Path, data: str) -> list[Triple]:

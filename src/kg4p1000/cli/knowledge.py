@@ -9,7 +9,8 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, terms, validation
+from .. import build, checks, curation, quality, terms, validation
+from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
 from .base import Verb, author, messages, progress, ready, short, verb
@@ -33,6 +34,8 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
         messages.print(
             f"{done.commit.report.count('warning')} warnings; 'kg4p1000 validate' lists them."
         )
+    if faults := quality.faults(given.files):
+        messages.print(f"{len(faults)} faults of the ontology; 'kg4p1000 validate' lists them.")
     for conflict in done.conflicts:
         messages.print(
             f"[bold]Conflict[/] in {short(conflict.graph)}: files and a steward both changed"
@@ -65,40 +68,71 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
 def validate_(
     given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: validation.Engine
 ) -> None:
-    """Check files against the shapes: the given Turtle FILES, or all files of the graph.
+    """Check data against the shapes, the ontology and code lists for faults, and stored queries.
 
-    Given files are checked together with the other files of the graph, which they refer to and
-    replace where they have the same path; findings about their own subjects are shown.
+    Given FILES (Turtle, mappings, queries) are checked together with the other files of the graph, which
+    they refer to and replace where they have the same path; findings about their own subjects are
+    shown. Without FILES, all files are checked.
     """
-    known = [source.path for source in build.merged_sources(given.files)]
+    asked = [path for path in paths if path.suffix == ".rq"]
+    stated = [path for path in paths if path.suffix != ".rq"]
+    if asked or not paths:
+        Library(given.files / "queries")  # tells a mistake with file, line and repair
+        for path in asked:
+            read_query(path)
+    report, labels, homes = validation.Report(()), {}, {}
+    if stated or not paths:
+        with progress("Validating"):
+            report, labels, homes = _judged(given.files, stated, alone, engine)
+    with progress("Looking for faults of the ontology"):
+        faults = _faults(given.files, paths)
+    if form == "json":
+        told = report.to_dict() | {"faults": [str(fault) for fault in faults]}
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+    elif form == "turtle":
+        click.echo(report.to_turtle(), nl=False)
+    elif report.findings or not faults:
+        click.echo(report.to_text(lambda iri: labels.get(iri, ""), homes.get), nl=False)
+    for fault in faults if form != "json" else ():
+        click.echo(f"FAULT  {fault}", err=form == "turtle")
+    if faults or not report.conforms:
+        raise SystemExit(1)
+
+
+def _faults(files: Path, paths: tuple[Path, ...]) -> list[quality.Fault]:
+    """Faults of the ontology, the code lists and the terms in queries; of some files, or of all."""
+    ours = {(files / name).resolve() for name in ("ontology", "queries")}
+    resolved = {path.resolve() for path in paths}
+    if paths and not any(folder in path.parents for path in resolved for folder in ours):
+        return []
+    found = quality.faults(files)
+    return [f for f in found if not paths or (files / f.file).resolve() in resolved]
+
+
+def _judged(
+    files: Path, paths: list[Path], alone: bool, engine: validation.Engine
+) -> tuple[validation.Report, dict[str, str], dict[Any, str]]:
+    """The report on some files or on all, the labels in them, and the file of each subject."""
+    known = [source.path for source in build.merged_sources(files)]
     resolved = {path.resolve() for path in paths}
     context = [path for path in known if path.resolve() not in resolved]
     if alone:
         context = [path for path in context if path.parent.name == "ontology"]
-    with progress("Validating"):
-        homes: dict[Any, str] = {}
-        own: set[Any] = set()
-        triples: list[ox.Triple] = []
-        for path in [*context, *paths]:
-            for triple in build.parse_file(path):
-                triples.append(triple)
-                homes.setdefault(triple.subject, str(path))
-                if path.resolve() in resolved:
-                    homes[triple.subject] = str(path)
-                    own.add(triple.subject)
-        graph = MemoryGraph(triples)
-        report = validation.validate(graph, build.load_shapes(given.files), graph.select, engine)
+    homes: dict[Any, str] = {}
+    own: set[Any] = set()
+    triples: list[ox.Triple] = []
+    for path in [*context, *paths]:
+        for triple in build.parse_file(path):
+            triples.append(triple)
+            homes.setdefault(triple.subject, str(path))
+            if path.resolve() in resolved:
+                homes[triple.subject] = str(path)
+                own.add(triple.subject)
+    graph = MemoryGraph(triples)
+    report = validation.validate(graph, build.load_shapes(files), graph.select, engine)
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
-    labels = _labels(graph)
-    if form == "json":
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
-    elif form == "turtle":
-        click.echo(report.to_turtle(), nl=False)
-    else:
-        click.echo(report.to_text(lambda iri: labels.get(iri, ""), homes.get), nl=False)
-    if not report.conforms:
-        raise SystemExit(1)
+    return report, _labels(graph), homes
 
 
 @verb("dump", cls=Verb)
