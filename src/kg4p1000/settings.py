@@ -57,7 +57,7 @@ class Settings:
         1024, "Megabytes that a query may take beyond the opened database before it is stopped."
     )
     slow_readers: int = _setting(
-        8, "Number of queries that may run longer than a second; they yield to shorter ones."
+        8, "Number of queries that go on beside the short ones, to which they yield."
     )
     queue: int = _setting(
         32, "Number of queries that may wait for a place; more get a 503 at once."
