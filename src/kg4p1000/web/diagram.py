@@ -185,7 +185,7 @@ def svg(
         return ""
     name = f"drawing-{module.local}"
     parts = [
-        f'<svg class="drawing" role="img" lang="{language}" aria-labelledby="{name}-t {name}-d"'
+        f'<svg class="drawing" role="group" lang="{language}" aria-labelledby="{name}-t {name}-d"'
         f' viewBox="0 0 {drawing.width:.0f} {drawing.height:.0f}" width="{drawing.width:.0f}"'
         f' height="{drawing.height:.0f}" xmlns="http://www.w3.org/2000/svg">',
         f'<title id="{name}-t">{escape(title)}</title>',
