@@ -54,12 +54,14 @@ def versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def ours(store: Path, *, timeout: float = 30, readers: int = 4) -> Iterator[Server]:
+def ours(
+    store: Path, *, timeout: float = 30, readers: int = 4, change_timeout: float = 60
+) -> Iterator[Server]:
     """`kg4p1000 serve` over a store."""
     port = free_port()
     command = [sys.executable, "-m", "kg4p1000.cli", "serve", "--store", str(store)]
     command += ["--port", str(port), "--query-timeout", str(timeout), "--readers", str(readers)]
-    with _started(command) as pid:
+    with _started(command, KG4P1000_CHANGE_TIMEOUT=str(change_timeout)) as pid:
         _await(f"http://127.0.0.1:{port}/health")
         # The service itself is a child of its supervisor.
         yield Server("kg4p1000", f"http://127.0.0.1:{port}/sparql", pid)
@@ -149,8 +151,10 @@ def virtuoso(folder: Path, file: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _started(command: list[str]) -> Iterator[int]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def _started(command: list[str], **environment: str) -> Iterator[int]:
+    quiet = subprocess.DEVNULL
+    told = {**os.environ, **environment}
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=told) as process:
         try:
             yield process.pid
         finally:

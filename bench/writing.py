@@ -22,6 +22,8 @@ from kg4p1000.terms import iri, prefix_declarations
 from . import data, servers
 from .report import Report
 
+#: Seconds that a change may take, far more than the service allows by default.
+_PATIENCE = 600
 _NOTE = 'activity:A4.2 skos:editorialNote "{}"@en . '
 
 
@@ -48,7 +50,7 @@ def post(server: servers.Server, token: str, update: str) -> int:
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=90) as response:
+        with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
             response.read()
             return int(response.status)
     except urllib.error.HTTPError as e:
@@ -64,7 +66,7 @@ def changes(report: Report, work: Path, size: int) -> None:
         return
     store, loaded = data.judged(work, size)
     token = Tokens(store.path / "tokens.json").create("bench", "admin")
-    with servers.ours(store.path) as server:
+    with servers.ours(store.path, change_timeout=_PATIENCE) as server:
 
         def sent(update: str) -> float:
             began = time.perf_counter()

@@ -229,10 +229,10 @@ def _post(draft: Draft, request: dict[str, Any]) -> None:
 
 
 def _delete(draft: Draft, request: dict[str, Any]) -> None:
-    present = set(draft.quads(NamedNode(request["graph"])))
+    present = frozenset(draft.quads(NamedNode(request["graph"])))
     if not present:
         raise NotFound(f"There is no graph {request['graph']}; /graph/ lists those that there are.")
-    draft.apply(Delta.of(removed=present))
+    draft.apply(Delta(removed=present))
 
 
 _CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {

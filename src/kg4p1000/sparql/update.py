@@ -133,7 +133,7 @@ def _once(graphs: Iterable[str]) -> list[str]:
 def _manage(operation: Manage, text: str, draft: Draft) -> Delta:
     graph = operation.graph
     if graph is None:
-        return Delta.of(removed=draft.quads())
+        return Delta(removed=frozenset(draft.quads()))
     missing = next(iter(draft.quads(graph)), None) is None
     if operation.verb == "CREATE":
         if not missing and not operation.silent:
@@ -141,7 +141,7 @@ def _manage(operation: Manage, text: str, draft: Draft) -> Delta:
         return Delta()
     if missing and not operation.silent:
         raise _failed(text, operation.start, _missing(graph))
-    return Delta.of(removed=draft.quads(graph))
+    return Delta(removed=frozenset(draft.quads(graph)))
 
 
 def _transfer(operation: Transfer, text: str, draft: Draft) -> Delta:
