@@ -22,6 +22,7 @@ NUMBER = """@prefix dcterms: <http://purl.org/dc/terms/> .
 @prefix xsd: <http://www.w3.org/2001/XMLSchema#> .
 <https://w3id.org/kg4p1000/ontology> a owl:Ontology ;
     dcterms:modified "2026-01-01"^^xsd:date ;
+    owl:priorVersion <https://w3id.org/kg4p1000/releases/ontology/1.3.7> ;
     owl:versionIRI <https://w3id.org/kg4p1000/releases/ontology/1.4.0> ;
     owl:versionInfo "1.4.0" .
 """
@@ -221,6 +222,10 @@ def test_a_number_that_was_moved_by_hand_as_far_as_it_must_is_taken(edit, files)
 
 def test_a_release_writes_number_record_report_and_changelog(edit, files):
     edit(('"farm"@en .', '"farm"@en .\nk4p:Barn a owl:Class ; rdfs:label "barn"@en .'))
+    module = files / "ontology" / "toy.ttl"
+    version_iri = "<https://w3id.org/kg4p1000/releases/ontology/{}/toy>"
+    stated = f"{MODULE} owl:versionIRI {version_iri.format('1.4.0')} .\n"
+    module.write_text(module.read_text() + stated)
     (files / "ontology" / "CHANGELOG.md").write_text(
         CHANGES.replace("## 1.4.0", "## Unreleased\n\n- Barns.\n\n## 1.4.0")
     )
@@ -229,7 +234,10 @@ def test_a_release_writes_number_record_report_and_changelog(edit, files):
     assert 'owl:versionInfo "1.5.0"' in number
     assert "<https://w3id.org/kg4p1000/releases/ontology/1.5.0>" in number
     assert 'dcterms:modified "2026-02-02"' in number
-    assert "1.4.0" not in number
+    assert "owl:priorVersion <https://w3id.org/kg4p1000/releases/ontology/1.4.0>" in number
+    assert number.count("1.4.0") == 1
+    assert version_iri.format("1.5.0") in module.read_text()
+    assert "1.4.0" not in module.read_text()
     assert release.releases(files) == ["1.4.0", "1.5.0"]
     assert set(release.load(files, "1.5.0")) - set(release.load(files, "1.4.0"))
     told = (files / "ontology" / "CHANGELOG.md").read_text()

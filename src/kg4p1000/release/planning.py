@@ -16,10 +16,11 @@ from ..build import parse_file, sources
 from ..errors import BrokenFile
 from ..queries import Library
 from ..store.changes import write_durably
-from ..terms import CODE, PREFIXES
+from ..terms import BASE, CODE, PREFIXES
 from .difference import STEPS, Change, Said, Step, compare, deprecated, final, said_of, short
 from .records import RECORDS, load, newest, record, record_path, stated
 
+_RELEASES = BASE + "releases/ontology/"
 _NUMBER_FILE = Path("ontology", "kg4p1000.ttl")
 _CHANGELOG = Path("ontology", "CHANGELOG.md")
 _TYPE = PREFIXES["rdf"] + "type"
@@ -116,10 +117,16 @@ def publish(folder: Path, date: str) -> Report:
     report = plan(folder)
     if report.refusals or (report.base and report.step is Step.NONE):
         return report
-    path = folder / _NUMBER_FILE
-    text = path.read_text(encoding="utf-8").replace(stated_version(folder), report.version)
+    path, old = folder / _NUMBER_FILE, stated_version(folder)
+    text = path.read_text(encoding="utf-8").replace(old, report.version)
     text = re.sub(r'(dcterms:modified ")[^"]*', rf"\g<1>{date}", text)
+    text = re.sub(rf"(owl:priorVersion <{_RELEASES})[^>]*", rf"\g<1>{report.base or old}", text)
     write_durably(path, text.encode())
+    for module in path.parent.glob("*.ttl"):  # each has a version IRI of its own
+        text = module.read_text(encoding="utf-8")
+        moved = text.replace(f"{_RELEASES}{report.base}/", f"{_RELEASES}{report.version}/")
+        if moved != text:
+            write_durably(module, moved.encode())
     (folder / RECORDS).mkdir(exist_ok=True)
     write_durably(record_path(folder, report.version), record(stated(folder)))
     write_durably(folder / RECORDS / f"{report.version}.md", report.to_markdown().encode())
