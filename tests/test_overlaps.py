@@ -374,6 +374,8 @@ def test_a_change_of_an_activity_matters_and_one_of_its_overlaps_does_not():
     graph = iri("graph:mentions")
     assert proposals.matters([ox.Quad(iri("mention:x"), *about, graph)])
     assert not proposals.matters([ox.Quad(iri("tool:x"), *about, graph)])
+    note = ox.Quad(iri("activity:x"), iri("skos:editorialNote"), ox.Literal("seen"), graph)
+    assert not proposals.matters([note])
     assert not proposals.matters([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
 
 

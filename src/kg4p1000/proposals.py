@@ -27,6 +27,8 @@ _MATTERS = tuple(
     f"{ID}{kind}/"
     for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
 )
+#: What is said of a thing and not in it.
+_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
 #: A plan with more activities than this is compared when somebody asks for it, not after each change.
 MOST = 2_000
 Pair = tuple[str, str]
@@ -35,7 +37,7 @@ Pair = tuple[str, str]
 def matters(quads: Iterable[Quad]) -> bool:
     """Whether a change of these quads can change the overlaps."""
     return any(
-        q.subject.value.startswith(_MATTERS)
+        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
         for q in quads
         if isinstance(q.subject, NamedNode) and q.graph_name != decisions.OVERLAPS
     )
