@@ -146,7 +146,7 @@ class Readers:
         if not self.lanes.enter_now():
             return None
         with self._lock:
-            reader = next((r for r in self._idle if r.version == version), None)
+            reader = self._ready(version)
             if reader:
                 self._idle.remove(reader)
         if reader is None:
@@ -420,7 +420,7 @@ class Readers:
             stale = [r for r in self._idle if not r.alive or r.version not in wanted]
             for reader in stale:
                 self._idle.remove(reader)
-            found = next((r for r in self._idle if r.version == number), None)
+            found = self._ready(number)
             if found:
                 self._idle.remove(found)
         for reader in stale:
@@ -429,6 +429,10 @@ class Readers:
             return found, False
         self.need(number)
         return Handle(self.store, number), True
+
+    def _ready(self, version: int) -> Handle | None:
+        # The one that was at work last, for it has the most of the database in its memory.
+        return next((r for r in reversed(self._idle) if r.version == version), None)
 
     def _keep(self, reader: Handle) -> None:
         with self._lock:
