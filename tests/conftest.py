@@ -54,7 +54,8 @@ def client(app):
 @pytest.fixture(scope="session")
 def address(app):
     """Where a real server answers."""
-    server = make_server(app, "127.0.0.1", 0, 4)
+    # As `kg4p1000 serve` has it: a thread for all that may run or wait, and some more.
+    server = make_server(app, "127.0.0.1", 0, 4 + 8 + 32 + 8)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"

@@ -24,11 +24,12 @@ LARGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f } LIMIT 60000"
 
 @pytest.fixture
 def served(store, library):
-    """Where a service of few threads and readers answers, and its readers."""
+    """Where a service of few readers answers, and its readers."""
     readers = Readers(store, size=2, timeout=20, memory=512, queue=8)
     readers.warm()
     app = create_app(Settings(store=store.path, access_log="none"), store, readers, library)
-    server = make_server(app, "127.0.0.1", 0, 8)
+    # As `kg4p1000 serve` has it: a thread for all that may run or wait, and some more.
+    server = make_server(app, "127.0.0.1", 0, 2 + 8 + 8 + 8)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     yield ("127.0.0.1", server.effective_port), readers

@@ -112,6 +112,8 @@ def make_server(app: Flask, host: str, port: int, threads: int, *, short: bool =
     """A server for the application, listening but not yet running; port 0 takes a free one.
 
     Args:
+        threads: more than queries may run and wait at once, for a query that was begun without one needs a
+            thread to be brought to its end.
         short: whether small queries may be answered on the short way; the answers are the same.
     """
     joined: Services = app.extensions["kg4p1000"]
