@@ -208,6 +208,9 @@ HOST = b"Host: x\r\nConnection: close\r\n"
         (b"POST /sparql HTTP/1.1\r\n" + HOST + b"Content-Length: 0x10\r\n\r\n", 400),
         (b"POST /sparql HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 501),
         (b"POST /sparql HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 0\r\n\r\n", 200),
+        (b"POST /sparql HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Type: application/sparql-query\r\nContent-Length: 999999999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\nbad header\r\n\r\n", 400),
         (b"GET /sparql?query=ASK%7B%7D HTTP/9.9\r\n" + HOST + b"\r\n", 200),
         (b"nonsense\r\n\r\n", 400),
@@ -217,6 +220,16 @@ HOST = b"Host: x\r\nConnection: close\r\n"
 def test_a_request_that_breaks_the_rules_is_told_so(place, request_, status):
     assert check(exchange(place, request_)) == status
     assert alive(place)
+
+
+def test_who_waits_to_be_asked_for_the_body_is_asked(place):
+    head = b"POST /sparql HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\n"
+    head += b"Content-Type: application/sparql-query\r\nContent-Length: 5\r\n\r\n"
+    with socket.create_connection(place, timeout=20) as connection:
+        connection.sendall(head)
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"ASK{}")
+        assert b'"boolean":true' in b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_a_chunked_query_is_read_whole(place):

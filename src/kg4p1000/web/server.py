@@ -95,6 +95,16 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             if passage:
                 self.server.settle(passage)
 
+    def send_continue(self) -> None:
+        """Ask for the body, if there is one to come (RFC 9110, 10.1.1).
+
+        waitress would take a request that is complete, or refused, for one that is not, and wait.
+        """
+        if self.request.completed:
+            self.request.expect_continue = False
+        else:
+            super().send_continue()
+
     def write_soon(self, data: Any) -> int:
         """Send data when the client takes it; until then it is kept, on the disk if it is much."""
         with self.outbuf_lock:
