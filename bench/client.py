@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -191,8 +192,9 @@ def processes(pid: int) -> list[int]:
     """A process and all that it has started."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += processes(int(child))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            for child in task.read_text().split():
+                found += processes(int(child))
     return found
 
 
