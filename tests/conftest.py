@@ -1,5 +1,7 @@
 """A store built once from the files of this repository, and the service over it."""
 
+import fcntl
+import shutil
 import threading
 from pathlib import Path
 
@@ -15,11 +17,32 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """The real graph, built from the files as version 1."""
-    made = Store(tmp_path_factory.mktemp("store"))
-    build.build(made, ROOT, author="tests", message="Built for the tests")
-    return made
+def own(tmp_path_factory, worker_id):
+    """Gives a store of one's own with the real graph as version 1, at a path if one is given.
+
+    It is built from the files once, by whichever worker is first; the others wait, and all copy.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    built = shared / "built"
+    with (shared / "built.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            made = Store(shared / "unbuilt")
+            build.build(made, ROOT, author="tests", message="Built for the tests")
+            made.path.rename(built)
+
+    def make(path=None):
+        return Store(shutil.copytree(built, path or tmp_path_factory.mktemp("own") / "store"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def store(own):
+    """The real graph, which no test changes."""
+    return own()
 
 
 @pytest.fixture(scope="session")

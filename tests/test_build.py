@@ -31,17 +31,14 @@ def empty(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("built") / "store")
-    build(store, ROOT, author="tester")
-    return store
+def built(own):
+    return own()
 
 
 @pytest.fixture
-def store(built, tmp_path):
+def store(own, tmp_path):
     """The real graph, in a store that a test may change."""
-    shutil.copytree(built.path, tmp_path / "copy")
-    return Store(tmp_path / "copy")
+    return own(tmp_path / "copy")
 
 
 def steward(store, added=(), removed=(), **options):

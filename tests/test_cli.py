@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from kg4p1000.build import build
 from kg4p1000.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -27,10 +26,8 @@ def run(*args, cwd=None, env=None):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("cli") / "store"
-    build(Store(path), ROOT, author="tester")
-    return path
+def folder(own):
+    return own().path
 
 
 @pytest.fixture

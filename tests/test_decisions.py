@@ -29,10 +29,8 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def store(files, tmp_path_factory):
-    made = Store(tmp_path_factory.mktemp("decided"))
-    build.build(made, files, author="tests")
-    return made
+def store(own):
+    return own()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from kg4p1000.access import Role
-from kg4p1000.build import build
 from kg4p1000.errors import KgError
 from kg4p1000.store import Readers, Store
 from kg4p1000.writer import Writer
@@ -17,10 +16,8 @@ INSERT = 'INSERT DATA { GRAPH graph:notes { activity:A4.2 skos:editorialNote "no
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory, settings):
-    store = Store(tmp_path_factory.mktemp("faults") / "store")
-    build(store, settings.files, author="tester")
-    return store
+def graph(own):
+    return own()
 
 
 def killer(victim, stop, seed):

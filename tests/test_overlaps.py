@@ -3,7 +3,6 @@
 import csv
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,7 +24,7 @@ from kg4p1000.overlaps.findings import Detection, compare
 from kg4p1000.overlaps.learning import learn
 from kg4p1000.overlaps.model import Model, fit, platt
 from kg4p1000.overlaps.similarity import Space
-from kg4p1000.store import Delta, MemoryGraph, Store
+from kg4p1000.store import Delta, MemoryGraph
 from kg4p1000.terms import CODE, iri, prefix_declarations, turtle
 
 ROOT = Path(__file__).parents[1]
@@ -45,17 +44,9 @@ def found(graph):
     return Detection.of(graph.select)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The folder of a store built from the files, once."""
-    made = Store(tmp_path_factory.mktemp("overlaps") / "store")
-    build(made, ROOT, author="tests")
-    return made.path
-
-
 @pytest.fixture
-def store(built, tmp_path):
-    return Store(shutil.copytree(built, tmp_path / "store"))
+def store(own, tmp_path):
+    return own(tmp_path / "store")
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,9 @@ import pytest
 from rdflib.plugins.sparql import prepareQuery
 
 from kg4p1000 import questions, sparql
-from kg4p1000.build import build
 from kg4p1000.errors import BadParameter, BrokenFile, NotFound
 from kg4p1000.queries import Library, StoredQuery, read_query
-from kg4p1000.store import Readers, Store
+from kg4p1000.store import Readers
 from kg4p1000.terms import PREFIXES, iri, natural_key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,10 +34,8 @@ each_with_parameters = pytest.mark.parametrize("path", WITH_PARAMETERS, ids=lamb
 
 
 @pytest.fixture(scope="module")
-def readers(tmp_path_factory) -> Iterator[Readers]:
+def readers(store) -> Iterator[Readers]:
     """Readers of a store built from the files of the repository, inferences included."""
-    store = Store(tmp_path_factory.mktemp("queries") / "store")
-    build(store, ROOT, author="test")
     readers = Readers(store, 2)
     yield readers
     readers.close()

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000.build import build
 from kg4p1000.errors import (
     BadParameter,
     Busy,
@@ -264,10 +263,9 @@ def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
     readers.close()
 
 
-def test_a_fault_of_the_engine_is_not_called_a_limit(tmp_path):
+def test_a_fault_of_the_engine_is_not_called_a_limit(own, tmp_path):
     """Oxigraph panics when it sorts terms of some kinds together; the answer says that it failed."""
-    store = Store(tmp_path / "store")
-    build(store, ROOT, author="tester")
+    store = own(tmp_path / "store")
     graphs = ", ".join(
         f"<{iri('graph:' + name).value}>" for name in ("targets", "mentions", "graphs", "plan-2020")
     )

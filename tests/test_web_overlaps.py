@@ -1,14 +1,13 @@
 """The pages of the overlaps, and decisions over HTTP."""
 
 import re
-import shutil
 import time
 
 import pytest
 
 from kg4p1000.access import Tokens
 from kg4p1000.settings import Settings
-from kg4p1000.store import Readers, Store
+from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 
 PAIR = "/overlaps/A4.2-D2.3"
@@ -99,14 +98,14 @@ def test_work_packages_and_the_queue_list_what_the_graph_has(client):
 
 
 @pytest.fixture
-def deciding(store, settings, library, tmp_path):
-    """A service over a copy of the store, and the headers of a steward and of a contributor."""
-    own = Store(shutil.copytree(store.path, tmp_path / "store"))
-    readers = Readers(own, size=2, timeout=20, memory=512)
-    app = create_app(Settings(store=own.path, files=settings.files), own, readers, library)
-    kept = Tokens(own.path / "tokens.json")
+def deciding(own, settings, library, tmp_path):
+    """A service over a store of its own, and the headers of a steward and of a contributor."""
+    store = own(tmp_path / "store")
+    readers = Readers(store, size=2, timeout=20, memory=512)
+    app = create_app(Settings(store=store.path, files=settings.files), store, readers, library)
+    kept = Tokens(store.path / "tokens.json")
     tokens = {role: kept.create(f"{role} Kim", role) for role in ("steward", "contributor")}
-    yield app.test_client(), own, tokens
+    yield app.test_client(), store, tokens
     app.extensions["kg4p1000"].writer.close()
     readers.close()
 

@@ -4,9 +4,8 @@ import pyoxigraph as ox
 import pytest
 
 from kg4p1000.access import Tokens
-from kg4p1000.build import build
 from kg4p1000.settings import Settings
-from kg4p1000.store import Readers, Store
+from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 from kg4p1000.writer import LISTED
 
@@ -20,10 +19,8 @@ BREAK = "DELETE WHERE { GRAPH graph:actors { place:MLI skos:prefLabel ?any } }"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, settings):
-    store = Store(tmp_path_factory.mktemp("write") / "store")
-    build(store, settings.files, author="tester")
-    return store
+def built(own):
+    return own()
 
 
 @pytest.fixture(scope="module")
