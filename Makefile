@@ -28,7 +28,7 @@ serve: build ## Set up what is missing and serve the graph at http://localhost:8
 	$(BIN)/kg4p1000 serve --store $(STORE)
 
 test: setup lint ## Run all tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup -q
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q
 
 lint: $(VENV)/.all ## Check style
 	$(BIN)/ruff check .

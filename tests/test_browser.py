@@ -1,6 +1,8 @@
 """Every kind of page in a real browser: readable on a phone, by keyboard, without scripts, by everybody."""
 
+import html
 import os
+import re
 import shutil
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -10,10 +12,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; install it or set CHROMIUM"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; install it or set CHROMIUM")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 #: Milliseconds that a page may take on a busy machine.
 PATIENCE = 120_000
@@ -31,30 +30,21 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def plain(browser):
-    """A browser that runs no scripts."""
-    context = browser.new_context(viewport=DESK, java_script_enabled=False)
-    context.set_default_timeout(PATIENCE)
-    yield context.new_page()
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def pages(plain, address, app):
+def pages(app):
     """Addresses of pages, some of each kind, found by following links from the home page."""
-    routes = app.url_map.bind("127.0.0.1")
+    client, routes = app.test_client(), app.url_map.bind("127.0.0.1")
     found, seen, waiting, kinds = [], {"/"}, ["/"], {}
     while waiting:
         path = waiting.pop(0)
-        asked = plain.request.get(address + path, headers={"Accept": "text/html"}, timeout=PATIENCE)
-        assert asked.status == 200, path
-        if "text/html" not in asked.headers["content-type"]:
-            continue  # a download
-        plain.goto(address + path)
+        page = client.get(path, headers={"Accept": "text/html"}, follow_redirects=True)
+        assert page.status_code == 200, path
+        if page.mimetype != "text/html":
+            page.close()  # a download
+            continue
         found.append(path)
-        for link in plain.eval_on_selector_all("a[href]", "all => all.map(a => a.href)"):
-            target = urlsplit(urldefrag(urljoin(address, link)).url)
-            if f"{target.scheme}://{target.netloc}" != address:
+        for link in re.findall(r'<a\s[^>]*?href="([^"]*)"', page.text):
+            target = urlsplit(urldefrag(urljoin(path, html.unescape(link))).url)
+            if target.netloc or target.scheme:
                 continue
             whole = target.path + ("?" + target.query if target.query else "")
             endpoint, _ = routes.match(target.path)
