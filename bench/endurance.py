@@ -195,7 +195,7 @@ def kills(report: Report, work: Path, count: int = 100) -> None:
         if len(found.intersection(writing.texts(n))) == 1
     ]
     report.table(
-        f"{count} random kills under a writing load, {size:,} statements",
+        f"{count} random kills under a writing load, the plan's graph",
         (
             "killed",
             "acknowledged changes",
