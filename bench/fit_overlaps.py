@@ -122,6 +122,12 @@ def main() -> None:
             version=version, intercept=weights[-1], c=calibrated, d=doubled, surest=most
         )
         lines = [f"{name} = {w:.4f}\n" for name, w in zip(NAMES, weights[:-1], strict=True)]
+        lines += [
+            "\n",
+            "# What the judged pairs tell of each (Fisher information); decisions are weighed against it.\n",
+        ]
+        held = zip((*NAMES, "intercept"), given.hold(weights), strict=True)
+        lines += ["[hold]\n", *(f"{name} = {h:.4f}\n" for name, h in held)]
         WEIGHTS.write_text(text + "".join(lines), encoding="utf-8")
 
 

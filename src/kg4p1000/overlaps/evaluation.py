@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from .detection import pairs
-from .learning import HOLD
-from .model import fit, order, value
+from .learning import refit
+from .model import fit, order, platt, sigmoid, value
 from .similarity import Space
 
 #: Of the squared weights, in fitting.
@@ -176,14 +176,14 @@ class Judged:
             gold,
         )
 
-    @property
-    def said(self) -> np.ndarray:
-        """(n) what a decision says of each pair: 1 for a duplicate, 0.5 for an overlap, else 0."""
-        return (self.right + self.duplicate) / 2
-
     def fitted(self, some: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Weights, and the intercept as the last one, from some of the pairs."""
         return fit(self.features[some], self.worth[some], penalty=PENALTY)
+
+    def hold(self, weights: np.ndarray, some: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """How much the pairs tell of each weight and of the intercept: the diagonal of the Fisher information."""
+        seen = sigmoid(self.scores(weights)[some])
+        return (np.c_[self.features[some], np.ones(len(seen))] ** 2).T @ (seen * (1 - seen))
 
     def scores(self, weights: np.ndarray) -> np.ndarray:
         """Scores of all pairs."""
@@ -220,7 +220,7 @@ def effort(
 
     Half of the pairs of objectives give the weights, the other half is what the steward goes through,
     best first; and the same with the halves exchanged. With learning, the weights are refitted after
-    each batch, as decisions do it.
+    each batch, as decisions do it; the calibration comes from the first half, too.
 
     Returns:
         Two numbers of pairs.
@@ -229,7 +229,12 @@ def effort(
     needed = []
     for number in (0, 1):
         mine = np.flatnonzero(half == number)
-        prior = judged.fitted(half != number)
+        first = half != number
+        prior = judged.fitted(first)
+        hold, confidence = (
+            judged.hold(prior, first),
+            platt(judged.scores(prior)[first], judged.right[first]),
+        )
         weights, seen = prior, np.zeros(len(mine), bool)
         wanted = int(np.ceil(share * judged.duplicate[mine].sum()))
         while judged.duplicate[mine][seen].sum() < wanted:
@@ -241,6 +246,6 @@ def effort(
                     break
             if learning:
                 some = mine[seen]
-                weights = fit(judged.features[some], judged.said[some], penalty=HOLD, prior=prior)
+                weights = refit(prior, hold, confidence, judged.features[some], judged.right[some])
         needed.append(int(seen.sum()))
     return needed

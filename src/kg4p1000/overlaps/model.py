@@ -25,6 +25,8 @@ class Model:
         version: of the weights; stands with every finding.
         weights: feature, or product of features such as ``deliverable*topic``, to its weight.
         intercept: the score of a pair that shares nothing.
+        hold: how much the judged pairs tell of each weight and of the intercept; what decisions are
+            weighed against.
         confidence: slope and intercept (Platt) from a score to the probability of a relation.
         duplicate: the same for the probability of a duplicate.
         stored: least confidence of a pair that is stored.
@@ -36,6 +38,7 @@ class Model:
     version: str
     weights: Mapping[str, float]
     intercept: float = 0.0
+    hold: Mapping[str, float] = field(default_factory=dict)
     confidence: tuple[float, float] = (1.0, 0.0)
     duplicate: tuple[float, float] = (1.0, 0.0)
     surest: float = 1.0
@@ -53,6 +56,7 @@ class Model:
             version=read["version"],
             weights=read["weights"],
             intercept=read["intercept"],
+            hold=read["hold"],
             confidence=tuple(read["confidence"]),
             duplicate=tuple(read["duplicate"]),
             surest=read["surest"],
@@ -112,7 +116,7 @@ def fit(
     features: np.ndarray,
     labels: np.ndarray,
     *,
-    penalty: float,
+    penalty: float | np.ndarray,
     importance: np.ndarray | None = None,
     prior: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -121,7 +125,7 @@ def fit(
     Args:
         features: (pairs, features).
         labels: (pairs), from 0 to 1.
-        penalty: of the squared distance from the prior.
+        penalty: of the squared distance from the prior; one number, or one a weight.
         importance: (pairs), how much each counts.
         prior: weights and intercept that hold where nothing speaks against them; default zero, with
             the intercept free.
@@ -135,7 +139,7 @@ def fit(
         z = features @ w[:-1] + w[-1]
         error = count * (sigmoid(z) - labels)
         away = free * (w - centre)
-        cost = count @ (np.logaddexp(0, z) - labels * z) + penalty * (away @ away) / 2
+        cost = count @ (np.logaddexp(0, z) - labels * z) + (penalty * away) @ away / 2
         return float(cost), np.r_[features.T @ error, error.sum()] + penalty * away
 
     start = np.r_[np.full(width, 0.5), -4.0] if prior is None else prior
