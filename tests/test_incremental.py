@@ -18,6 +18,7 @@ from kg4p1000.ontology import infer, infer_change, rules
 from kg4p1000.store import Delta, Draft, MemoryGraph
 from kg4p1000.terms import iri
 from kg4p1000.validation import Shapes, engines, validate, validate_change, validate_graph
+from kg4p1000.validation.declared import named_by
 from kg4p1000.validation.engines import touched
 
 ROOT = Path(__file__).parent.parent
@@ -240,6 +241,24 @@ class Edits:
         rank = Literal(str(self.random.randint(0, 5)), datatype=quad.object.datatype)
         return [Quad(quad.subject, quad.predicate, rank, quad.graph_name)], [quad]
 
+    def misspell(self):
+        ours = ("https://w3id.org/kg4p1000/code/", iri("k4p:").value)
+        used = [
+            q
+            for q in self.quads
+            if isinstance(q.object, NamedNode) and q.object.value.startswith(ours)
+        ]
+        quad = self.random.choice(used)
+        if self.random.random() < 0.5:
+            wrong = NamedNode(quad.object.value + "x")
+            return [Quad(quad.subject, quad.predicate, wrong, quad.graph_name)], [quad]
+        wrong = iri(f"k4p:{self.random.choice(['acess', 'statuss'])}")
+        return [Quad(quad.subject, wrong, quad.object, quad.graph_name)], []
+
+    def undeclare(self):
+        quad = self.some("skos:topConceptOf")
+        return [], [q for q in self.quads if q.subject == quad.subject and q.predicate == TYPE]
+
     def next(self, *kinds):
         """One to three edits as one delta, of some kinds or of all."""
         kinds = kinds or [
@@ -271,7 +290,7 @@ PARTS = {iri("sh:property"), iri("sh:sparql")}
 
 
 def judged(draft, shapes, delta, made, engine="auto"):
-    """Apply a change: the findings of what it touches, what that is, and the findings of all."""
+    """Apply a change: findings of what it touches, what that is, names it uses, findings of all."""
     merged = draft.merged - {INFERRED}
     real = draft.apply(delta)
     graph = StatedGraph(draft)
@@ -280,22 +299,31 @@ def judged(draft, shapes, delta, made, engine="auto"):
     part = set(validate_change(graph, shapes, added, removed, engine).findings)
     places = touched(graph, shapes, added, removed)
     concerned = {(node, shapes.states[state]) for node, state in places}
-    return part, concerned, set(validate_graph(graph, shapes).findings)
+    return part, concerned, named_by(added, removed), set(validate_graph(graph, shapes).findings)
 
 
 @pytest.mark.parametrize(
     ("seed", "steps", "kinds"),
-    [(0, 8, ()), (1, 8, ()), (2, 3, (Edits.move_annotation, Edits.rank_anew))],
+    [
+        (0, 8, ()),
+        (1, 8, ()),
+        (2, 3, (Edits.move_annotation, Edits.rank_anew)),
+        (3, 5, (Edits.misspell, Edits.undeclare)),
+    ],
 )
 def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
     owners, found, before = parts(shapes), 0, set()
+    vocabulary = set(shapes.spaces.values())
     with store.draft() as draft:
         edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
         kinds = [kind.__get__(edits) for kind in kinds]
         for _ in range(steps):
-            part, concerned, whole = judged(draft, shapes, edits.next(*kinds), made)
+            part, concerned, names, whole = judged(draft, shapes, edits.next(*kinds), made)
             assert part == {
-                f for f in whole if any((f.focus, s) in concerned for s in owners[f.shape])
+                f
+                for f in whole
+                if any((f.focus, s) in concerned for s in owners.get(f.shape, ()))
+                or (f.shape in vocabulary and f.value in names)
             }
             assert whole - before <= part
             found += len(whole - before)
@@ -360,7 +388,7 @@ def test_whatever_shapes_can_look_at_is_followed(every_way, before, added, remov
     plain = MemoryGraph(stated(draft))
     old = set(validate(plain, every_way, plain.select).findings)
     delta = Delta.of((Quad(*t, A) for t in added), (Quad(*t, A) for t in removed))
-    part, _, whole = judged(draft, every_way, delta, MISLEADING)
+    part, _, _, whole = judged(draft, every_way, delta, MISLEADING)
     plain = MemoryGraph(stated(draft))
     assert whole == set(validate(plain, every_way, plain.select).findings)
     assert part <= whole
@@ -449,6 +477,19 @@ def test_a_commit_judges_what_it_touches_and_a_first_one_everything(store, shape
     (store.path / "checked").unlink()
     assert commit(store, shapes, [], [MALI]).whole
     assert not commit(store, shapes, [MALI]).whole
+
+
+def test_a_commit_that_names_what_nobody_declared_is_refused(store, shapes):
+    assert not commit(store, shapes, [MALI]).whole
+    kinds = (q for q in store.quads() if q.predicate == TYPE and q.graph_name != INFERRED)
+    typed = next(q for q in kinds if q.subject == iri("access:open"))
+    access = Quad(iri("tool:t"), iri("k4p:access"), iri("access:opn"), iri("graph:mrv"))
+    for change in ([access], []), ([], [typed]):
+        with pytest.raises(ShapesViolated) as refused:
+            commit(store, shapes, *change)
+        report = refused.value.report
+        assert {f.shape for f in report.findings} >= {iri("shapes:CodeDeclared").value}
+    commit(store, shapes, [], [MALI])
 
 
 def test_other_shapes_are_tried_on_everything(store, shapes):

@@ -196,7 +196,8 @@ def test_shape_names_follow_the_class():
 def test_every_named_shape_is_used():
     parts = [p for a in node_shapes().values() for p in a.get("property", []) + a.get("sparql", [])]
     assert len(parts) == len(set(parts))
-    assert set(facts()) == set(node_shapes()) | set(parts)
+    vocabulary = {ox.NamedNode(shape) for shape in shapes().spaces.values()}
+    assert set(facts()) == set(node_shapes()) | set(parts) | vocabulary
 
 
 def test_shapes_use_no_word_of_shacl_that_the_tests_do_not_know():
@@ -251,6 +252,59 @@ def test_terms_and_codes_in_shapes_exist():
         for t in triples(path):
             if isinstance(t.object, ox.NamedNode) and t.object.value.startswith(spaces):
                 assert t.object in known
+
+
+# --- names that are declared nowhere
+
+SLIPS = {
+    "tool:t k4p:financeGoal finance-goal:carbon-markt": (
+        "CodeDeclared",
+        "finance-goal:carbon-markt",
+    ),
+    "tool:t k4p:access access:opn": ("CodeDeclared", "access:opn"),
+    "tool:t k4p:measuredProperty measured-property:bulk": (
+        "CodeDeclared",
+        "measured-property:bulk",
+    ),
+    "tool:t k4p:inRegion region:999": ("CodeDeclared", "region:999"),
+    "tool:t k4p:acessText 'open'": ("TermDeclared", "k4p:acessText"),
+    "tool:t a k4p:Databse": ("TermDeclared", "k4p:Databse"),
+}
+
+
+def slips(report: Report) -> set[tuple]:
+    spaces = shapes().spaces.values()
+    return {(f.focus, f.shape, f.value) for f in report.findings if f.shape in spaces}
+
+
+@pytest.mark.parametrize("engine", ["shacl", "pyshacl"])
+def test_name_that_is_declared_nowhere_is_a_violation(engine):
+    report = run([*ontology(), *few(*(f"{slip} ." for slip in SLIPS))], engine, vocabulary())
+    assert slips(report) == {
+        (iri("tool:t"), SHAPES + shape, iri(name)) for shape, name in SLIPS.values()
+    }
+    assert "- tool:t: access:opn" in report.to_text()
+    assert not report.conforms
+
+
+def test_code_that_is_deleted_is_found_in_its_uses():
+    data, _ = committed()
+    used = [t for t in data if t.object == iri("finance-goal:carbon-market")]
+    left = [t for t in data if t.subject != iri("finance-goal:carbon-market")]
+    found = {focus for focus, _, value in slips(run(left, using=vocabulary()))}
+    assert found == {t.subject for t in used if t in left}
+    assert sum("/id/" in focus.value for focus in found) > 20
+
+
+def test_text_that_names_a_term_is_no_use_of_it_and_without_the_ontology_nothing_is_compared():
+    text = few("tool:t rdfs:comment '<https://w3id.org/kg4p1000/code/access/opn> .' .")
+    assert not slips(run([*ontology(), *text], using=vocabulary()))
+    assert not slips(run(few(*(f"{slip} ." for slip in SLIPS)), using=vocabulary()))
+
+
+@cache
+def vocabulary() -> Shapes:
+    return Shapes.from_files([ROOT / "shapes" / "vocabulary.ttl"])
 
 
 # --- the data

@@ -11,6 +11,7 @@ import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad, Triple
 
 from ..store import MemoryGraph
+from .declared import HEADER, named_by, named_in, undeclared
 from .facts import SH, SUBCLASS, Graph, Kinds
 from .reach import Place, TooMuch
 from .report import Finding, Report
@@ -59,10 +60,12 @@ def validate(
             engine "pyshacl", which runs the SPARQL constraints itself.
         engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
     """
-    text = n_triples(_skolemised(data))
+    graph = MemoryGraph(data)
+    text = n_triples(_skolemised(graph))
+    hits: list[Hit] = list(undeclared(graph, named_in(text.encode(), shapes.spaces), shapes.spaces))
     if engine == "pyshacl":
-        return _report(shapes, _by_pyshacl(text, shapes.text))
-    hits = _core(text, shapes, engine)
+        return _report(shapes, [*hits, *_by_pyshacl(text, shapes.text)])
+    hits += _core(text, shapes, engine)
     for query in shapes.queries:
         hits += [_hit(query.constraint, row) for row in select(query.text)]
     return _report(shapes, hits)
@@ -70,7 +73,9 @@ def validate(
 
 def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     """Validate a large graph against shapes."""
-    hits = _core(_skolemised_text(graph.n_triples()), shapes, engine)
+    text = graph.n_triples()
+    hits: list[Hit] = list(undeclared(graph, named_in(text, shapes.spaces), shapes.spaces))
+    hits += _core(_skolemised_text(text), shapes, engine)
     kinds = Kinds(graph)
     for query in shapes.queries:
         targets = shapes.targets(query.shape)
@@ -104,7 +109,7 @@ def validate_change(
     """
     if shapes.reach.boundless or len(added) + len(removed) > _MOST_NODES:
         return None
-    if any(t.predicate == SUBCLASS for t in chain(added, removed)):
+    if any(t.predicate == SUBCLASS or t.subject == HEADER for t in chain(added, removed)):
         return None
     try:
         places = touched(graph, shapes, added, removed)
@@ -122,6 +127,7 @@ def validate_change(
         if nodes := focus.get(query.shape):
             rows = memory.select(query.anywhere)
             hits += [_hit(query.constraint, row) for row in rows if row["this"] in nodes]
+    hits += undeclared(graph, named_by(added, removed), shapes.spaces)
     return _report(shapes, hits)
 
 

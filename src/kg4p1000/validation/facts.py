@@ -14,6 +14,7 @@ from ..terms import PREFIXES
 SH = PREFIXES["sh"]
 TYPE = NamedNode(PREFIXES["rdf"] + "type")
 SUBCLASS = NamedNode(PREFIXES["rdfs"] + "subClassOf")
+_SPACE = "http://rdfs.org/ns/void#uriSpace"
 _FIRST, _REST = PREFIXES["rdf"] + "first", PREFIXES["rdf"] + "rest"
 
 
@@ -50,6 +51,10 @@ class Facts:
     def types(self, subject: Any) -> list[Any]:
         """The classes of a subject."""
         return self._facts.get(subject, {}).get(TYPE.value, [])
+
+    def space(self, subject: Any) -> str:
+        """The namespace that a subject is about (``void:uriSpace``), or nothing."""
+        return next((o.value for o in self._facts.get(subject, {}).get(_SPACE, [])), "")
 
     def items(self, head: Any) -> Iterator[Any]:
         """The members of a list."""

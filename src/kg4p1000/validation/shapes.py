@@ -55,6 +55,8 @@ class Shapes:
         text: the whole graph as N-Triples; ``core`` is the same without SPARQL constraints, and
             ``focused`` the same again with other targets: the nodes that `FOCUS` links to.
         queries: the SPARQL constraints.
+        spaces: namespaces whose names must be declared where they are used, each to the shape that
+            says so.
 
     Raises:
         BrokenFile: a file does not parse, or a shape is of a kind that cannot be judged safely.
@@ -65,6 +67,8 @@ class Shapes:
         self._facts = facts = Facts(plain)
         for subject in facts:
             self._check(subject)
+        spaces = ((facts.space(subject), subject) for subject in facts)
+        self.spaces = {space: shape.value for space, shape in spaces if space}
         self.queries = sorted(self._set_queries(), key=lambda query: query.constraint)
         constraints = {c for subject in facts for c in facts.get(subject, "sparql")}
         core = [t for t in plain if t.subject not in constraints and t.object not in constraints]
