@@ -287,27 +287,6 @@ def test_a_pair_that_shares_nothing_says_so(found):
     )
 
 
-def test_every_stored_pair_carries_what_its_reason_rests_on(found):
-    for finding in found.stored():
-        seen = found.explainer.evidence(finding.pair.a, finding.pair.b)
-        for codes in seen.facets.values():
-            for shared in codes:
-                assert all(
-                    shared in {f.code for f in x.facets} for x in (finding.pair.a, finding.pair.b)
-                )
-        for phrase in seen.phrases:
-            assert phrase in finding.pair.a.text
-        assert any(
-            (
-                *seen.facets.values(),
-                *seen.near.values(),
-                seen.mentions,
-                seen.phrases,
-                seen.relations,
-            )
-        )
-
-
 def test_kinds_are_told_apart_by_score_and_by_what_is_done(found):
     sure, model = 10.0, found.model
     shared = {"action-kind": 1.0, "deliverable": 1.0, "topic": 1.0}

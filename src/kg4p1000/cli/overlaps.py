@@ -80,13 +80,13 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
 
 
 def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
-    from ..overlaps.findings import Detection  # noqa: PLC0415 - numpy is needed here only
+    from ..overlaps.findings import DETECTION, Detection  # noqa: PLC0415 - numpy is needed here only
 
     with progress("Comparing the activities"):
         detection = Detection.of(select)
     found = _filtered(detection, options)
     if options["form"] == "turtle":
-        wanted = {decisions.overlap_iri(f.pair.key) for f in found}
+        wanted = {DETECTION, *(decisions.overlap_iri(f.pair.key) for f in found)}
         pairs = [f.pair.key for f in found]
         made = detection.triples(select, also=pairs)
         click.echo(terms.turtle(t for t in made if t.subject in wanted).decode(), nl=False)

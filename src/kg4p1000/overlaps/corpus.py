@@ -29,11 +29,13 @@ class Facet:
         code: IRI of the code.
         rank: 1 for the primary value of its list.
         confidence: how sure the annotation is, from 0 to 1.
+        guessed: by the detector from the text, where there is no annotation.
     """
 
     code: str
     rank: int = 1
     confidence: float = 1.0
+    guessed: bool = False
 
     @property
     def scheme(self) -> str:

@@ -24,6 +24,7 @@ class Evidence:
         mentions: IRIs of things that both name.
         phrases: words that stand in both texts, as the first has them.
         relations: what remarks say about their objectives.
+        guessed: ids of the activities whose codes were guessed from their texts.
     """
 
     facets: Mapping[str, tuple[str, ...]]
@@ -31,6 +32,7 @@ class Evidence:
     mentions: tuple[str, ...]
     phrases: tuple[str, ...]
     relations: tuple[Relation, ...]
+    guessed: tuple[str, ...] = ()
 
 
 class Explainer:
@@ -54,7 +56,7 @@ class Explainer:
                 ranks[0].keys() & ranks[1].keys(),
                 key=lambda c, r=ranks, i=idf: (r[0][c] + r[1][c], -i.get(c, 0), c),
             )
-            above = [{self._above(c) for c in r} - {""} for r in ranks]
+            above = [{*r, *(self._above(c) for c in r)} - {""} for r in ranks]
             broad = sorted((above[0] & above[1]) - {self._above(c) for c in both} - set(both))
             facets[scheme], near[scheme] = tuple(both), tuple(broad)
         return Evidence(
@@ -63,6 +65,7 @@ class Explainer:
             self._mentions(a, b),
             self._phrases(a, b),
             tuple(self._relations.get(frozenset((a.group, b.group)), ())),
+            tuple(x.id for x in (a, b) if any(f.guessed for f in x.facets)),
         )
 
     def _above(self, code: str) -> str:
@@ -127,7 +130,10 @@ class Explainer:
         ]
         clauses[0] = ", ".join(filter(None, (clauses[0], *about)))
         if any(work) or any(about):
-            clauses[0] = f"{say['both']} {clauses[0]}"
+            both = say["seemingly"] if found.guessed else say["both"]
+            clauses[0] = f"{both} {clauses[0]}"
+            if found.guessed:
+                clauses.append(say["guessed"].format(say["and"].join(found.guessed)))
         sentence = "; ".join(filter(None, clauses)) or say["nothing"]
         return f"{sentence[0].upper()}{sentence[1:]}."
 
@@ -155,6 +161,7 @@ def _runs(text: str) -> dict[tuple[str, ...], str]:
 _WORDS = {
     "en": {
         "both": "both",
+        "seemingly": "both seem to",
         "and": " and ",
         "and to": " and to ",
         "then": ", and ",
@@ -167,10 +174,12 @@ _WORDS = {
         "mentions": "both name {}",
         "phrases": "both texts speak of {}",
         "relations": "a remark relates their objectives",
+        "guessed": "codes guessed from the text: {}",
         "nothing": "neither annotations nor texts show anything in common",
     },
     "fr": {
         "both": "toutes deux",
+        "seemingly": "toutes deux, semble-t-il,",
         "and": " et ",
         "and to": " et ",
         "then": " et ",
@@ -183,10 +192,12 @@ _WORDS = {
         "mentions": "toutes deux nomment : {}",
         "phrases": "les deux textes parlent de {}",
         "relations": "une remarque relie leurs objectifs",
+        "guessed": "codes devinés d'après le texte : {}",
         "nothing": "ni les annotations ni les textes ne montrent rien de commun",
     },
     "es": {
         "both": "ambas",
+        "seemingly": "ambas, al parecer,",
         "and": " y ",
         "and to": " y ",
         "then": " y ",
@@ -199,6 +210,7 @@ _WORDS = {
         "mentions": "ambas nombran: {}",
         "phrases": "los dos textos hablan de {}",
         "relations": "una observación relaciona sus objetivos",
+        "guessed": "códigos supuestos a partir del texto: {}",
         "nothing": "ni las anotaciones ni los textos muestran nada en común",
     },
 }

@@ -27,13 +27,14 @@ from .learning import learn
 from .model import Model
 from .objectives import Cluster, clusters, theme
 from .similarity import Space
-from .translation import Pivot
+from .translation import Pivot, completed
 
 AGENT = iri("agent:overlaps-0.1.0")
 DETECTION = mint("detection", "overlaps")
 METHOD = (
-    "Compared by facets (kind of action, deliverable, topic, target group), words, mentions and what"
-    " remarks say of the objectives; weights chosen on pairs that three readers had judged."
+    "Compared by facets (kind of action, deliverable, topic, target group; guessed from the text where an"
+    " activity has no annotation), words, runs of letters, what remarks say of the two objectives and the"
+    " topics of their activities; weights chosen on pairs that three readers had judged."
 )
 #: Mean confidence that the members of a cluster must have with each other.
 COHERENT = 0.35
@@ -70,7 +71,7 @@ class Detection:
     def of(cls, select: Select, model: Model | None = None) -> Detection:
         """The detection on a graph, its decisions included."""
         decided = deciding.latest(deciding.read(select))
-        return cls(reading.read(select), model or Model.load(), decided)
+        return cls(completed(reading.read(select)), model or Model.load(), decided)
 
     def _finding(self, pair: Scored) -> Finding:
         decision = self.decided.get(pair.key)
@@ -194,6 +195,8 @@ class Detection:
 
 def _evidence(found: Evidence) -> Iterable[tuple[str, ox.NamedNode | Literal]]:
     yield from (("k4p:sharesFacet", NamedNode(c)) for codes in found.facets.values() for c in codes)
+    yield from (("k4p:sharesBroaderFacet", NamedNode(c)) for c in sum(found.near.values(), ()))
+    yield from (("k4p:guessesCodesOf", mint("activity", key)) for key in found.guessed)
     yield from (("k4p:sharesMention", NamedNode(named)) for named in found.mentions)
     yield from (("k4p:similarPhrase", Literal(phrase)) for phrase in found.phrases)
     yield from (("k4p:supportedBy", NamedNode(relation.iri)) for relation in found.relations)
@@ -226,6 +229,7 @@ def compare(
     Returns:
         Rows as those of `Detection.row`; `a` is of the given activities. Best first for each of them.
     """
+    corpus = completed(corpus)
     model, pivot = Model.load(), Pivot(corpus)
     asked = [pivot.activity(activity) for activity in given]
     space = Space(replace(corpus, activities=tuple(asked)) if alone else corpus)

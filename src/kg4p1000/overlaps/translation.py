@@ -92,8 +92,10 @@ _STOP = frozenset(
         "cada",
     ]
 )
-#: How sure a code is that was found by its words alone.
-_SUGGESTED = 0.5
+#: How sure a code is that was guessed from the text.
+_GUESSED = 0.5
+#: Least similarity (cosine of letter runs) of a text and the label and definition of a code that is guessed.
+_NEAR = 0.15
 
 
 def foreign_words(text: str) -> list[str]:
@@ -163,11 +165,11 @@ class Pivot:
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._translations: dict[str, Translation] = {}
-        self._codes: dict[str, tuple[list[str], Terms]] = {}
+        self._codes: dict[str, tuple[list[str], list[set[str]], Terms]] = {}
 
     def activity(self, given: Activity) -> Activity:
         """The activity with English words beside its own, and with codes where it has none."""
-        facets = given.facets or self._suggested(given)
+        facets = given.facets or self.codes(given)
         if given.language == "en":
             return replace(given, facets=facets)
         if given.language not in self._translations:
@@ -183,23 +185,51 @@ class Pivot:
             facets=facets,
         )
 
-    def _suggested(self, given: Activity) -> tuple[Facet, ...]:
-        """The two nearest codes of each list, the nearest one first."""
+    def codes(self, given: Activity) -> tuple[Facet, ...]:
+        """Codes guessed from the text: the two nearest of each list, the nearest one first.
+
+        A code shares a whole word with the text: by letter runs alone, a poll would be near to polluters.
+        """
         if given.language not in self._codes:
             told = [
-                Activity(code.iri, code.labels[given.language], code.notes.get(given.language, ""))
+                Activity(
+                    code.iri,
+                    code.labels[given.language],
+                    code.notes.get(given.language, ""),
+                    given.language,
+                )
                 for code in self._corpus.codes.values()
                 if given.language in code.labels
             ]
-            self._codes[given.language] = [a.id for a in told], Terms(gram_counts, told)
-        codes, terms = self._codes[given.language]
+            named = [_stems(a) for a in told]
+            self._codes[given.language] = [a.id for a in told], named, Terms(gram_counts, told)
+        codes, named, terms = self._codes[given.language]
         near = np.asarray((terms.rows([given]) @ terms.matrix.T).todense())[0]
+        own = _stems(given)
         found: list[Facet] = []
         left = Counter(dict.fromkeys(SCHEMES, 2))
         for place in np.lexsort((codes, -near)):
-            made = Facet(codes[place], 1, _SUGGESTED)
-            if near[place] > 0 and left[made.scheme]:
+            made = Facet(codes[place], 1, _GUESSED, guessed=True)
+            if near[place] >= _NEAR and own & named[place] and left[made.scheme]:
                 rank = 3 - left[made.scheme]
                 left[made.scheme] -= 1
                 found.append(replace(made, rank=rank))
         return tuple(found)
+
+
+def _stems(activity: Activity) -> set[str]:
+    """The stems of an activity's words, in its language."""
+    if activity.language == "en":
+        return {stem(word) for word in words(activity.text)}
+    return set(foreign_words(activity.text))
+
+
+def completed(corpus: Corpus) -> Corpus:
+    """The corpus with guessed codes for the activities that have no annotation."""
+    if all(activity.facets for activity in corpus.activities):
+        return corpus
+    pivot = Pivot(corpus)
+    return replace(
+        corpus,
+        activities=tuple(replace(a, facets=a.facets or pivot.codes(a)) for a in corpus.activities),
+    )

@@ -55,7 +55,8 @@ _CLUSTERS = f"""SELECT ?cluster ?label ?confidence ?other ?property ?name WHERE 
   VALUES ?property {{ {NAMING} }} ?other ?property ?name
 }}"""
 _SHARED = f"""SELECT ?thing ?how ?other ?property ?name WHERE {{
-  VALUES ?how {{ k4p:sharesFacet k4p:sharesMention k4p:supportedBy prov:wasAttributedTo prov:wasGeneratedBy }}
+  VALUES ?how {{ k4p:sharesFacet k4p:sharesBroaderFacet k4p:guessesCodesOf k4p:sharesMention k4p:supportedBy
+    prov:wasAttributedTo prov:wasGeneratedBy }}
   ?thing ?how ?other . VALUES ?property {{ {NAMING} }} ?other ?property ?name
 }}"""
 _PHRASES = "SELECT ?thing ?phrase WHERE { ?thing k4p:similarPhrase ?phrase } ORDER BY ?phrase"
@@ -196,6 +197,8 @@ def one(pair: str) -> str:
         sides=[_side(version, found.a, found.title_a), _side(version, found.b, found.title_b)],
         facets=[names[i] for i in shared.get("k4p:sharesFacet", ())],
         facet_lists=_by_list([names[i] for i in shared.get("k4p:sharesFacet", ())]),
+        broader=[names[i] for i in shared.get("k4p:sharesBroaderFacet", ())],
+        guessed=[names[i] for i in shared.get("k4p:guessesCodesOf", ())],
         mentions=[names[i] for i in shared.get("k4p:sharesMention", ())],
         relations=[names[i] for i in shared.get("k4p:supportedBy", ())],
         made_by=[names[i] for i in shared.get("prov:wasAttributedTo", ())],
