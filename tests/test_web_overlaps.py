@@ -1,5 +1,6 @@
 """The pages of the overlaps, and decisions over HTTP."""
 
+import csv
 import re
 import time
 
@@ -24,6 +25,29 @@ def test_the_matrix_has_every_objective_and_leads_to_its_pairs(client):
     assert page.count('<th scope="row"><abbr') == 24
     assert 'href="/overlaps/?objective=A4&amp;other=D2#pairs"' in page
     assert "strongly interrelated" in page
+
+
+def test_matrix_and_query_tell_the_same_identical_and_similar_targets(client):
+    def rows(name):
+        return list(csv.DictReader(text(client.get(f"/query/{name}?format=csv")).splitlines()))
+
+    same, near = {}, {}
+    for row in rows("identical-targets"):
+        ends = row["code"], row["otherCode"]
+        if equal := "true" in (row["sameText"], row["sameFigure"]):
+            same.setdefault(ends, set()).add(row["horizon"])
+        if equal or row["indicator"]:
+            near.setdefault(ends, set()).add(row["horizon"])
+    assert ("A4", "D2") in same
+    told = {(r["code"], r["otherCode"]): r for r in rows("objective-overlap-matrix")}
+    for ends, row in told.items():
+        counts = int(row["identicalTargets"]), int(row["similarTargets"])
+        assert counts == (len(same.get(ends, ())), len(near.get(ends, ()))), ends
+    assert set(near) <= set(told)
+    cells = re.findall(
+        r'title="(\w+) and (\w+): [^"]*identical target', text(client.get("/overlaps/"))
+    )
+    assert {tuple(sorted(ends)) for ends in cells} == set(same)
 
 
 def test_filters_leave_what_fits(client):

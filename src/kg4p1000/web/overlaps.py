@@ -44,11 +44,8 @@ _STATED = """SELECT ?from ?to ?kind WHERE {
   ?relation a k4p:ObjectiveRelation ; k4p:relatesFrom/skos:notation ?from ;
     k4p:relatesTo/skos:notation ?to ; k4p:relationKind/skos:prefLabel ?kind FILTER(LANG(?kind) = "en")
 }"""
-_TARGETS = """SELECT ?one ?other WHERE {
-  ?a a k4p:Target ; k4p:horizon ?horizon ; k4p:targetOf/skos:notation ?one ; dcterms:description ?text .
-  ?b a k4p:Target ; k4p:horizon ?horizon ; k4p:targetOf/skos:notation ?other ; dcterms:description ?text
-  FILTER(?one < ?other)
-}"""
+#: The stored query that says which targets are identical (same text or figure) or similar (same indicator).
+_TARGETS = "identical-targets"
 _CLUSTERS = f"""SELECT ?cluster ?label ?confidence ?other ?property ?name WHERE {{
   ?cluster a k4p:ActivityCluster ; rdfs:label ?label ; k4p:confidence ?confidence ;
     k4p:hasClusterMember ?other FILTER(LANG(?label) = "en")
@@ -107,7 +104,7 @@ class Cell:
 
     Attributes:
         shade: 0 to 5, by the summed confidence.
-        stated: kinds of the relations that remarks state, and whether targets are identical.
+        stated: kinds of the relations that remarks state, and whether targets are identical or similar.
     """
 
     count: int
@@ -371,8 +368,11 @@ def _cells(version: int, found: Iterable[Pair]) -> dict[tuple[str, str], Cell]:
     for row in services().select(_STATED, version):
         ends = tuple(sorted((_text(row["from"]), _text(row["to"])), key=natural_key))
         said.setdefault(ends, set()).add(_text(row["kind"]))  # type: ignore[arg-type]
-    for row in services().select(_TARGETS, version):
-        said.setdefault((_text(row["one"]), _text(row["other"])), set()).add("identical target")
+    for row in services().select(services().library[_TARGETS].text, version):
+        same = "true" in (_text(row["sameText"]), _text(row["sameFigure"]))
+        if same or row["indicator"]:
+            ends = _text(row["code"]), _text(row["otherCode"])
+            said.setdefault(ends, set()).add(f"{'identical' if same else 'similar'} target")
     return {
         ends: Cell(
             counts[ends],
