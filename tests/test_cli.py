@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kg4p1000 import checks, ontology
+from kg4p1000.errors import KgError
 from kg4p1000.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -277,6 +279,35 @@ def test_release_tells_the_difference_and_refuses_with_exit_code_one(files):
     assert "- k4p:scope is gone. Put it back" in done.stdout
     assert "queries/competency/target-figures.rq" in done.stdout
     assert "Refused." in done.stderr
+
+
+def test_release_refuses_an_ontology_with_faults_or_contradictions(files):
+    path = files / "ontology" / "mrv.ttl"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        f'{text}\nk4p:NewThing a owl:Class ; rdfs:label "new"@en .\nk4p:Activity rdfs:subClassOf k4p:Goal .\n',
+        encoding="utf-8",
+    )
+    before = (files / "ontology" / "kg4p1000.ttl").read_bytes()
+    done = run("release", "--files", files)
+    assert done.returncode == 1
+    assert "- ontology/mrv.ttl: k4p:NewThing has no label in French." in done.stdout
+    assert "- k4p:Activity can have no member" in done.stdout
+    unjudged = run("release", "--dry-run", "--without-reasoner", "--files", files)
+    assert unjudged.returncode == 1
+    assert "can have no member" not in unjudged.stdout
+    assert (files / "ontology" / "kg4p1000.ttl").read_bytes() == before
+
+
+def test_an_ontology_that_no_reasoner_judged_is_released_only_on_request(monkeypatch):
+    def missing(triples):
+        raise KgError("HermiT could not run.")
+
+    monkeypatch.setattr(ontology, "consistency", missing)
+    (told,) = checks.ontology_faults(ROOT)
+    assert "HermiT could not run. Install it" in told
+    assert "--without-reasoner" in told
+    assert checks.ontology_faults(ROOT, reason=False) == []
 
 
 @pytest.mark.parametrize("form", ["table", "csv"])

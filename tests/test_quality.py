@@ -82,6 +82,32 @@ def test_a_query_that_names_an_unknown_term_is_a_fault_of_its_file(tmp_path):
     assert "k4p:Objectiv is used and declared nowhere. Correct the name" in str(found)
 
 
+def test_a_new_class_is_told_once_beside_which_it_stands_and_in_its_own_file():
+    new = FIXTURES / "missing-disjointness.ttl"
+    lacking = [f for f in quality.faults(ROOT, [new]) if f.check == "missing-disjointness"]
+    (found,) = lacking
+    assert (found.file, found.term) == (
+        "checks/missing-disjointness.ttl",
+        PREFIXES["k4p"] + "Broken",
+    )
+    assert re.search(
+        r"k4p:Broken stands beside k4p:\w+, k4p:\w+, k4p:\w+ and \d+ more,", found.problem
+    )
+
+
+def test_a_class_that_is_declared_under_a_wrong_name_is_told_once_a_file(tmp_path):
+    files = copied(tmp_path)
+    module = files / "ontology" / "consultation.ttl"
+    text = module.read_text(encoding="utf-8")
+    module.write_text(text.replace("k4p:Barrier a owl:Class", "k4p:Barier a owl:Class"), "utf-8")
+    found = [f for f in quality.faults(files) if f.check == "undeclared-term"]
+    assert [f.file for f in found] == [
+        "ontology/consultation.ttl",
+        "queries/competency/consultation-findings.rq",
+    ]
+    assert all("k4p:Barrier is used and declared nowhere" in f.problem for f in found)
+
+
 def test_a_removed_translation_is_found_in_the_file_it_was_removed_from(tmp_path):
     files = copied(tmp_path)
     path = files / "ontology" / "mrv.ttl"

@@ -10,11 +10,11 @@ from pyoxigraph import Literal
 
 from . import build, ontology, quality, questions, validation
 from .curation import INFERRED
-from .errors import BrokenFile
+from .errors import BrokenFile, KgError
 from .queries import Library
 from .questions import State
 from .store import MemoryGraph, Readers, Store, Tell
-from .terms import iri
+from .terms import curie, iri
 
 #: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at.
 Check = Callable[[Tell], tuple[list[str], str]]
@@ -35,6 +35,24 @@ def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, C
         ("shapes hold", lambda _: _shapes(store, files)),
         ("competency questions have answers", lambda _: _questions(store, files, readers)),
     ]
+
+
+def ontology_faults(files: Path, reason: bool = True) -> list[str]:
+    """Why an ontology is not fit to be released: its faults, and what HermiT finds contradictory.
+
+    Args:
+        reason: whether to ask HermiT; that it cannot be asked is a finding, too.
+    """
+    found = _faults(files)[0]
+    if reason:
+        try:
+            found += _ontology(files)[0]
+        except KgError as e:
+            found.append(
+                f"Nobody judged whether the ontology contradicts itself: {e.detail} Install it"
+                " ('pip install kg4p1000[owl]'), or release --without-reasoner."
+            )
+    return found
 
 
 def _files(files: Path) -> tuple[list[str], str]:
@@ -63,8 +81,13 @@ def _ontology(files: Path) -> tuple[list[str], str]:
     modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
     found = ontology.consistency(t for s in modules for t in build.parse_file(s.path))
     if not found.consistent:
-        return ["The ontology contradicts itself."], ""
-    return [f"{c} can have no member." for c in found.unsatisfiable], f"{len(modules)} modules"
+        return ["The ontology contradicts itself. Take back the statement that was added last."], ""
+    told = (
+        f"{curie(c) or c} can have no member: its superclasses, domains and disjointness contradict each"
+        " other. Take back the statement that was added last."
+        for c in found.unsatisfiable
+    )
+    return list(told), f"{len(modules)} modules"
 
 
 def _shapes(store: Store, files: Path) -> tuple[list[str], str]:

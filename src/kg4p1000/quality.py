@@ -2,13 +2,15 @@
 
 A check is a SELECT query in a file named after its fault. It gives the term at fault as ``?term``
 and what is wrong with it as ``?what``; its header says the problem and the repair, with ``{term}``
-and ``{what}`` in their place. A new check is a new file, and a fixture on which it fires.
+and ``{what}`` in their place. Where terms lack something in pairs, ``#+ pairs: {term} {what}`` tells all
+pairs of one term at once: of the term that most pairs have in common, since that is the new one. A new check is a new file, and a fixture on which it fires.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,11 @@ from .errors import BrokenFile
 from .queries import named_terms
 from .store import MemoryGraph
 from .terms import PREFIXES, QUERY, curie, iri
+from .validation import Term
 
-_HEADER = re.compile(r"#\+ (problem|repair): (.+)\n")
+_HEADER = re.compile(r"#\+ (problem|repair|pairs): (.+)\n")
+#: So many of the terms that a term lacks something with are named; the others are counted.
+_NAMED = 3
 _LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
 
 
@@ -46,6 +51,7 @@ class Check:
     problem: str
     repair: str
     select: str
+    pairs: bool = False
 
 
 def read_checks(folder: Path) -> list[Check]:
@@ -58,12 +64,12 @@ def read_checks(folder: Path) -> list[Check]:
     for path in sorted(folder.glob("*.rq")):
         text = path.read_text(encoding="utf-8")
         said = dict(_HEADER.findall(text))
-        if said.keys() != {"problem", "repair"}:
+        if said.keys() - {"pairs"} != {"problem", "repair"}:
             raise BrokenFile(
                 f"{path}: a check begins with a line '#+ problem: …' and a line '#+ repair: …'.",
                 file=str(path),
             )
-        found.append(Check(path.stem, said["problem"], said["repair"], text))
+        found.append(Check(path.stem, said["problem"], said["repair"], text, "pairs" in said))
     return found
 
 
@@ -89,11 +95,25 @@ def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
         _place(triple, name, places)
         triples.append(triple)
     graph = MemoryGraph(triples)
-    return [
-        _fault(check, row, places)
+    found = (
+        _fault(check, term, whats, places)
         for check in read_checks(files / "ontology" / "checks")
-        for row in graph.select(check.select)
-    ]
+        for term, whats in _rows(check, graph)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _rows(check: Check, graph: MemoryGraph) -> Iterator[tuple[Term, list[Term]]]:
+    """Each term at fault, and what is wrong with it; of pairs, the term that most of them share."""
+    rows = [(row["term"], row.get("what")) for row in graph.select(check.select)]
+    if not check.pairs:
+        yield from ((term, [what] if what else []) for term, what in rows)
+        return
+    while rows:
+        (most, _), *_ = Counter(term for pair in rows for term in pair).most_common(1)
+        own = [pair for pair in rows if most in pair]
+        yield most, [b if a == most else a for a, b in own]
+        rows = [pair for pair in rows if most not in pair]
 
 
 def _place(triple: Triple, name: str, places: dict[tuple[str, ...], str]) -> None:
@@ -104,6 +124,9 @@ def _place(triple: Triple, name: str, places: dict[tuple[str, ...], str]) -> Non
         for other in (triple.predicate, triple.object):
             if isinstance(other, NamedNode):
                 places.setdefault((subject, other.value), name)
+    for other in (triple.predicate, triple.object):
+        if isinstance(other, NamedNode):  # what a list or restriction without a name says
+            places.setdefault(("", other.value), name)
 
 
 def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
@@ -116,9 +139,12 @@ def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
             yield Triple(query, iri("dcterms:references"), term), place
 
 
-def _fault(check: Check, row: dict, places: dict[tuple[str, ...], str]) -> Fault:
-    term, what = row["term"], row.get("what")
-    words = {"term": _words(term), "what": _words(what)}
+def _fault(
+    check: Check, term: Term, whats: list[Term], places: dict[tuple[str, ...], str]
+) -> Fault:
+    what = whats[0] if whats else None
+    more = f" and {len(whats) - _NAMED} more" if len(whats) > _NAMED else ""
+    words = {"term": _words(term), "what": ", ".join(map(_words, whats[:_NAMED])) + more}
 
     def filled(text: str) -> str:
         return re.sub(r"\{(term|what)\}", lambda m: words[m[1]], text)
@@ -128,7 +154,8 @@ def _fault(check: Check, row: dict, places: dict[tuple[str, ...], str]) -> Fault
     if isinstance(what, Literal) and what.value in _LANGUAGES:
         problem = problem.replace(what.value + ".", _LANGUAGES[what.value] + ".")
     used = what.value if isinstance(what, NamedNode) else ""
-    file = places.get((name, used)) or places.get((name,), "ontology")
+    keys = ((name,),) if check.pairs else ((name, used), (name,), ("", used))
+    file = next((places[key] for key in keys if key in places), "ontology")
     return Fault(check.name, name, file, problem, filled(check.repair))
 
 

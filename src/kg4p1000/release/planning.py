@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +82,11 @@ class Report:
         return "\n".join(out)
 
 
-def plan(folder: Path) -> Report:
+def plan(folder: Path, faults: Iterable[str] = ()) -> Report:
     """Compare the files of the knowledge with the last release.
+
+    Args:
+        faults: what is known to be wrong with the ontology; each refuses the release.
 
     Raises:
         BrokenFile: a file does not parse, or the number of the version cannot be found.
@@ -97,24 +100,28 @@ def plan(folder: Path) -> Report:
     version = next_version(base, step) if base else number
     hurt = {c.term for c in changes if STEPS[c.kind] is Step.MAJOR} | set(deprecated(after))
     uses = tuple(_uses(folder, hurt))
-    refusals = list(_refusals(folder, before, after, changes, uses, version))
+    refusals = [*faults, *_refusals(folder, before, after, changes, uses, version)]
     if number not in (base, version):
+        moved = f"Write {version} there"
+        if step:
+            moved += f", or {base} and let the release move it"
+        asked = f"ask for {version} ({step.name.lower()})" if step else "are none"
         refusals.append(
-            f"{folder / _NUMBER_FILE} says {number}, and the changes since {base} ask for {version}"
-            f" ({step.name.lower()}). Write {version} there, or {base} and let the release move it."
+            f"{folder / _NUMBER_FILE} says {number}, and the changes since {base} {asked}. {moved}."
         )
     return Report(
         base, version, step, tuple(changes), uses, tuple(refusals), tuple(_warnings(after, uses))
     )
 
 
-def publish(folder: Path, date: str) -> Report:
+def publish(folder: Path, date: str, faults: Iterable[str] = ()) -> Report:
     """Make the release that `plan` tells: number, record, report and changelog; nothing if it is refused.
 
     Args:
         date: of the release, as 2026-11-22.
+        faults: as `plan` takes them.
     """
-    report = plan(folder)
+    report = plan(folder, faults)
     if report.refusals or (report.base and report.step is Step.NONE):
         return report
     path, old = folder / _NUMBER_FILE, stated_version(folder)
