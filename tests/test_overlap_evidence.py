@@ -139,6 +139,27 @@ def test_an_annotated_activity_is_not_guessed_and_a_guess_is_less_sure(corpus, m
     assert {(f.guessed, f.confidence) for f in guessed.facets} == {(True, 0.5)}
 
 
+def test_a_code_that_a_person_rejected_is_not_guessed_again(graph):
+    """All annotations of an activity are rejected: what its text suggests otherwise may be guessed."""
+    by, no = (
+        iri("k4p:rejectedAnnotationOf"),
+        (iri("k4p:annotationOf"), iri("k4p:primaryAnnotationOf")),
+    )
+    one = iri("activity:A4.2")
+    changed = [
+        ox.Triple(t.subject, by, t.object) if t.predicate in no and t.object == one else t
+        for t in graph
+    ]
+    (before,) = [a for a in read(graph.select).activities if a.id == "A4.2"]
+    (after,) = [
+        a for a in Detection.of(MemoryGraph(changed).select).corpus.activities if a.id == "A4.2"
+    ]
+    refused = {f.code for f in before.facets}
+    assert refused & {f.code for f in Pivot(read(graph.select)).codes(replace(before, facets=()))}
+    assert after.refused == refused
+    assert not refused & {f.code for f in after.facets}
+
+
 def test_a_poll_is_not_near_to_polluters(corpus):
     poll = Activity("x", "Poll", "launch a poll of expectations")
     codes = {f.code.rsplit("/", 1)[1] for f in Pivot(corpus).codes(poll)}

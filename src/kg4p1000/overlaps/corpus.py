@@ -51,6 +51,7 @@ class Activity:
         id: notation in the plan, or the identifier of the table.
         group: activities of one group are not compared; empty: compared with all.
         mentions: IRIs of the tools, organisations and so on that its text names.
+        refused: codes of annotations that a person rejected; they are not guessed again.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Activity:
     group: str = ""
     facets: tuple[Facet, ...] = ()
     mentions: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -125,6 +127,10 @@ _FACETS = """SELECT ?activity ?code ?rank ?confidence WHERE {
   OPTIONAL { ?annotation k4p:rank ?rank }
   OPTIONAL { ?annotation k4p:confidence ?confidence }
 }"""
+_REFUSED = """SELECT ?activity ?code WHERE {
+  ?annotation k4p:rejectedAnnotationOf ?activity ;
+    k4p:givesActionKind|k4p:givesDeliverable|k4p:givesTopic|k4p:givesTargetGroup ?code .
+}"""
 _MENTIONS = """SELECT ?activity ?thing ?label WHERE {
   ?mention k4p:mentionIn ?activity ; k4p:mentionOf ?thing .
   ?activity a k4p:Activity .
@@ -162,6 +168,9 @@ def read(select: Select) -> Corpus:
         made = Facet(row["code"], int(row["rank"] or 1), float(row["confidence"] or 1))
         if made.scheme in SCHEMES:
             facets.setdefault(row["activity"], set()).add(made)
+    refused: dict[str, set[str]] = {}
+    for row in ask(_REFUSED):
+        refused.setdefault(row["activity"], set()).add(row["code"])
     mentions: dict[str, set[str]] = {}
     named = ask(_MENTIONS)
     for row in named:
@@ -179,6 +188,7 @@ def read(select: Select) -> Corpus:
             group=row["group"],
             facets=tuple(sorted(facets.get(iri, ()), key=lambda f: (f.scheme, f.rank, f.code))),
             mentions=frozenset(mentions.get(iri, ())),
+            refused=frozenset(refused.get(iri, ())),
         )
         versions.setdefault(iri, []).append(made_of)
     # English where there is English; one version of an activity that has several.

@@ -210,7 +210,8 @@ class Pivot:
         left = Counter(dict.fromkeys(SCHEMES, 2))
         for place in np.lexsort((codes, -near)):
             made = Facet(codes[place], 1, _GUESSED, guessed=True)
-            if near[place] >= _NEAR and own & named[place] and left[made.scheme]:
+            fits = near[place] >= _NEAR and own & named[place] and made.code not in given.refused
+            if fits and left[made.scheme]:
                 rank = 3 - left[made.scheme]
                 left[made.scheme] -= 1
                 found.append(replace(made, rank=rank))
