@@ -82,6 +82,20 @@ def test_a_query_that_names_an_unknown_term_is_a_fault_of_its_file(tmp_path):
     assert "k4p:Objectiv is used and declared nowhere. Correct the name" in str(found)
 
 
+def test_an_objective_that_there_is_not_is_a_fault_of_the_query(tmp_path):
+    files = copied(tmp_path)
+    shutil.copy(ROOT / "data" / "plan-2021-10-14.ttl", files / "data")
+    path = files / "queries" / "competency" / "glossary.rq"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        re.sub(r"#\+ objectives: .*", "#+ objectives: [A4, Z9]", text), encoding="utf-8"
+    )
+    assert [str(f) for f in quality.faults(files) if f.check == "unknown-objective"] == [
+        "queries/competency/glossary.rq: No objective has the code Z9. "
+        "Correct 'objectives' of the #+ header. [unknown-objective]"
+    ]
+
+
 def test_a_new_class_is_told_once_beside_which_it_stands_and_in_its_own_file():
     new = FIXTURES / "missing-disjointness.ttl"
     lacking = [f for f in quality.faults(ROOT, [new]) if f.check == "missing-disjointness"]

@@ -32,7 +32,8 @@ ASK { ?s a k4p:Goal }
 
 @pytest.fixture
 def stored(tmp_path, settings, store, readers):
-    for name, text in {"activities": QUERY, "goals": GRAPH, "any": TRUTH}.items():
+    none = QUERY.replace("k4p:activityOf", "k4p:noSuchThing")
+    for name, text in {"activities": QUERY, "goals": GRAPH, "any": TRUTH, "nothing": none}.items():
         (tmp_path / f"{name}.rq").write_text(text, encoding="utf-8")
     return create_app(settings, store, readers, Library(tmp_path)).test_client()
 
@@ -110,8 +111,21 @@ def test_people_are_told_which_parameter_is_wrong(stored):
 
 
 def test_an_empty_result_says_what_it_means(stored):
-    text = stored.get("/query/activities?objective=Z9", headers=HTML).text
+    text = stored.get("/query/nothing?objective=A4", headers=HTML).text
     assert "No activity is planned for it." in text
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "tsv", "xml"])
+def test_programs_are_told_what_an_empty_result_means(stored, form):
+    response = stored.get(f"/query/nothing?objective=A4&format={form}")
+    assert response.headers["KG-Empty"] == "No activity is planned for it."
+    assert "KG-Empty" not in stored.get(f"/query/activities?objective=A4&format={form}").headers
+
+
+def test_a_code_of_nothing_is_a_bad_parameter(stored):
+    response = stored.get("/query/activities?objective=Z9")
+    assert response.status_code == 400
+    assert json.loads(response.text)["parameter"] == "objective"
 
 
 def test_an_unknown_query_is_not_found_with_a_hint(stored):

@@ -16,6 +16,7 @@ HEADER = """#+ summary: {summary}
 #+ objectives: {objectives}
 #+ parameters:
 #+   objective: {{type: objective, example: "A4", help: "code of an objective"}}
+#+ returns: {{objective: objective, code: code}}
 #+ empty: There is none.
 {more}"""
 ROWS = """SELECT ?objective ?code
@@ -43,6 +44,8 @@ def folder(tmp_path):
     write("empty", NONE, expected=EXPECTED)
     write("awaiting", NONE, more=AWAITS, objectives="across")
     write("outdated", ROWS, more=AWAITS)
+    write("recorded", ROWS, more="#+ rows: recorded\n")
+    write("unrecorded", NONE, more="#+ rows: recorded\n")
     return tmp_path
 
 
@@ -59,6 +62,8 @@ def asked(folder, settings, store, readers):
     [
         ("answered", State.ANSWERED, ""),
         ("awaiting", State.AWAITS, ""),
+        ("recorded", State.RECORDED, ""),
+        ("unrecorded", State.RECORDED, ""),
         ("differs", State.DIFFERS, "lacks 1 of 4 expected rows and has 1 others"),
         ("unexpected", State.DIFFERS, "lacks 0 of 0 expected rows and has 4 others"),
         ("empty", State.EMPTY, "has no answer: There is none. If the graph cannot answer it yet"),

@@ -8,6 +8,7 @@ pairs of one term at once: of the term that most pairs have in common, since tha
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,9 @@ from pyoxigraph import Literal, NamedNode, Triple
 
 from . import build
 from .errors import BrokenFile
-from .queries import named_terms
+from .queries import Library, named_terms
 from .store import MemoryGraph
-from .terms import PREFIXES, QUERY, curie, iri
+from .terms import PREFIXES, QUERY, curie, iri, mint
 from .validation import Term
 
 _HEADER = re.compile(r"#\+ (problem|repair|pairs): (.+)\n")
@@ -100,7 +101,29 @@ def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
         for check in read_checks(files / "ontology" / "checks")
         for term, whats in _rows(check, graph)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *_strangers(files)]))
+
+
+def _strangers(files: Path) -> Iterator[Fault]:
+    """Objectives that stored queries say ask them, and that no file of data describes."""
+    known = set()
+    for source in build.sources(files):
+        if source.path.parent.name == "data" and b"k4p:Objective" in source.path.read_bytes():
+            stated = build.parse_file(source.path)
+            known |= {t.subject for t in stated if t.object == iri("k4p:Objective")}
+    codes = [thing.value.rsplit("/", 1)[1] for thing in known]
+    for query in Library(files / "queries") if known else ():
+        for code in query.objectives:
+            if code not in codes:
+                close = " or ".join(difflib.get_close_matches(code, codes, 3, 0.5))
+                repair = (
+                    f"Did you mean {close}?" if close else "Correct 'objectives' of the #+ header."
+                )
+                file = str(query.path.relative_to(files))
+                problem = f"No objective has the code {code}."
+                yield Fault(
+                    "unknown-objective", mint("objective", code).value, file, problem, repair
+                )
 
 
 def _rows(check: Check, graph: MemoryGraph) -> Iterator[tuple[Term, list[Term]]]:

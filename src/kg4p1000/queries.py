@@ -21,16 +21,22 @@ from pyoxigraph import Literal, NamedNode
 from . import sparql
 from .errors import BadParameter, BrokenFile, KgError, NotFound
 from .store import Readers, Result, parse_query
-from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint
+from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint, natural_key
 
 _KEYS = {
     "summary", "question", "objectives", "tags", "parameters", "cases", "returns", "status", "empty",
-    "awaits",
+    "awaits", "rows",
 }  # fmt: skip
 #: Instead of the codes of objectives: a question that all of them ask.
 _ACROSS = "across"
 _OBJECTIVE = re.compile("[A-Z][1-9][0-9]*")
 _CASE = re.compile("[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+#: How far a query is to be relied on.
+_STATUSES = ("draft", "stable", "deprecated")
+#: So many things of a kind are looked through for one that was meant; up to the second, all are named.
+_LOOKED_AT, _LISTED = 2000, 12
+#: Things that were found in a version of the graph, kept so that they are not looked for again.
+_KEPT = 10_000
 _LANGUAGES = ("en", "fr", "es")
 #: The loader of libyaml, where there is one, is ten times as fast.
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -89,6 +95,8 @@ class StoredQuery:
         returns: column name to what it holds; the columns in the order of the file.
         empty: what an empty result means, for people.
         awaits: what the graph lacks for an answer; empty where it has one.
+        recorded: whether the rows are what people record while the graph is in use, so that any number of
+            rows is right, none included.
     """
 
     name: str
@@ -105,6 +113,7 @@ class StoredQuery:
     cases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     returns: Mapping[str, str] = field(default_factory=dict)
     awaits: str = ""
+    recorded: bool = False
 
     @property
     def question(self) -> str:
@@ -156,6 +165,7 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self._queries: dict[str, StoredQuery] = {}
+        self._found: set[tuple[int, str]] = set()
         for path in sorted(folder.rglob("*.rq")):
             query = read_query(path)
             if query.name in self._queries:
@@ -189,12 +199,43 @@ class Library:
         version: int | None = None,
         gone: Callable[[], bool] = lambda: False,
     ) -> Result:
-        """Run a stored query by name; see `StoredQuery.bindings` for what `values` must be."""
+        """Run a stored query by name; see `bound` for what `values` must be."""
+        text, bindings = self[name].text, self.bound(readers, name, values, version)
+        return sparql.run(
+            readers, sparql.guard(text), form, bindings=bindings, version=version, gone=gone
+        )
+
+    def bound(
+        self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
+    ) -> dict[str, NamedNode | Literal]:
+        """Terms for all parameters of a query; codes and elements of the plan are in the graph.
+
+        Raises:
+            BadParameter: see `StoredQuery.bindings`; or a version has no such code or element.
+        """
         query = self[name]
         bindings = query.bindings(values)
-        return sparql.run(
-            readers, sparql.guard(query.text), form, bindings=bindings, version=version, gone=gone
-        )
+        for parameter in query.parameters:
+            term = bindings[parameter.name]
+            if parameter.type not in _VALUE_TYPES and not self._is_there(readers, term, version):
+                raise BadParameter(
+                    f"The parameter {parameter.name!r} is {values[parameter.name]!r} and must be"
+                    f" {_describe(parameter.type)} that is in the graph."
+                    f" {_meant(readers, parameter, term, version)}",
+                    parameter=parameter.name,
+                )
+        return bindings
+
+    def _is_there(self, readers: Readers, term: Any, version: int | None) -> bool:
+        if (version or readers.store.current, term.value) in self._found:
+            return True
+        found = readers.query(f"ASK {{ {term} ?property ?value }}", version=version)
+        if not found.json()["boolean"]:
+            return False
+        if len(self._found) >= _KEPT:
+            self._found.clear()
+        self._found.add((found.version, term.value))
+        return True
 
     def lacks_data(
         self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
@@ -293,15 +334,15 @@ def read_query(path: Path) -> StoredQuery:
         questions=value("question", _questions, "must be a text, or texts as en, fr and es"),
         objectives=tuple(code for code in objectives if code != _ACROSS),
         across=_ACROSS in objectives,
-        status=str(meta.get("status", "stable")),
-        empty=str(meta.get("empty", StoredQuery.empty)),
+        status=value("status", _status, f"must be {', '.join(_STATUSES)}"),
+        empty=value("empty", _line, "must be one line of ASCII, as it goes out as a header too")
+        or StoredQuery.empty,
+        recorded=value("rows", _recorded, "can only be 'recorded'"),
         tags=value("tags", lambda tags: tuple(map(str, tags or ())), "must be tags as a list"),
         parameters=parameters,
         cases=value("cases", _cases, "must be cases as name: {parameter: value}"),
         returns=value("returns", _texts, "must be returns as name: text"),
-        awaits=value(
-            "awaits", _awaits, "must be one line of ASCII, as it goes out as a header too"
-        ),
+        awaits=value("awaits", _line, "must be one line of ASCII, as it goes out as a header too"),
     )
     for name, values in query.cases.items():
         try:
@@ -310,11 +351,31 @@ def read_query(path: Path) -> StoredQuery:
             raise header.broken(f"the case {name} does not fit: {e.detail}", "cases") from e
     try:
         sparql.guard(text)
-        parse_query(text)
+        columns = parse_query(text)
     except KgError as e:
         line = e.members.get("line", 1)
         raise broken(path, line, f"the query cannot be run: {e.detail}") from e
+    if fault := _misfit(query, columns, "returns" in meta):
+        raise header.broken(*fault)
     return query
+
+
+def _misfit(query: StoredQuery, columns: list[str], described: bool) -> tuple[str, str] | None:
+    """What of a header does not fit the columns that the query gives, and the key at fault."""
+    for parameter in query.parameters:
+        if columns and parameter.name not in columns:
+            return (
+                f"the parameter {parameter.name} is bound to a column, and the query has none of that name"
+                f" ({', '.join(columns)}). Select ?{parameter.name}, or correct the name.",
+                "parameters",
+            )
+    if (described or query.asked) and list(query.returns) != columns:
+        return (
+            f"'returns' describes {', '.join(query.returns) or 'no column'}, and the query gives"
+            f" {', '.join(columns) or 'none'}. Describe each column, in the order of SELECT.",
+            "returns",
+        )
+    return None
 
 
 def _parameters(given: Any) -> tuple[Parameter, ...]:
@@ -351,11 +412,24 @@ def _cases(given: Any) -> dict[str, dict[str, str]]:
     return cases
 
 
-def _awaits(given: Any) -> str:
+def _line(given: Any) -> str:
     text = str(given or "")
     if not text.isascii() or not text.isprintable():
         raise ValueError(text)
     return text
+
+
+def _status(given: Any) -> str:
+    if given not in (None, *_STATUSES):
+        close = difflib.get_close_matches(str(given), _STATUSES, 1)
+        raise ValueError(f"{given!r} is none{f'; did you mean {close[0]!r}?' if close else ''}")
+    return given or "stable"
+
+
+def _recorded(given: Any) -> bool:
+    if given not in (None, "recorded"):
+        raise ValueError(given)
+    return given is not None
 
 
 def _free(name: str) -> str:
@@ -394,6 +468,22 @@ def _convert(kind: str, value: str) -> NamedNode | Literal:
         case "iri":
             return NamedNode(value)
     raise ValueError(f"unknown parameter type {kind}")
+
+
+def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | None) -> str:
+    """What may have been meant by a value that names nothing."""
+    space, slash, key = term.value.rpartition("/")
+    pattern = f"?thing a <{PREFIXES['k4p']}{parameter.type.title().replace('-', '')}>"
+    if parameter.type.startswith("code:"):
+        pattern = f"?thing <{PREFIXES['skos']}inScheme> <{space}>"
+    asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
+    rows = readers.query(asked, version=version).json()["results"]["bindings"]
+    known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
+    close = known if len(known) <= _LISTED else difflib.get_close_matches(key, known, 3, 0.5)
+    named = ", ".join(sorted(close, key=natural_key)) or f"such as {parameter.example!r}"
+    if close is known:
+        return f"There is {named}."
+    return f"Did you mean {named}?" if close else f"Give one {named}."
 
 
 def _describe(kind: str) -> str:

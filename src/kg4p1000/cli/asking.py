@@ -68,12 +68,14 @@ def query_(
         raise click.UsageError(f"--sparql takes no parameters, and got {', '.join(values)}.")
     stored_query = None if text else library[name or ""]
     guarded = sparql.guard(text or stored_query.text)  # type: ignore[union-attr]
-    bindings = stored_query.bindings(values) if stored_query else {}
     offered = sparql.RDF_FORMATS if guarded.gives_triples else sparql.RESULT_FORMATS
     wanted = ("turtle" if guarded.gives_triples else "json") if form == "table" else form
     if wanted not in offered:
         raise click.UsageError(f"This query can be had as {', '.join(['table', *offered])}.")
     try:
+        bindings = (
+            library.bound(readers, stored_query.name, values, version) if stored_query else {}
+        )
         result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
         _print(result, form, stored_query)
         if stored_query and library.lacks_data(readers, stored_query.name, values, version):

@@ -13,18 +13,22 @@ from ..terms import BASE, PREFIXES
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
-def parse_query(text: str) -> None:
-    """Read a query as a reader would, and do not run it.
+def parse_query(text: str) -> list[str]:
+    """Read a query as a reader would, and run it on nothing.
+
+    Returns:
+        The names of its columns; none if it is no SELECT.
 
     Raises:
         MalformedQuery: with ``line`` and ``column`` where the engine tells.
     """
     try:
-        ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
+        result = ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
     except SyntaxError as e:
         raise problem({"error": "syntax", "message": str(e)}) from None
     except (ValueError, RuntimeError) as e:
         raise problem({"error": "evaluation", "message": str(e)}) from None
+    return [v.value for v in result.variables] if isinstance(result, ox.QuerySolutions) else []
 
 
 def problem(head: dict[str, Any]) -> KgError:

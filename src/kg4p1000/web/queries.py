@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyoxigraph as ox
 from flask import Blueprint, Response, g, render_template, request, url_for
 
 from .. import sparql
@@ -19,6 +20,7 @@ blueprint = Blueprint("queries", __name__)
 
 #: Parameters of the request that are not parameters of the query.
 _OURS = ("format", "version")
+_RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
 
 
 @blueprint.route("/query/")
@@ -51,8 +53,8 @@ def run(query_name: str) -> Response | str:
         return _page(query, guarded, values)
     response = respond(_result(query, values, choice.key), choice.media_type)
     advise(response, query.text, g.version)
-    if services().library.lacks_data(services().readers, query.name, values, g.version):
-        response.headers["KG-Awaits"] = query.nothing
+    if guarded.form == "SELECT" and response.is_sequence and _rowless(response, choice.key):
+        response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
     return response
@@ -63,6 +65,15 @@ def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
     return services().library.run(
         services().readers, query.name, values, form, version, client_gone()
     )
+
+
+def _rowless(response: Response, form: str) -> bool:
+    """Whether a result that is at hand as a whole has no row."""
+    body = response.get_data()
+    if form in ("csv", "tsv"):
+        return body.count(b"\n") == 1
+    parsed = ox.parse_query_results(body, format=_RESULTS[form])
+    return next(iter(parsed), None) is None
 
 
 def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> str:
