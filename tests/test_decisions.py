@@ -12,6 +12,7 @@ from kg4p1000.cli import main
 from kg4p1000.curation import INFERRED, commit, undo
 from kg4p1000.errors import BadParameter, NotFound, ShapesViolated
 from kg4p1000.overlaps.corpus import read as read_activities
+from kg4p1000.overlaps.decisions import person
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
 
@@ -66,7 +67,7 @@ def test_a_rejected_mapping_is_told_and_no_longer_stated(store, shapes):
         iri("k4p:reason"),
         Literal("The concept is a homonym.", language="en"),
     ) in said
-    assert (decision, iri("prov:wasAttributedTo"), iri("agent:person-ada-example")) in said
+    assert (decision, iri("prov:wasAttributedTo"), person("Ada Example")) in said
     assert any((s, p) == (decision, iri("prov:generatedAtTime")) for s, p, _ in said)
     undo(store, shapes, store.current, "tests")
     assert statement in held(store)
@@ -88,7 +89,7 @@ def test_an_accepted_mapping_keeps_its_confidence_and_gets_its_reviewer(store, s
     (now,) = [x for x in links(store) if x.iri == link.iri]
     assert (now.status, now.confidence) == ("accepted", link.confidence)
     said = held(store)
-    assert (link.iri, iri("k4p:reviewedBy"), iri("agent:person-ada-example")) in said
+    assert (link.iri, iri("k4p:reviewedBy"), person("Ada Example")) in said
     assert (link.subject, link.predicate, link.object) in said
 
 

@@ -3,6 +3,8 @@
 import csv
 import itertools
 import os
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -398,15 +400,43 @@ def test_a_decision_without_what_it_needs_is_refused(store, shapes, wrong):
         proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
 
 
-def test_a_pair_that_is_not_stored_is_stored_before_it_is_decided(store, shapes, found):
+def test_a_pair_that_is_not_stored_is_stored_with_its_decision(store, shapes, found):
     last = found.findings[-1].pair.key
     told = {"status": "rejected", "author": "Kim", "why": "Nothing in common."}
-    with pytest.raises(NotFound):
-        proposals.decide(store, shapes, last, **told)
-    proposals.refresh(store, shapes, also=[last])
+    before = store.current
+    with pytest.raises(BadParameter):
+        proposals.decide(store, shapes, last, **{**told, "why": " "})
+    assert proposals.decide(store, shapes, last, **told, dry_run=True).delta
+    assert store.current == before
     proposals.decide(store, shapes, last, **told)
+    assert store.current == before + 1
+    assert status_of(store, "-".join(last)) == {"rejected"}
     proposals.refresh(store, shapes)
     assert status_of(store, "-".join(last)) == {"rejected"}
+
+
+@pytest.mark.parametrize("pair", [("A4.1", "Z9.9"), ("A4.1", "D2.99")])
+def test_a_pair_of_what_is_no_activity_is_not_decided(store, shapes, pair):
+    with pytest.raises(NotFound, match=f"no activity {pair[1]}"):
+        proposals.decide(store, shapes, pair, status="rejected", author="Kim", why="No.")
+
+
+def test_a_build_after_decisions_detects_again_and_reports_no_conflict(store, shapes, tmp_path):
+    decide(store, shapes, "rejected")
+    proposals.refresh(store, shapes)
+    for name in ("ontology", "shapes", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    path = tmp_path / "data" / "plan-2021-10-14.ttl"
+    text = path.read_text(encoding="utf-8")
+    title = re.search(r'activity:A4\.4 .*?skos:prefLabel "([^"]+)"@en', text, re.DOTALL)[1]
+    path.write_text(
+        text.replace(f'skos:prefLabel "{title}"@en', 'skos:prefLabel "Poll on soils"@en')
+    )
+    assert proposals.write_file(tmp_path)
+    done = build(store, tmp_path, author="tests", detect=proposals.detect)
+    assert done.commit.entry and not done.conflicts
+    assert status_of(store) == {"rejected"}
+    assert proposals.refresh(store, shapes).entry is None  # nothing is left to detect
 
 
 def test_nobody_but_a_person_accepts(store, shapes):
@@ -423,6 +453,12 @@ def test_a_pair_of_one_objective_cannot_be_decided():
     with pytest.raises(BadParameter):
         decisions.ordered("A4.1", "A4.2")
     assert decisions.ordered("D2.3", "A4.2") == ("A4.2", "D2.3")
+
+
+@pytest.mark.parametrize("odd", ["", "foo", "D2.1 x", "é", "d2.1", "D2", "D2.1-D2.2"])
+def test_what_is_no_notation_names_no_pair(odd):
+    with pytest.raises(BadParameter, match="not the notation of an activity"):
+        decisions.ordered("A4.1", odd)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,9 +18,10 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from .curation import INFERRED, ONTOLOGY, Commit, commit
+from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
 from .mappings import judgements
+from .overlaps.decisions import OVERLAPS
 from .sources import sssom
 from .store import Delta, Draft, Store, Tell
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
@@ -46,8 +47,9 @@ _FORMATS = {
 }
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
 _LARGE = 5_000_000
-#: Graphs that say how all others are taken; a change of them is looked at statement by statement.
-_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY)
+#: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
+#: statement by statement.
+_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
 #: Bytes between two reports of how far a file was read.
 _TELL = 1 << 20
 
@@ -192,9 +194,20 @@ def load_shapes(folder: Path) -> Shapes:
 
 
 def build(
-    store: Store, folder: Path, *, author: str, message: str = "", dry_run: bool = False
+    store: Store,
+    folder: Path,
+    *,
+    author: str,
+    message: str = "",
+    dry_run: bool = False,
+    detect: Callable[[Draft], None] | None = None,
 ) -> Build:
     """Bring the store to what the files say.
+
+    Args:
+        detect: brings ``graph:overlaps`` to the rest of the graph. It is asked where the store's
+            overlaps are not those of the files of the last build: they follow from what people decided
+            and changed since, so the files' are not taken.
 
     Raises:
         BrokenFile: a file does not parse; nothing was changed.
@@ -204,7 +217,16 @@ def build(
     now = canonical(quad for source in files for quad in read(source))
     last = _last_build(store)
     theirs = Delta(now - last, last - now)
-    conflicts, settled = _conflicts(store, last, theirs)
+    held = frozenset(store.quads()) if last else last
+    followed = bool(last) and _of(OVERLAPS, held) != _of(OVERLAPS, last)
+    if followed:
+        theirs = Delta(*(quads - _of(OVERLAPS, quads) for quads in (theirs.added, theirs.removed)))
+    conflicts, settled = _conflicts(held, last, theirs)
+
+    def change(draft: Draft) -> None:
+        draft.apply(settled)
+        if followed and detect and settled:
+            detect(draft)
 
     def remember(version: int) -> None:
         lines = "".join(f"{line} .\n" for line in sorted_lines(now))
@@ -213,7 +235,7 @@ def build(
     done = commit(
         store,
         load_shapes(folder),
-        settled,
+        change,
         author=author,
         message=message or f"Build from {len(files)} files",
         source="build",
@@ -283,6 +305,7 @@ def load(
         message=message or f"Loaded from {path.name}",
         source="load",
         dry_run=dry_run,
+        wipe=True,  # whoever has the store's folder may
     )
 
 
@@ -375,21 +398,27 @@ def _last_build(store: Store) -> frozenset[Quad]:
     return frozenset()
 
 
+def _of(graph: NamedNode, quads: frozenset[Quad]) -> frozenset[Quad]:
+    return frozenset(quad for quad in quads if quad.graph_name == graph)
+
+
 def _conflicts(
-    store: Store, last: frozenset[Quad], theirs: Delta
+    held_now: frozenset[Quad], last: frozenset[Quad], theirs: Delta
 ) -> tuple[tuple[Conflict, ...], Delta]:
     """Sort a build's changes into those to apply and those that meet a steward's.
 
     Statements are compared by graph, subject and property: where files and steward changed the same
-    one to different values, the steward's stay.
+    one to different values, the steward's stay. A decision that is there stays in any case.
     """
     by_files = _by_key(theirs.added | theirs.removed)
-    touched = {quad.graph_name for quad in last}
-    present = frozenset(q for q in store.quads() if q.graph_name in touched) if last else last
+    touched = {quad.graph_name for quad in last} | {DECISIONS}
+    present = frozenset(q for q in held_now if q.graph_name in touched)
     by_steward = _by_key(present ^ last)
     wanted, held = _by_key((last - theirs.removed) | theirs.added), _by_key(present)
+    decided = {quad.subject for quad in _of(DECISIONS, present)}
+    stand = {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
     conflicts: list[Conflict] = []
-    for key in sorted(by_files.keys() & by_steward.keys(), key=str):
+    for key in sorted((by_files.keys() & by_steward.keys()) | stand, key=str):
         ours, files = held.get(key, frozenset()), wanted.get(key, frozenset())
         if ours != files:
             conflicts.append(Conflict(key[0], key[1], key[2], ours, files))  # type: ignore[arg-type]

@@ -19,13 +19,15 @@ from typing import Any
 from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 
 from . import __version__, ontology, validation
-from .errors import ShapesViolated, UndoConflict
+from .errors import DecisionStands, ShapesViolated, UndoConflict
+from .overlaps import decisions
 from .store import Delta, Draft, Entry, Store
 from .store.changes import write_whole
-from .terms import curie
+from .terms import ID, curie, iri
 from .validation import Report, Shapes
 
 INFERRED, ONTOLOGY = ontology.INFERRED, ontology.ONTOLOGY
+DECISIONS = decisions.GRAPH
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def commit(
     source: str = "update",
     dry_run: bool = False,
     before: Callable[[int], None] | None = None,
+    wipe: bool = False,
 ) -> Commit:
     """Apply a change to the published graph as one step.
 
@@ -68,12 +71,16 @@ def commit(
         source: the kind of change, for the log.
         dry_run: say what would happen, and change nothing.
         before: called with the version's number just before it is accepted.
+        wipe: all decisions may go, together.
 
     Raises:
+        DecisionStands: a decision would be changed or lost; nothing was changed.
         ShapesViolated: the new state has violations; nothing was changed. Has the report.
     """
     with store.draft() as draft:
-        return _Change(draft, shapes, change).settle(author, message, source, dry_run, before)
+        made = _Change(draft, shapes, change)
+        _see_that_decisions_stand(draft, wipe)
+        return made.settle(author, message, source, dry_run, before)
 
 
 def undo(
@@ -87,6 +94,9 @@ def undo(
 ) -> Commit:
     """Take back what a version changed, as a new version; an undo can be taken back in the same way.
 
+    With a decision, its effect on the overlap goes too; the overlap itself stays, for the detection to
+    bring up to date.
+
     Raises:
         NotFound: there is no such version.
         UndoConflict: later versions changed the same statements (graph, subject and property), and
@@ -98,13 +108,22 @@ def undo(
         whole = store.delta(version)
         inferences = _about(INFERRED, whole)  # are made again from what is stated
         made = Delta(whole.added - inferences.added, whole.removed - inferences.removed)
+        decided = entry.source == "decision"
+        if decided:
+            made = _decision_alone(draft, made)
         if conflicts := _conflicts(store, draft, version, made):
             raise UndoConflict(
                 f"Version {version} cannot be undone: {len(conflicts)} of its statements were changed"
                 " again since. Undo the later changes first, or correct the statements by hand.",
                 conflicts=conflicts,
             )
-        change = _Change(draft, shapes, made.inverse())
+
+        def back(draft: Draft) -> None:
+            draft.apply(made.inverse())
+            if decided:
+                draft.apply(decisions.settle(draft.select))
+
+        change = _Change(draft, shapes, back)
         text = message or f"Undo of version {version}: {entry.message}"
         return change.settle(author, text, "undo", dry_run)
 
@@ -232,7 +251,41 @@ def _about(graph: NamedNode, delta: Delta) -> Delta:
     return Delta(kept(delta.added), kept(delta.removed))
 
 
+def _see_that_decisions_stand(draft: Draft, wipe: bool) -> None:
+    """See that a draft changes no decision that there was, nor who made it, and says none elsewhere."""
+    change = draft.delta
+    gone = {q.subject for q in change.removed if q.graph_name == DECISIONS}
+    if gone and wipe and next(draft.quads(DECISIONS), None) is None:
+        return
+    judged = (draft.merged | {DECISIONS}) - {INFERRED}
+    for subject, graph in {(q.subject, q.graph_name) for q in change.added}:
+        if graph in judged:
+            held = draft.match(subject, None, None, DECISIONS)
+            misplaced = graph != DECISIONS and str(subject).startswith(f"<{ID}decision/")
+            if misplaced or any(quad not in change.added for quad in held):
+                gone.add(subject)
+    if gone:
+        named = ", ".join(sorted(curie(getattr(s, "value", "")) or str(s) for s in gone)[:5])
+        raise DecisionStands(
+            f"This would change {named}. graph:decisions only grows: what a person decided is never"
+            " changed or removed, and stands nowhere else. Decide anew, by 'kg4p1000 overlaps decide',"
+            " 'kg4p1000 mappings decide' or POST /overlaps/A4.2-D2.3/decisions: the last decision holds."
+            " A decision made by mistake is taken back by undoing its version."
+        )
+
+
 # undo
+
+
+def _decision_alone(draft: Draft, made: Delta) -> Delta:
+    """A decision without what follows from it, and without a person whom other decisions name."""
+    about = {quad.subject for quad in made.added}
+
+    def kept(quad: Quad) -> bool:
+        named = draft.match(None, iri("prov:wasAttributedTo"), quad.subject, DECISIONS)
+        return quad.graph_name != decisions.OVERLAPS and all(q.subject in about for q in named)
+
+    return Delta(frozenset(filter(kept, made.added)), frozenset(filter(kept, made.removed)))
 
 
 def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[str]:

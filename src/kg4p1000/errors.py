@@ -111,6 +111,10 @@ class UndoConflict(KgError):
     slug, title, status = "undo-conflict", "Later changes stand in the way of the undo", 409
 
 
+class DecisionStands(KgError):
+    slug, title, status = "decision-stands", "A decision is never changed or removed", 409
+
+
 class TimeLimit(KgError):
     slug, title, status = "time-limit", "The query ran into the time limit", 503
 

@@ -15,10 +15,10 @@ from pyoxigraph import Literal, NamedNode, Quad, Triple
 
 from .curation import Commit, commit
 from .errors import BadParameter, NotFound
-from .overlaps.decisions import GRAPH, instant, slug
+from .overlaps.decisions import GRAPH, about_person, instant, numbered, person
 from .sources.sssom import Judgement
 from .store import Delta, Draft, MemoryGraph, Store
-from .terms import ID, iri, mint, prefix_declarations
+from .terms import ID, iri, prefix_declarations
 from .validation import Shapes
 
 ALIGNMENTS = iri("graph:alignments")
@@ -74,7 +74,7 @@ def read(select: Select) -> list[Decision]:
     """All decisions on mappings, oldest first."""
     found = []
     for row in select(prefix_declarations() + _DECISIONS):
-        mapping, person = row["mapping"], row["person"]
+        mapping, who = row["mapping"], row["person"]
         value = {name: getattr(term, "value", "") for name, term in row.items()}
         found.append(
             Decision(
@@ -83,7 +83,7 @@ def read(select: Select) -> list[Decision]:
                 value["status"].rpartition("/")[2],
                 value["time"],
                 value["reason"],
-                person,
+                who,
                 value["who"],
             )
         )
@@ -162,20 +162,16 @@ def decide(
 def _quads(
     mapping: NamedNode, status: str, author: str, why: str, known: Sequence[Decision]
 ) -> list[Quad]:
-    number = 1 + sum(decision.mapping == mapping for decision in known)
-    made = mint("decision", f"{mapping.value.rpartition('/')[2]}-{number}")
-    person = mint("agent", f"person-{slug(author)}")
+    made = numbered(mapping.value.rpartition("/")[2], (decision.iri for decision in known))
     facts = [
         (made, "rdf:type", iri("k4p:MappingDecision")),
         (made, "k4p:decidesMapping", mapping),
         (made, "k4p:status", iri(f"status:{status}")),
         (made, "k4p:reason", Literal(why.strip(), language="en")),
-        (made, "prov:wasAttributedTo", person),
+        (made, "prov:wasAttributedTo", person(author)),
         (made, "prov:generatedAtTime", instant()),
-        (person, "rdf:type", iri("prov:Person")),
-        (person, "rdfs:label", Literal(author.strip())),
     ]
-    return [Quad(s, iri(p), o, GRAPH) for s, p, o in facts]
+    return [Quad(s, iri(p), o, GRAPH) for s, p, o in facts] + about_person(author)
 
 
 def settle(draft: Draft) -> None:

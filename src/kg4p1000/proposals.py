@@ -19,7 +19,7 @@ from .errors import NotFound
 from .overlaps import decisions
 from .store import Delta, Draft, MemoryGraph, Store
 from .store.changes import write_durably
-from .terms import ID, iri, turtle
+from .terms import ID, iri, mint, turtle
 from .validation import Shapes
 
 #: Kinds of things of which a change can change the overlaps.
@@ -65,26 +65,28 @@ def refresh(
         also: pairs to store whatever their confidence.
         most: do nothing (None) when there are more activities.
     """
-    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
-
     if most is not None and _activities(store) > most:
         return None
-
-    def change(draft: Draft) -> None:
-        wanted = Detection.of(draft.select).triples(draft.select, also=also)
-        quads = {Quad(*t, decisions.OVERLAPS) for t in wanted}
-        present = set(draft.quads(decisions.OVERLAPS))
-        draft.apply(Delta.of(quads - present, present - quads))
 
     return commit(
         store,
         shapes,
-        change,
+        lambda draft: detect(draft, also),
         author=author,
         message="Overlaps detected anew",
         source="overlaps",
         dry_run=dry_run,
     )
+
+
+def detect(draft: Draft, also: Collection[Pair] = ()) -> None:
+    """Bring ``graph:overlaps`` of a draft to what is found in it; see `refresh`."""
+    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
+
+    wanted = Detection.of(draft.select).triples(draft.select, also=also)
+    quads = {Quad(*t, decisions.OVERLAPS) for t in wanted}
+    present = set(draft.quads(decisions.OVERLAPS))
+    draft.apply(Delta.of(quads - present, present - quads))
 
 
 def write_file(folder: Path) -> Path | None:
@@ -116,12 +118,15 @@ def decide(
     overlap_kind: str = "",
     dry_run: bool = False,
 ) -> Commit:
-    """Record a decision about a stored pair; the overlap takes its status in the same change.
+    """Record a decision about a pair; the overlap takes its status in the same change.
+
+    A pair whose confidence is below that of stored ones is stored in that change, too.
 
     Raises:
-        NotFound: there is no overlap of the pair in the graph.
+        NotFound: one of them is no activity of the graph.
         BadParameter: status, kind, author or reason is not one that can be.
     """
+    decisions.check(status, author, why, overlap_kind)
     return commit(
         store,
         shapes,
@@ -139,12 +144,14 @@ def decision(
     """The change of a draft that a decision is."""
 
     def change(draft: Draft) -> None:
-        subject = decisions.overlap_iri(pair)
-        if next(draft.match(subject, iri("rdf:type"), iri("k4p:Overlap"), None), None) is None:
-            raise NotFound(
-                f"The graph has no overlap of {pair[0]} and {pair[1]}: their confidence is below that of"
-                " stored pairs. 'kg4p1000 overlaps decide' stores it first."
-            )
+        for notation in pair:
+            if not _is(draft, mint("activity", notation), "k4p:Activity"):
+                raise NotFound(
+                    f"The graph has no activity {notation}; the stored query activities-of-objective"
+                    " lists those that it has."
+                )
+        if not _is(draft, decisions.overlap_iri(pair), "k4p:Overlap"):
+            draft.apply(Delta.of(_found(draft, pair)))
         known = decisions.read(draft.select)
         draft.apply(Delta.of(decisions.decide(pair, status, author, why, kind=kind, known=known)))
         settle(draft)
@@ -157,10 +164,18 @@ def settle(draft: Draft) -> None:
     draft.apply(decisions.settle(draft.select))
 
 
-def has(store: Store, pair: Pair) -> bool:
-    """Whether the published graph has an overlap of the pair."""
-    subject: NamedNode = decisions.overlap_iri(pair)
-    return any(quad.subject == subject for quad in store.quads())
+def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:
+    return next(draft.match(thing, iri("rdf:type"), iri(kind), None), None) is not None
+
+
+def _found(draft: Draft, pair: Pair) -> set[Quad]:
+    """What the detection says of one pair; everything, where nothing has been detected yet."""
+    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
+
+    whole = next(draft.quads(decisions.OVERLAPS), None) is None
+    made = Detection.of(draft.select).triples(draft.select, also=[pair])
+    wanted = decisions.overlap_iri(pair)
+    return {Quad(*t, decisions.OVERLAPS) for t in made if whole or t.subject == wanted}
 
 
 def _activities(store: Store) -> int:

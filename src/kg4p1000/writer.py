@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import resource
 import signal
@@ -36,8 +37,9 @@ from .errors import (
     TimeLimit,
     WriterLost,
 )
+from .overlaps import decisions
 from .store import Delta, Draft, Store
-from .terms import curie, iri
+from .terms import ID, curie, iri
 
 _RDF = {
     "text/turtle": ox.RdfFormat.TURTLE,
@@ -45,6 +47,7 @@ _RDF = {
     "application/ld+json": ox.RdfFormat.JSON_LD,
     "application/rdf+xml": ox.RdfFormat.RDF_XML,
 }
+_log = logging.getLogger(__name__)
 #: Media types in which a graph may be sent.
 GRAPH_TYPES = tuple(_RDF)
 #: So many changed statements are listed in an answer; of more it has the numbers, and the log the rest.
@@ -192,11 +195,15 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             editable = _editable(draft)
             _CHANGES[request["kind"]](draft, request)
             _permit(draft, role, editable)
+            if role < Role.ADMIN:
+                _in_own_name(draft, request["author"])
             if proposals.concerns(draft.delta.added | draft.delta.removed):
                 proposals.settle(draft)
                 mappings.settle(draft)
 
-        done = curation.commit(store, shapes, change, source=request["kind"], **common)
+        done = curation.commit(
+            store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
+        )
     delta = done.delta
     stated = [q for q in delta.added | delta.removed if q.graph_name != curation.INFERRED]
     added, removed = ([q for q in stated if q in side] for side in (delta.added, delta.removed))
@@ -281,6 +288,21 @@ def _permit(draft: Draft, role: Role, editable: set[str]) -> None:
             )
 
 
+def _in_own_name(draft: Draft, author: str) -> None:
+    """See that decisions that a change brings are made in the name of the token."""
+    own = set(decisions.about_person(author))
+    for quad in draft.delta.added - own:
+        if quad.graph_name == decisions.GRAPH and (
+            quad.object != decisions.person(author)
+            if quad.predicate == iri("prov:wasAttributedTo")
+            else not str(quad.subject).startswith(f"<{ID}decision/")
+        ):
+            raise Forbidden(
+                f"Decisions are made in one's own name, and this token is of {author}: they are"
+                f" attributed to {curie(decisions.person(author).value)}."
+            )
+
+
 def main(store: str, files: str) -> None:
     """Serve until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
@@ -292,13 +314,20 @@ def main(store: str, files: str) -> None:
         request = json.loads(line)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory"], hard))
         signal.setitimer(signal.ITIMER_REAL, request["timeout"])
+        before = None
         try:
-            answer = perform(Store(folder), Path(files), request)
+            opened = Store(folder)
+            before = opened.current
+            answer = perform(opened, Path(files), request)
         except MemoryError:
             os.abort()
         except KgError as e:
             members = json.loads(json.dumps(e.members, default=str))
             answer = {"problem": {"slug": e.slug, "detail": e.detail, "members": members}}
+        except Exception:
+            _log.exception("a change ended by a fault")
+            answer = {"problem": {"slug": KgError.slug, "detail": _outcome(folder, before)}}
+            answer["problem"]["members"] = {}
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
@@ -306,6 +335,15 @@ def main(store: str, files: str) -> None:
         # One that runs may have read the version before; one more that waits for it is enough.
         if answer.get("overlaps_follow") and len(following) < 2:
             following.append(_detect_anew(store, files))
+
+
+def _outcome(folder: Path, before: int | None) -> str:
+    """What a change that ended by a fault has done, for whoever sent it."""
+    with suppress(KgError, OSError):
+        now = Store(folder).current
+        if before == now:
+            return "The service has a fault that this change meets; its log has more. Nothing was changed."
+    return "The service has a fault that this change meets. Whether it was made stands under /versions."
 
 
 def _detect_anew(store: str, files: str) -> subprocess.Popen[bytes]:

@@ -13,8 +13,8 @@ from rich.table import Table
 from .. import questions, release, sparql, terms
 from ..queries import Library, StoredQuery
 from ..settings import Settings
-from ..store import Readers, Result, Store
-from .base import Verb, messages, ready, verb
+from ..store import Readers, Result
+from .base import Verb, existing, messages, ready, verb
 
 
 @verb(
@@ -56,7 +56,7 @@ def query_(
     if not text and not name:
         _list(library)
         return
-    store = Store(given.store)
+    store = existing(given)
     ready(store, version)
     readers = Readers(store, 1, given.query_timeout, given.query_memory)
     if expected and name:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__, settings, terms
-from ..errors import KgError, ShapesViolated
+from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
 from ..store.room import room
 
@@ -99,6 +99,22 @@ def short(node: Any) -> str:
 def author() -> str:
     """Who runs the command: the account's name on this machine."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+
+
+def existing(given: settings.Settings) -> Store:
+    """The store of a verb that makes none.
+
+    Raises:
+        NotFound: there is no store, or nothing in it yet.
+    """
+    if (given.store / "log").is_dir():
+        store = Store(given.store)
+        if store.current:
+            return store
+    raise NotFound(
+        f"There is no graph in {given.store}; 'kg4p1000 build' makes one from the files, and --store says"
+        " where it is."
+    )
 
 
 def ready(store: Store, version: int | None) -> None:

@@ -12,7 +12,7 @@ from .. import build, terms
 from ..settings import Settings
 from ..store import Store
 from ..store.changes import sorted_lines
-from .base import Verb, author, messages, progress, short, verb
+from .base import Verb, author, existing, messages, progress, short, verb
 
 
 @verb("load", cls=Verb)
@@ -73,7 +73,7 @@ def load_(
 )
 def diff_(given: Settings, before: int, after: int, graph: str | None, form: str) -> None:
     """Say what changed from version BEFORE to version AFTER; what was changed and changed back is left out."""
-    delta = Store(given.store).between(before, after)
+    delta = existing(given).between(before, after)
     only = _graph(graph) if graph else None
     added, removed = (
         [quad for quad in quads if only in (None, quad.graph_name)]

@@ -9,11 +9,11 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, quality, terms, validation
+from .. import build, checks, curation, proposals, quality, terms, validation
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
-from .base import Verb, author, messages, progress, ready, short, verb
+from .base import Verb, author, existing, messages, progress, ready, short, verb
 
 
 @verb("build", cls=Verb)
@@ -26,7 +26,14 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     """
     store = Store(given.store)
     with progress("Building"):
-        done = build.build(store, given.files, author=author(), message=message, dry_run=dry_run)
+        done = build.build(
+            store,
+            given.files,
+            author=author(),
+            message=message,
+            dry_run=dry_run,
+            detect=proposals.detect,
+        )
     store.prune(given.keep_versions)
     change = done.commit.delta
     counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
@@ -37,10 +44,14 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     if faults := quality.faults(given.files):
         messages.print(f"{len(faults)} faults of the ontology; 'kg4p1000 validate' lists them.")
     for conflict in done.conflicts:
-        messages.print(
-            f"[bold]Conflict[/] in {short(conflict.graph)}: files and a steward both changed"
-            f" {short(conflict.predicate)} of {short(conflict.subject)}; the steward's stays:"
+        what = f"{short(conflict.predicate)} of {short(conflict.subject)}"
+        why = (
+            f"the files change {what}, which a person decided; it stays, and 'dump --to-files' brings it"
+            " back to them:"
+            if conflict.graph == curation.DECISIONS
+            else f"files and a steward both changed {what}; the steward's stays:"
         )
+        messages.print(f"[bold]Conflict[/] in {short(conflict.graph)}: {why}")
         for quad in sorted(conflict.steward, key=str):
             messages.print(f"  kept  {quad.object}", markup=False)
         for quad in sorted(conflict.files - conflict.steward, key=str):
@@ -145,7 +156,7 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
     With --to-files, what stewards changed in the service stands in the files, as one line a statement,
     ready to be reviewed and committed.
     """
-    store = Store(given.store)
+    store = existing(given)
     ready(store, version)
     if to_files:
         for path in build.write_files(store, given.files, version):
@@ -168,7 +179,7 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
 def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     """Take back what VERSION changed, as a new version; works while the service runs."""
     done = curation.undo(
-        Store(given.store),
+        existing(given),
         build.load_shapes(given.files),
         version,
         author(),
@@ -185,7 +196,7 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
 @verb("check", cls=Verb)
 def check_(given: Settings) -> None:
     """Verify everything that can be verified about this installation and its store."""
-    store = Store(given.store)
+    store = existing(given)
     failed = False
 
     def report(what: str, findings: list[str], note: str = "") -> None:

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from .. import build, mappings, terms
 from ..settings import Settings
-from ..store import Store
-from .base import Verb, VerbGroup, asking, main, messages, short
+from .base import Verb, VerbGroup, asking, existing, main, messages, short
 
 COLUMNS = ("mapping", "set", "statement", "confidence", "status", "reviewer", "when", "why")
 
@@ -32,7 +31,7 @@ def mappings_(ctx: click.Context, given: Settings, **options: Any) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    with asking(given, Store(given.store)) as select:
+    with asking(given, existing(given)) as select:
         rows = _rows(select, options["status"], options["of"])
     if options["form"] == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -77,7 +76,7 @@ def decide_(given: Settings, mapping: str, status: str, who: str, why: str, dry_
     except ValueError as e:
         raise click.UsageError(f"{mapping!r} is no key of a mapping: {e}.") from None
     done = mappings.decide(
-        Store(given.store),
+        existing(given),
         build.load_shapes(given.files),
         node,
         status=status,

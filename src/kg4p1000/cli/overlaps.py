@@ -17,8 +17,7 @@ from rich.table import Table
 from .. import build, proposals, terms
 from ..overlaps import decisions
 from ..settings import Settings
-from ..store import Store
-from .base import Verb, VerbGroup, asking, author, main, messages, progress
+from .base import Verb, VerbGroup, asking, author, existing, main, messages, progress
 
 if TYPE_CHECKING:
     from ..overlaps.findings import Detection, Finding
@@ -62,7 +61,7 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
             changed = proposals.write_file(given.files)
         click.echo(f"{changed} written." if changed else "data/overlaps.ttl says it already.")
         return
-    store = Store(given.store)
+    store = existing(given)
     if options["update"]:
         with progress("Comparing the activities"):
             done = proposals.refresh(store, build.load_shapes(given.files), author=author())
@@ -172,12 +171,11 @@ def decide_(
 ) -> None:
     """Record what a person decided about the pair ONE and OTHER, such as A4.2 D2.3.
 
-    Earlier decisions stay in the graph; the last one holds. The ranking learns from it.
+    Earlier decisions stay in the graph; the last one holds. The ranking learns from it. A pair that is
+    not stored, as its confidence is low, is stored with the decision.
     """
-    store, shapes = Store(given.store), build.load_shapes(given.files)
     pair = decisions.ordered(one, other)
-    if not dry_run and not proposals.has(store, pair):
-        proposals.refresh(store, shapes, author=author(), also=[pair])
+    store, shapes = existing(given), build.load_shapes(given.files)
     done = proposals.decide(
         store,
         shapes,
@@ -205,7 +203,7 @@ def queue_(given: Settings, first: int, form: str) -> None:
     """List the pairs that wait for a decision, those first from which the ranking learns most."""
     from ..overlaps.findings import Detection  # noqa: PLC0415 - numpy is needed here only
 
-    with asking(given, Store(given.store)) as select:
+    with asking(given, existing(given)) as select:
         with progress("Comparing the activities"):
             detection = Detection.of(select)
         _print([detection.row(f) for f in detection.queue()[:first]], form)

@@ -13,7 +13,7 @@ from ..access import Tokens
 from ..queries import Library
 from ..settings import Settings
 from ..store import Readers, Rebuilds, Store
-from .base import Verb, author, main, messages, progress, verb
+from .base import Verb, author, existing, main, messages, progress, verb
 
 
 @verb("serve", cls=Verb)
@@ -70,7 +70,7 @@ def _serve_here(given: Settings) -> None:
 def backup_(given: Settings, target: Path) -> None:
     """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
     with progress("Copying"):
-        version = Store(given.store).backup(target)
+        version = existing(given).backup(target)
     click.echo(f"Version {version} and all before it are in {target}.")
 
 

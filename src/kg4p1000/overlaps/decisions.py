@@ -5,9 +5,10 @@ A decision is never changed: a later one on the same pair replaces it and leaves
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ OVERLAPS = iri("graph:overlaps")
 STATUSES = ("proposed", "accepted", "rejected", "merged")
 KINDS = ("duplicates", "overlaps", "complements")
 Pair = tuple[str, str]
+_NOTATION = re.compile(r"[A-Z][0-9]+[.][0-9]+")
 
 _DECISIONS = """SELECT ?decision ?a ?b ?status ?kind ?time ?reason ?who WHERE {
   ?decision a k4p:OverlapDecision ; k4p:decides ?overlap ; k4p:status/skos:notation ?status ;
@@ -79,8 +81,14 @@ def ordered(a: str, b: str) -> Pair:
     """Two notations in the order in which pairs are named.
 
     Raises:
-        BadParameter: they are the same, or of the same objective.
+        BadParameter: one is no notation, or they are of the same objective.
     """
+    for notation in (a, b):
+        if not _NOTATION.fullmatch(notation):
+            raise BadParameter(
+                f"{notation!r} is not the notation of an activity, such as A4.2; a pair is two of them,"
+                " such as A4.2-D2.3."
+            )
     first, second = sorted((a, b), key=natural_key)
     if first.split(".")[0] == second.split(".")[0]:
         raise BadParameter(
@@ -113,6 +121,27 @@ def decide(
         now: when it was made; default: this moment.
 
     Raises:
+        BadParameter: see `check`.
+    """
+    check(status, author, why, kind)
+    made = numbered("-".join(pair), (d.iri for d in known))
+    facts = [
+        (made, "rdf:type", iri("k4p:OverlapDecision")),
+        (made, "k4p:decides", overlap_iri(pair)),
+        (made, "k4p:status", iri(f"status:{status}")),
+        (made, "k4p:reason", Literal(why.strip(), language=language)),
+        (made, "prov:wasAttributedTo", person(author)),
+        (made, "prov:generatedAtTime", instant(now)),
+    ]
+    if kind:
+        facts.append((made, "k4p:decidedKind", iri(f"overlap-kind:{kind}")))
+    return [Quad(s, iri(p), o, GRAPH) for s, p, o in facts] + about_person(author)
+
+
+def check(status: str, author: str, why: str, kind: str = "") -> None:
+    """See that a decision says what it needs.
+
+    Raises:
         BadParameter: a value is not one of those that there are, or the reason or author is empty.
     """
     for value, allowed, what in ((status, STATUSES, "status"), (kind, ("", *KINDS), "kind")):
@@ -124,22 +153,26 @@ def decide(
     for value, what in ((author.strip(), "author"), (why.strip(), "why")):
         if not value:
             raise BadParameter(f"A decision needs {what}.", parameter=what)
-    number = 1 + max((int(d.iri.rsplit("-", 1)[1]) for d in known if d.pair == pair), default=0)
-    made = mint("decision", f"{'-'.join(pair)}-{number}")
-    person = mint("agent", f"person-{slug(author)}")
-    facts = [
-        (made, "rdf:type", iri("k4p:OverlapDecision")),
-        (made, "k4p:decides", overlap_iri(pair)),
-        (made, "k4p:status", iri(f"status:{status}")),
-        (made, "k4p:reason", Literal(why.strip(), language=language)),
-        (made, "prov:wasAttributedTo", person),
-        (made, "prov:generatedAtTime", instant(now)),
-        (person, "rdf:type", iri("prov:Person")),
-        (person, "rdfs:label", Literal(author.strip())),
-    ]
-    if kind:
-        facts.append((made, "k4p:decidedKind", iri(f"overlap-kind:{kind}")))
-    return [Quad(s, iri(p), o, GRAPH) for s, p, o in facts]
+
+
+def numbered(key: str, taken: Iterable[str]) -> NamedNode:
+    """The IRI of the next decision about something: its key and a number above those that are taken."""
+    start = mint("decision", key).value + "-"
+    ends = [other.removeprefix(start) for other in taken if other.startswith(start)]
+    return NamedNode(f"{start}{1 + max((int(end) for end in ends if end.isdecimal()), default=0)}")
+
+
+def person(name: str) -> NamedNode:
+    """The IRI of a person: another for each name as it is written, so that no two share one."""
+    digest = hashlib.sha256(name.strip().encode()).hexdigest()[:8]
+    return mint("agent", f"person-{slug(name)}-{digest}")
+
+
+def about_person(name: str) -> list[Quad]:
+    """What ``graph:decisions`` says of a person who decided."""
+    node = person(name)
+    label = Quad(node, iri("rdfs:label"), Literal(name.strip()), GRAPH)
+    return [Quad(node, iri("rdf:type"), iri("prov:Person"), GRAPH), label]
 
 
 def instant(moment: datetime | None = None) -> Literal:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
@@ -18,6 +21,7 @@ from ..overlaps import decisions
 from ..terms import curie, mint, natural_key
 from .authorization import require
 from .names import NAMING, Name, from_rows, unnamed
+from .negotiation import chosen
 from .requests import FORM, decoded, whole_body
 from .services import Row, page_version, services
 
@@ -26,6 +30,8 @@ blueprint = Blueprint("overlaps", __name__)
 #: Bounds of the shades of the matrix, in summed confidence.
 _SHADES = (0.01, 1.0, 2.0, 4.0, 7.0)
 _LARGEST = 20_000
+_OFFERS = {"html": ("text/html",), "csv": ("text/csv",)}
+_COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 #: Pairs of a page.
 _A_PAGE = 25
 
@@ -123,14 +129,17 @@ class Cluster:
 
 
 @blueprint.route("/overlaps/")
-def index() -> str:
-    """The matrix of objectives, and the pairs that fit the filters."""
+def index() -> str | Response:
+    """The matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
+    choice = chosen(_OFFERS)
     version = page_version()
-    found = _pairs(version)
-    asked = _asked(request.args)
-    fitting = [p for p in found if _fits(p, asked)]
     titles = {_text(r["code"]): _text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
+    asked = _asked(request.args, codes)
+    found = _pairs(version)
+    fitting = [p for p in found if _fits(p, asked)]
+    if choice.key == "csv":
+        return _csv(fitting)
     return render_template(
         "overlaps.html",
         sheet=_sheet(fitting),
@@ -177,14 +186,17 @@ def queue() -> str:
 
 
 @blueprint.route("/overlaps/<pair>")
-def one(pair: str) -> str:
+def one(pair: str) -> str | Redirect:
     """Two activities side by side, what they share, and what was decided."""
     version = page_version()
     found = next((p for p in _pairs(version) if p.key == pair), None)
     if found is None:
+        with suppress(BadParameter):
+            if (named := _named(pair)) != pair:
+                return redirect(url_for(".one", **{**request.args, "pair": named}), 308)
         raise NotFound(
             f"The graph has no overlap {pair}. /overlaps/ lists those that it has; a pair is named"
-            " like A4.2-D2.3."
+            " like A4.2-D2.3. A steward may decide on others: POST to this address and /decisions."
         )
     subject = mint("overlap", pair)
     shared, names = _shared(version, subject)
@@ -217,11 +229,11 @@ def decide(pair: str) -> Response | Redirect:
     is_form = request.mimetype == FORM
     given = _body(is_form)
     account = _steward(given.get("token", "") if is_form else "")
-    a, _, b = pair.partition("-")
+    pair = _named(pair)
     told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
     done = services().writer.change(
         kind="decide",
-        pair=decisions.ordered(a, b),
+        pair=pair.split("-"),
         status=told["status"],
         why=told["why"],
         overlap_kind=told["kind"],
@@ -232,6 +244,25 @@ def decide(pair: str) -> Response | Redirect:
     if is_form:
         return redirect(url_for(".one", pair=pair), 303)
     return jsonify(done)
+
+
+def _named(pair: str) -> str:
+    """How a pair is named: its notations in order.
+
+    Raises:
+        BadParameter: it is not two notations of different objectives.
+    """
+    a, _, b = pair.partition("-")
+    return "-".join(decisions.ordered(a, b))
+
+
+def _csv(found: Iterable[Pair]) -> Response:
+    """Pairs as a table, with the columns of the command line."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    table.writerows([getattr(pair, name) for name in _COLUMNS] for pair in found)
+    return Response(text.getvalue(), mimetype="text/csv")
 
 
 def _body(is_form: bool) -> Mapping[str, str]:
@@ -326,15 +357,23 @@ def _sheet(found: Sequence[Pair]) -> Sheet:
     return Sheet(found[start : start + _A_PAGE], start + 1, len(found), int(asked), last)
 
 
-def _asked(args: MultiDict[str, str]) -> dict[str, str]:
+def _asked(args: MultiDict[str, str], codes: Sequence[str]) -> dict[str, str]:
     """The filters of a request.
 
     Raises:
-        BadParameter: the confidence is not a number from 0 to 1.
+        BadParameter: one asks for what there is not, or the confidence is not a number from 0 to 1.
     """
     asked = {
         n: args.get(n, "").strip() for n in ("objective", "other", "kind", "status", "confidence")
     }
+    there: dict[str, Iterable[str]] = {"objective": codes, "other": codes}
+    there |= {"kind": _NAMES, "status": decisions.STATUSES}
+    for name, values in there.items():
+        if asked[name] and asked[name] not in values:
+            raise BadParameter(
+                f"{name} is {asked[name]!r} and must be one of {', '.join(values)}.",
+                parameter=name,
+            )
     try:
         sure = float(asked["confidence"] or 0)
     except ValueError:
