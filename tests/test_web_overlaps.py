@@ -60,6 +60,38 @@ def test_filters_leave_what_fits(client):
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [("objective=ZZ", "A1, A2"), ("other=A9", "A1, A2"), ("status=foo", "proposed, accepted"),
+     ("kind=bar", "duplicates, overlaps")],
+)  # fmt: skip
+def test_a_filter_for_what_there_is_not_is_refused_with_what_there_is(client, asked, there):
+    told = client.get(f"/overlaps/?{asked}")
+    assert told.status_code == 400
+    assert there in told.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    "how", [{"headers": {"Accept": "text/csv"}}, {"query_string": "format=csv"}]
+)
+def test_the_pairs_that_fit_can_be_had_as_a_table(client, how):
+    text(client.get("/overlaps/", headers={"Accept": "text/html"}))
+    whole = client.get("/overlaps/", **how)
+    assert whole.content_type.startswith("text/csv")
+    rows = list(csv.DictReader(whole.get_data(as_text=True).splitlines()))
+    assert len(rows) > 100
+    assert list(rows[0]) == ["a", "b", "score", "kind", "confidence", "status", "reason"]
+    some = client.get("/overlaps/?objective=A4&other=D2", headers={"Accept": "text/csv"})
+    found = list(csv.DictReader(some.get_data(as_text=True).splitlines()))
+    assert found == [r for r in rows if {r["a"][:2], r["b"][:2]} == {"A4", "D2"}]
+    assert client.get("/overlaps/", headers={"Accept": "image/png"}).status_code == 406
+
+
+def test_a_pair_in_the_other_order_leads_to_the_one_that_is_named(client):
+    told = client.get("/overlaps/D2.3-A4.2?version=1")
+    assert (told.status_code, told.headers["Location"]) == (308, f"{PAIR}?version=1")
+
+
 @pytest.mark.parametrize("wrong", ["2", "-1", "much", "nan"])
 def test_a_confidence_that_is_none_is_refused(client, wrong):
     assert client.get(f"/overlaps/?confidence={wrong}").status_code == 400
@@ -108,7 +140,7 @@ def test_a_pair_shows_both_texts_what_they_share_and_that_nobody_has_decided(cli
         assert words in page, words
 
 
-@pytest.mark.parametrize("pair", ["A4.2-D9.9", "nothing", "A4.2"])
+@pytest.mark.parametrize("pair", ["A4.2-D9.9", "nothing", "A4.2", "A4.2-", "é-D2.1", "A4.1-A4.2"])
 def test_a_pair_that_is_not_stored_is_not_found(client, pair):
     assert client.get(f"/overlaps/{pair}").status_code == 404
 
@@ -158,6 +190,8 @@ def test_a_form_without_scripts_takes_the_token_as_a_field(deciding):
     form = {"status": "accepted", "kind": "overlaps", "why": "Yes.", "token": tokens["steward"]}
     done = client.post(f"{PAIR}/decisions", data=form)
     assert (done.status_code, done.headers["Location"]) == (303, PAIR)
+    done = client.post("/overlaps/D2.3-A4.2/decisions", data=form | {"why": "Still."})
+    assert (done.status_code, done.headers["Location"]) == (303, PAIR)
     assert "accepted" in text(client.get(PAIR))
 
 
@@ -180,3 +214,29 @@ def test_what_is_no_decision_of_a_steward_is_refused(deciding, given, status):
         given = {"data": {**given["data"], "token": tokens[given["data"]["token"]]}}
     assert client.post(f"{PAIR}/decisions", **given).status_code == status
     assert store.current == before
+
+
+@pytest.mark.parametrize(
+    ("pair", "status"),
+    [("A4.1", 400), ("A4.1-", 400), ("A4.1-D2.1%20x", 400), ("é-D2.1", 400), ("A4.1-A4.2", 400), ("A4.1-D9.9", 404)],
+)  # fmt: skip
+def test_a_decision_on_what_is_no_pair_is_refused(deciding, pair, status):
+    client, store, tokens = deciding
+    header = {"Authorization": f"Bearer {tokens['steward']}"}
+    before = store.current
+    given = {"status": "rejected", "why": "No."}
+    told = client.post(f"/overlaps/{pair}/decisions", json=given, headers=header)
+    assert told.status_code == status, told.text
+    assert store.current == before
+
+
+def test_a_pair_that_is_not_stored_is_decided_over_http_in_one_version(deciding):
+    client, store, tokens = deciding
+    header = {"Authorization": f"Bearer {tokens['steward']}"}
+    assert client.get("/overlaps/A1.1-F1.7").status_code == 404
+    before = store.current
+    given = {"status": "rejected", "why": "Nothing in common."}
+    done = client.post("/overlaps/F1.7-A1.1/decisions", json=given, headers=header)
+    assert done.status_code == 200, done.text
+    assert done.json["version"] == before + 1
+    assert "Nothing in common." in text(client.get("/overlaps/A1.1-F1.7"))

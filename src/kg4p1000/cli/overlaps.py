@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -24,11 +26,30 @@ if TYPE_CHECKING:
 
 COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 Row = dict[str, str]
+_OBJECTIVES = (
+    terms.prefix_declarations()
+    + "SELECT ?code WHERE { ?objective a k4p:Objective ; skos:notation ?code }"
+)
+#: Options that go only with a file of other activities, and those that do not go with one.
+_OF_FILES = ("alone", "best")
+_OF_THE_GRAPH = ("between", "status", "kind", "update", "to_file")
+
+
+class _Confidence(click.FloatRange):
+    """A number from 0 to 1; "nan", which no bound refuses, is none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number from 0 to 1.", param, ctx)
+        return number
 
 
 @main.group("overlaps", cls=VerbGroup, invoke_without_command=True)
 @click.option("--between", nargs=2, metavar="A4 D2", help="Only pairs of these two objectives.")
-@click.option("--min-confidence", type=float, default=0.0, help="Only pairs at least this sure.")
+@click.option(
+    "--min-confidence", type=_Confidence(0, 1), default=0.0, help="Only pairs at least this sure."
+)
 @click.option("--status", type=click.Choice(decisions.STATUSES), help="Only pairs in this state.")
 @click.option("--kind", type=click.Choice(decisions.KINDS), help="Only pairs of this kind.")
 @click.option(
@@ -39,7 +60,12 @@ Row = dict[str, str]
 @click.option(
     "--alone", is_flag=True, help="With --activities: with each other, not with the graph."
 )
-@click.option("--best", type=int, default=5, help="With --activities: how many partners of each.")
+@click.option(
+    "--best",
+    type=click.IntRange(min=1),
+    default=5,
+    help="With --activities: how many partners of each.",
+)
 @click.option("--update", is_flag=True, help="Detect anew and publish the result.")
 @click.option("--to-file", is_flag=True, help="Detect in the files and write data/overlaps.ttl.")
 @click.option(
@@ -56,6 +82,7 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
     """
     if ctx.invoked_subcommand:
         return
+    _see_that_they_go_together(ctx, options)
     if options["to_file"]:
         with progress("Comparing the activities"):
             changed = proposals.write_file(given.files)
@@ -78,12 +105,25 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
         _list(select, options)
 
 
+def _see_that_they_go_together(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Refuse options that would be without effect."""
+    file = options["activities"] is not None
+    for name in _OF_THE_GRAPH if file else _OF_FILES:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            how = "does not go with" if file else "goes only with"
+            raise click.UsageError(f"--{name.replace('_', '-')} {how} --activities.")
+    if file and options["form"] == "turtle":
+        raise click.UsageError("Activities of a file have no IRIs; take table, csv or json.")
+    if options["between"] and len(set(options["between"])) == 1:
+        raise click.UsageError("--between takes two objectives: overlaps are across objectives.")
+
+
 def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
     from ..overlaps.findings import DETECTION, Detection  # noqa: PLC0415 - numpy is needed here only
 
     with progress("Comparing the activities"):
         detection = Detection.of(select)
-    found = _filtered(detection, options)
+    found = _filtered(detection, options, select)
     if options["form"] == "turtle":
         wanted = {DETECTION, *(decisions.overlap_iri(f.pair.key) for f in found)}
         pairs = [f.pair.key for f in found]
@@ -97,13 +137,15 @@ def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
     _print(rows, options["form"])
 
 
-def _filtered(detection: Detection, options: dict[str, Any]) -> list[Finding]:
-    groups = {a.group for a in detection.corpus.activities}
+def _filtered(
+    detection: Detection, options: dict[str, Any], select: Callable[[str], list[Any]]
+) -> list[Finding]:
     wanted = set(options["between"] or ())
-    for code in sorted(wanted - groups):
-        raise click.UsageError(
-            f"There is no objective {code}; there are {', '.join(sorted(groups))}."
-        )
+    for code in sorted(wanted - {a.group for a in detection.corpus.activities}):
+        there = sorted(row["code"].value for row in select(_OBJECTIVES))
+        if code in there:
+            raise click.UsageError(f"The plan lists no activities for objective {code}.")
+        raise click.UsageError(f"There is no objective {code}; there are {', '.join(there)}.")
     return [
         f
         for f in detection.findings
@@ -120,7 +162,8 @@ def _others(select: Callable[[str], list[Any]], options: dict[str, Any]) -> list
 
     given = corpus.read_table(options["activities"])
     with progress("Comparing the activities"):
-        return findings.compare(corpus.read(select), given, options["best"], alone=options["alone"])
+        rows = findings.compare(corpus.read(select), given, options["best"], alone=options["alone"])
+    return [row for row in rows if float(row["confidence"]) >= options["min_confidence"]]
 
 
 def _print(rows: Sequence[Row], form: str) -> None:
@@ -135,8 +178,6 @@ def _print(rows: Sequence[Row], form: str) -> None:
             {**r, "score": float(r["score"]), "confidence": float(r["confidence"])} for r in rows
         ]
         click.echo(json.dumps(numbers, ensure_ascii=False, indent=2))
-    elif form == "turtle":
-        raise click.UsageError("Activities of a file have no IRIs; take table, csv or json.")
     elif not rows:
         messages.print("No pair fits.")
     else:
@@ -197,7 +238,7 @@ def decide_(
 
 
 @overlaps_.command("queue", cls=Verb)
-@click.option("--first", type=int, default=20, help="How many pairs.")
+@click.option("--first", type=click.IntRange(min=1), default=20, help="How many pairs.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
 def queue_(given: Settings, first: int, form: str) -> None:
     """List the pairs that wait for a decision, those first from which the ranking learns most."""

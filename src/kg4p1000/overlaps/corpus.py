@@ -240,21 +240,33 @@ def read_table(path: Path) -> tuple[Activity, ...]:
     stand there too.
 
     Raises:
-        BrokenFile: a column or an id is missing, or an id comes twice.
+        BrokenFile: there is no row, a column or an id is missing, an id comes twice, or a language is
+            not one of `LANGUAGES`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise BrokenFile(f"{path} cannot be read as CSV in UTF-8: {e}.", file=str(path)) from e
-    if missing := {"id", "title", "description"} - set(rows[0] if rows else ()):
+    if missing := {"id", "title", "description"} - columns:
         raise BrokenFile(
             f"{path} needs the columns id, title and description; it lacks"
             f" {', '.join(sorted(missing))}.",
             file=str(path),
         )
+    if not rows:
+        raise BrokenFile(f"{path} has no rows below its header.", file=str(path))
     found: dict[str, Activity] = {}
     for line, row in enumerate(rows, 2):
+        language = (row.get("language") or "en").strip()
+        if language not in LANGUAGES:
+            raise BrokenFile(
+                f"{path}, line {line}: the language {language!r} is not known; those that are:"
+                f" {', '.join(LANGUAGES)}.",
+                file=str(path),
+                line=line,
+            )
         key = (row["id"] or "").strip()
         if not key or key in found:
             what = f"the id {key!r} comes twice" if key else "the id is empty"
@@ -263,7 +275,7 @@ def read_table(path: Path) -> tuple[Activity, ...]:
             key,
             (row["title"] or "").strip(),
             (row["description"] or "").strip(),
-            (row.get("language") or "en").strip(),
+            language,
             (row.get("group") or "").strip(),
         )
     return tuple(found.values())
