@@ -48,6 +48,22 @@ def service(tmp_path_factory):
     process.communicate(timeout=30)
 
 
+def test_a_port_that_is_taken_is_told_at_once_and_nothing_is_started_again(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [*COMMAND, "serve", "--store", str(tmp_path / "store"), "--port", str(port)],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2
+    assert f"cannot listen at 127.0.0.1, port {port}: another program listens there" in told
+    assert "choose another: --port" in told
+    assert "is served" not in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "store").exists()
+
+
 def pairs(rows):
     return [(row["code"], row["otherCode"], row["kind"], row["reason"]) for row in rows]
 

@@ -113,6 +113,20 @@ def test_a_search_finds_terms_and_codes_in_the_language_asked_for(client):
     assert "Nothing has all these words." in page(client, "/ontology?q=carbone+xyzzy")
 
 
+@pytest.mark.parametrize("tongue", ["en", "fr", "es"])
+def test_a_search_finds_words_of_any_language_on_every_page(client, tongue):
+    found = page(client, f"/ontology?q=secuestro&lang={tongue}")
+    assert 'href="/code/topic/compensation-schemes"' in found
+
+
+@pytest.mark.parametrize("tongue", ["en", "fr", "es"])
+@pytest.mark.parametrize("path", ["/ontology", "/ontology/module/plan", "/ontology/Activity"])
+def test_a_page_says_its_language_at_its_root(client, path, tongue):
+    text = page(client, f"{path}?lang={tongue}")
+    assert f'<html lang="{tongue}">' in text
+    assert '<footer class="site" lang="en">' in text
+
+
 def test_a_search_cannot_put_code_into_the_page(client):
     text = page(client, "/ontology?q=%3Cscript%3Ealert(1)%3C/script%3E")
     assert "<script" not in text

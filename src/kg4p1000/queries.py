@@ -33,7 +33,7 @@ _OBJECTIVE = re.compile("[A-Z][1-9][0-9]*")
 _CASE = re.compile("[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 #: How far a query is to be relied on.
 _STATUSES = ("draft", "stable", "deprecated")
-#: So many things of a kind are looked through for one that was meant; up to the second, all are named.
+#: So many things of a kind are looked through for one that was meant; of no more than the second, all are named.
 _LOOKED_AT, _LISTED = 2000, 12
 #: Things that were found in a version of the graph, kept so that they are not looked for again.
 _KEPT = 10_000
@@ -479,11 +479,11 @@ def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | Non
     asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
     rows = readers.query(asked, version=version).json()["results"]["bindings"]
     known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
-    close = known if len(known) <= _LISTED else difflib.get_close_matches(key, known, 3, 0.5)
-    named = ", ".join(sorted(close, key=natural_key)) or f"such as {parameter.example!r}"
-    if close is known:
-        return f"There is {named}."
-    return f"Did you mean {named}?" if close else f"Give one {named}."
+    if close := difflib.get_close_matches(key, known, 3, 0.5):
+        return f"Did you mean {' or '.join(close)}?"
+    if 0 < len(known) <= _LISTED:
+        return f"There is {', '.join(sorted(known, key=natural_key))}."
+    return f"Give one such as {parameter.example!r}."
 
 
 def _describe(kind: str) -> str:

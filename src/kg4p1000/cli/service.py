@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 from pathlib import Path
 from threading import Thread
@@ -10,6 +12,7 @@ import click
 
 from .. import build, supervisor
 from ..access import Tokens
+from ..errors import BadSettings
 from ..queries import Library
 from ..settings import Settings
 from ..store import Readers, Rebuilds, Store
@@ -28,6 +31,7 @@ def serve_(given: Settings, alone: bool) -> None:
 
     The service runs in a process of its own, which is started again if it ends by a fault.
     """
+    _require_port(given.host, given.port)
     if alone:
         _serve_here(given)
         return
@@ -40,6 +44,27 @@ def serve_(given: Settings, alone: bool) -> None:
         f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
     )
     supervisor.keep_running([sys.executable, "-m", "kg4p1000.cli", *sys.argv[1:], "--alone"])
+
+
+def _require_port(host: str, port: int) -> None:
+    """See that the service can listen; it would else end, and be started again, for ever.
+
+    Raises:
+        BadSettings: it cannot; exit code 2, which the supervisor takes for an answer.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as e:
+        taken = (
+            f"another program listens there ('ss -ltnp sport = :{port}' tells which); stop it, or"
+        )
+        why = taken if e.errno == errno.EADDRINUSE else f"{e.strerror};"
+        raise BadSettings(
+            f"The service cannot listen at {host}, port {port}: {why} choose another: --port, --host."
+        ) from e
 
 
 def _serve_here(given: Settings) -> None:

@@ -147,15 +147,23 @@ class Reference:
         )
 
     def search(self, words: str, language: str) -> list[Entry]:
-        """What has all the words in its label, definition or name; those in the label first."""
+        """What has all the words in its label, definition or name, in whichever language.
+
+        Those in a label come first, and among them those in the label of the language of the page.
+        """
         wanted = words.casefold().split()
+
+        def has(*texts: str) -> bool:
+            text = " ".join(texts).casefold()
+            return all(word in text for word in wanted)
+
         found = []
         for entry in self.entries.values():
-            label = entry.label(language)[0].casefold()
-            text = f"{label} {entry.local.casefold()} {entry.definition(language)[0].casefold()}"
-            if wanted and all(word in text for word in wanted):
-                rank = 0 if all(word in label for word in wanted) else 1
-                found.append((rank, list(_KINDS.values()).index(entry.kind), label, entry))
+            label, labels = entry.label(language)[0], entry.labels.values()
+            if wanted and has(entry.local, *labels, *entry.definitions.values()):
+                rank = 0 if has(label) else 1 if has(*labels) else 2
+                kind = list(_KINDS.values()).index(entry.kind)
+                found.append((rank, kind, label.casefold(), entry))
         return [entry for *_, entry in sorted(found, key=lambda item: item[:3])]
 
     def module(self, name: str) -> Module | None:
