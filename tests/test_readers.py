@@ -18,8 +18,8 @@ from kg4p1000.errors import (
     MalformedQuery,
     MemoryLimit,
     NotFound,
-    ReaderLost,
     TimeLimit,
+    TooDeep,
 )
 from kg4p1000.store import Delta, Readers, Store, pool
 from kg4p1000.terms import iri
@@ -248,7 +248,7 @@ def test_another_limit_can_be_asked_for(readers):
 
 def test_a_query_nested_too_deeply_harms_nobody(readers):
     deep = "SELECT * WHERE { ?s ?p ?o FILTER(" + "(" * 100_000 + "1" + ")" * 100_000 + ") }"
-    with pytest.raises((ReaderLost, MalformedQuery, TimeLimit)):
+    with pytest.raises((TooDeep, MalformedQuery, TimeLimit)):
         readers.query(deep)
     assert point(readers) == LABEL
 

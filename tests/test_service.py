@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from SPARQLWrapper import JSON, SPARQLWrapper
+from SPARQLWrapper import CSV, GET, JSON, JSONLD, N3, POST, RDFXML, TSV, TURTLE, XML, SPARQLWrapper
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "kg4p1000.cli"]
@@ -91,6 +91,24 @@ def test_curl_sparqlwrapper_and_the_command_line_give_the_same_pairs(service):
     by_wrapper = pairs({name: term["value"] for name, term in row.items()} for row in found)
     assert by_curl == by_line == by_wrapper
     assert {("A4.1", "D2.1"), ("A4.2", "D2.3"), ("A4.4", "D2.5")} <= {pair[:2] for pair in by_curl}
+
+
+@pytest.mark.parametrize("form", [JSON, XML, CSV, TSV])
+def test_sparqlwrapper_gets_solutions_in_each_of_its_formats(service, form):
+    client = SPARQLWrapper(service[0] + "/sparql", returnFormat=form)
+    client.setQuery("SELECT ?n WHERE { activity:A4.2 skos:notation ?n }")
+    for method in (GET, POST):
+        client.setMethod(method)
+        assert b"A4.2" in client.query().response.read()
+
+
+@pytest.mark.parametrize("form", [TURTLE, N3, RDFXML, JSONLD])
+def test_sparqlwrapper_gets_triples_in_each_of_its_formats(service, form):
+    client = SPARQLWrapper(service[0] + "/sparql", returnFormat=form)
+    client.setQuery(
+        "CONSTRUCT { ?s skos:notation ?n } WHERE { VALUES ?s { activity:A4.2 } ?s skos:notation ?n }"
+    )
+    assert b"A4.2" in client.query().response.read()
 
 
 def test_a_version_published_by_another_process_is_served_without_a_restart(service, tmp_path):

@@ -1,9 +1,13 @@
 """Changes over HTTP: updates, the Graph Store Protocol, undo, roles, dry runs."""
 
+import threading
+import time
+
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.access import Tokens
+from kg4p1000.access import Role, Tokens
+from kg4p1000.errors import ClientGone
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
@@ -104,6 +108,24 @@ def test_a_message_stands_in_the_change_log(client, tokens, built):
     assert built.entry().message == "official name"
 
 
+def test_what_an_update_is_told_may_stand_in_the_form_too(client, tokens, built):
+    before = built.current
+    told = {"update": RENAME, "dry-run": "true"}
+    tried = client.post("/update", data=told, headers=tokens["steward"])
+    assert (tried.json["version"], len(tried.json["added"]), built.current) == (None, 1, before)
+    client.post(
+        "/update", data={"update": RENAME, "message": "in the body"}, headers=tokens["steward"]
+    )
+    assert built.entry().message == "in the body"
+    undo = f"/versions/{built.current}/undo"
+    tried = client.post(undo, data={"dry-run": "true"}, headers=tokens["steward"])
+    assert (tried.json["version"], built.current) == (None, before + 1)
+    both = client.post(f"{undo}?dry-run=false", data={"dry-run": "true"}, headers=tokens["steward"])
+    assert (both.status_code, both.json["parameter"]) == (400, "dry-run")
+    other = client.post(undo, json={"dry-run": True}, headers=tokens["steward"])
+    assert (other.status_code, built.current) == (415, before + 1)
+
+
 def test_nobody_writes_without_a_token_or_with_a_role_too_low(client, tokens, built):
     before = built.current
     assert client.post("/update", data=RENAME, headers=UPDATE).status_code == 401
@@ -132,6 +154,103 @@ def test_an_admin_may_write_to_any_graph_but_that_of_the_inferences(client, toke
     inferred = text.replace("<http://example.org/new>", "graph:inferred")
     assert (
         client.post("/update", data=inferred, headers=UPDATE | tokens["admin"]).status_code == 403
+    )
+
+
+@pytest.mark.parametrize("text", ["CLEAR ALL", "DROP NAMED", "CLEAR SILENT ALL"])
+def test_an_admin_may_clear_all_and_the_rules_clear_what_followed(client, tokens, built, text):
+    assert client.post("/update", data=text, headers=UPDATE | tokens["steward"]).status_code == 403
+    done = client.post("/update", data=text, headers=UPDATE | tokens["admin"])
+    assert done.status_code == 200, done.text
+    assert list(built.quads()) == []
+    undone = client.post(f"/versions/{built.current}/undo", headers=tokens["admin"])
+    assert undone.status_code == 200, undone.text
+    assert ask(client, "activity:A4.2 a k4p:Activity")
+
+
+def literal(size):
+    return f'place:MLI skos:altLabel "{"x" * size}"@en'
+
+
+NESTED = b"""<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "%b">%b]>
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:e="http://example.org/">
+<rdf:Description rdf:about="http://example.org/s"><e:p>%b</e:p></rdf:Description></rdf:RDF>""" % (
+    b"x" * 1000,
+    b"".join(b'<!ENTITY %c "%b">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(4)),
+    b"&e;",
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "body"),
+    [
+        ("/update", UPDATE, f"INSERT DATA {{ GRAPH graph:actors {{ {literal(5_000_000)} }} }}"),
+        (f"/graph-store?graph={ACTORS}", TURTLE, f"<x:s> <x:p> '{'x' * 5_000_000}' ."),
+        (f"/graph-store?graph={ACTORS}", TURTLE, f"<x:s> <x:p> '{'x' * 17_000_000}' ."),
+        (f"/graph-store?graph={ACTORS}", {"Content-Type": "application/rdf+xml"}, NESTED),
+    ],
+    ids=["update", "turtle", "more than the parser takes", "nested entities"],
+)
+def test_a_statement_that_the_log_could_not_give_back_is_refused(
+    built, settings, library, tokens, address, kind, body
+):
+    readers = Readers(built, size=1, timeout=10, memory=300)
+    roomy = Settings(store=built.path, files=settings.files, upload_size=20_000_000)
+    app = create_app(roomy, built, readers, library)
+    before = built.current
+    refused = app.test_client().post(address, data=body, headers=kind | tokens["steward"])
+    assert (refused.status_code, built.current) == (413, before), refused.text
+    assert refused.json["type"].endswith("/too-large")
+    app.extensions["kg4p1000"].writer.close()
+    readers.close()
+
+
+def test_a_change_whose_client_is_gone_is_stopped_and_the_next_one_made(app, tokens, client, built):
+    writer, started = app.extensions["kg4p1000"].writer, threading.Event()
+    pairs = "?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(STRLEN(CONCAT(STR(?a), STR(?d), STR(?g))) < 0)"
+    endless = f"INSERT {{ GRAPH graph:actors {{ ?a ?b ?c }} }} WHERE {{ {pairs} }}"
+    faults = []
+
+    def run():
+        try:
+            writer.change(
+                started.is_set, kind="update", text=endless, author="t", role=int(Role.ADMIN)
+            )
+        except ClientGone as e:
+            faults.append(e)
+
+    thread, began = threading.Thread(target=run), time.monotonic()
+    thread.start()
+    time.sleep(1)
+    started.set()
+    done = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"])
+    thread.join()
+    assert (done.status_code, len(faults)) == (200, 1)
+    assert time.monotonic() - began < writer.timeout / 2
+
+
+def test_changes_that_find_too_many_waiting_are_told_to_come_again(app, client, tokens):
+    writer = app.extensions["kg4p1000"].writer
+    taken = 0
+    while writer._places.acquire(blocking=False):
+        taken += 1
+    refused = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"])
+    for _ in range(taken):
+        writer._places.release()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert (
+        client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).status_code == 200
+    )
+
+
+def test_an_update_that_is_nested_too_deeply_is_told_so(client, tokens, built):
+    deep = (
+        "INSERT { GRAPH graph:actors { ?s ?p ?o } } WHERE " + "{" * 5000 + "?s ?p ?o" + "}" * 5000
+    )
+    refused = client.post("/update", data=deep, headers=UPDATE | tokens["steward"])
+    assert (refused.status_code, refused.json["type"][-9:]) == (400, "/too-deep")
+    assert (
+        client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"]).status_code == 200
     )
 
 

@@ -151,6 +151,18 @@ class EngineFault(KgError):
         )
 
 
+class TooDeep(KgError):
+    slug, title, status = "too-deep", "The request is nested too deeply, or has too many parts", 400
+
+    def __init__(self, detail: str = "", **members: Any) -> None:
+        super().__init__(
+            detail
+            or "The engine cannot evaluate so many brackets in one another, or so many operands or patterns in one"
+            " list (thousands). Use VALUES for many values, or send it in parts.",
+            **members,
+        )
+
+
 class ReaderLost(KgError):
     slug, title, status = "reader-lost", "The process that answered the query ended", 503
 

@@ -13,12 +13,13 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,16 @@ from . import curation, errors, mappings, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
+    Busy,
+    ClientGone,
     Forbidden,
     KgError,
     MalformedRequest,
     MemoryLimit,
     NotFound,
     TimeLimit,
+    TooDeep,
+    TooLarge,
     WriterLost,
 )
 from .overlaps import decisions
@@ -52,6 +57,10 @@ _log = logging.getLogger(__name__)
 GRAPH_TYPES = tuple(_RDF)
 #: So many changed statements are listed in an answer; of more it has the numbers, and the log the rest.
 LISTED = 1000
+#: So many changes are made or wait at once: fewer than the service has threads to spare.
+_PLACES = 6
+#: Seconds after which one looks whether the client is still there.
+_LOOK = 0.25
 
 
 class Writer:
@@ -69,11 +78,13 @@ class Writer:
         self.timeout, self.memory = timeout, memory
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(_PLACES)
 
-    def change(self, **request: Any) -> dict[str, Any]:
+    def change(self, gone: Callable[[], bool] = lambda: False, **request: Any) -> dict[str, Any]:
         """Make a change; changes wait for each other.
 
         Args:
+            gone: whether nobody waits for the answer any more; then the change is stopped.
             request: ``kind`` (update, put, post, delete, undo or decide) with what that takes, ``author``,
                 ``role`` (its number), ``message`` and ``dry_run``.
 
@@ -83,13 +94,14 @@ class Writer:
             ``overlaps_follow``: whether the overlaps are detected anew after it, as a change of its own.
 
         Raises:
+            Busy: too many changes wait already.
             KgError: what the change was refused for; nothing was changed.
         """
         limits = {"timeout": self.timeout, "memory": self.memory << 20}
-        with self._lock:
+        with self._turn(gone):
             process = self._started()
             try:
-                answer = _exchange(process, {**request, **limits})
+                answer = _exchange(process, {**request, **limits}, gone)
             except (BrokenPipeError, EOFError):
                 self._process = None
                 raise self._fault(_end(process)) from None
@@ -108,6 +120,25 @@ class Writer:
         if process is not None:
             process.kill()
             _end(process)
+
+    @contextmanager
+    def _turn(self, gone: Callable[[], bool]) -> Iterator[None]:
+        """Wait until no other change is being made."""
+        if not self._places.acquire(blocking=False):
+            raise Busy(
+                f"{_PLACES} changes are being made or wait; send this one again later.",
+                retry_after=5,
+            )
+        try:
+            while not self._lock.acquire(timeout=_LOOK):
+                if gone():
+                    raise ClientGone()
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._places.release()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -132,16 +163,25 @@ class Writer:
                     " changed. Send it in smaller parts.",
                     limit_megabytes=self.memory,
                 )
+            case signal.SIGSEGV | signal.SIGBUS:
+                return TooDeep()  # the stack has ended
         return WriterLost()
 
 
-def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any]:
+def _exchange(
+    process: subprocess.Popen[bytes], request: dict[str, Any], gone: Callable[[], bool]
+) -> dict[str, Any]:
     assert process.stdin and process.stdout
+    answers = select.poll()
+    answers.register(process.stdout, select.POLLIN)
     data = memoryview(json.dumps(request).encode() + b"\n")
     while data:
         data = data[process.stdin.write(data) :]
     line = bytearray()
     while not line.endswith(b"\n"):
+        while not answers.poll(_LOOK * 1000):
+            if gone():
+                raise ClientGone()
         part = os.read(process.stdout.fileno(), 1 << 16)
         if not part:
             raise EOFError
@@ -221,7 +261,11 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
 
 def _update(draft: Draft, request: dict[str, Any]) -> None:
     sparql.apply_update(
-        request["text"], draft, using=request.get("using"), using_named=request.get("using_named")
+        request["text"],
+        draft,
+        using=request.get("using"),
+        using_named=request.get("using_named"),
+        derived={curation.INFERRED},
     )
 
 
@@ -319,15 +363,15 @@ def main(store: str, files: str) -> None:
             opened = Store(folder)
             before = opened.current
             answer = perform(opened, Path(files), request)
-        except MemoryError:
-            os.abort()
+        except MemoryError as e:
+            if "buffer" not in str(e):
+                os.abort()
+            answer = _told(TooLarge("A term has more than 16 MiB, too much for the parser."))
         except KgError as e:
-            members = json.loads(json.dumps(e.members, default=str))
-            answer = {"problem": {"slug": e.slug, "detail": e.detail, "members": members}}
+            answer = _told(e)
         except Exception:
             _log.exception("a change ended by a fault")
-            answer = {"problem": {"slug": KgError.slug, "detail": _outcome(folder, before)}}
-            answer["problem"]["members"] = {}
+            answer = _told(KgError(_outcome(folder, before)))
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
@@ -344,6 +388,11 @@ def _outcome(folder: Path, before: int | None) -> str:
         if before == now:
             return "The service has a fault that this change meets; its log has more. Nothing was changed."
     return "The service has a fault that this change meets. Whether it was made stands under /versions."
+
+
+def _told(error: KgError) -> dict[str, Any]:
+    members = json.loads(json.dumps(error.members, default=str))
+    return {"problem": {"slug": error.slug, "detail": error.detail, "members": members}}
 
 
 def _detect_anew(store: str, files: str) -> subprocess.Popen[bytes]:

@@ -10,7 +10,7 @@ Source: SPARQL 1.1 Update, sections 3 and 4; SPARQL 1.1 Protocol, section 2.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ def apply_update(
     *,
     using: list[str] | None = None,
     using_named: list[str] | None = None,
+    derived: Container[NamedNode] = (),
 ) -> None:
     """Do what an update request says.
 
@@ -38,6 +39,7 @@ def apply_update(
         draft: is changed; has to be thrown away if this raises.
         using, using_named: the IRIs of the parameters ``using-graph-uri`` and
             ``using-named-graph-uri`` of the protocol.
+        derived: graphs that follow from the others; ALL and NAMED leave them to the rules.
 
     Raises:
         MalformedQuery: the request is not valid, with line and column.
@@ -53,7 +55,7 @@ def apply_update(
         if isinstance(operation, Modify):
             _check(operation, text, protocol)
     for operation in operations:
-        draft.apply(_delta(operation, text, draft, protocol))
+        draft.apply(_delta(operation, text, draft, protocol, derived))
 
 
 def _check(operation: Modify, text: str, protocol: Dataset) -> None:
@@ -72,13 +74,19 @@ def _check(operation: Modify, text: str, protocol: Dataset) -> None:
             MemoryGraph(()).select(query.text)
 
 
-def _delta(operation: Operation, text: str, draft: Draft, protocol: Dataset) -> Delta:
+def _delta(
+    operation: Operation,
+    text: str,
+    draft: Draft,
+    protocol: Dataset,
+    derived: Container[NamedNode],
+) -> Delta:
     match operation:
         case Modify():
             solutions = _solutions(operation, text, draft, protocol)
             return Delta.of(operation.insert.fill(solutions), operation.delete.fill(solutions))
         case Manage():
-            return _manage(operation, text, draft)
+            return _manage(operation, text, draft, derived)
         case Transfer():
             return _transfer(operation, text, draft)
 
@@ -130,10 +138,10 @@ def _once(graphs: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(graphs))
 
 
-def _manage(operation: Manage, text: str, draft: Draft) -> Delta:
+def _manage(operation: Manage, text: str, draft: Draft, derived: Container[NamedNode]) -> Delta:
     graph = operation.graph
     if graph is None:
-        return Delta(removed=frozenset(draft.quads()))
+        return Delta(removed=frozenset(q for q in draft.quads() if q.graph_name not in derived))
     missing = next(iter(draft.quads(graph)), None) is None
     if operation.verb == "CREATE":
         if not missing and not operation.silent:

@@ -21,12 +21,14 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import Quad
 
-from ..errors import StoreUnusable
+from ..errors import StoreUnusable, TooLarge
 from .bulk import Rows
 
 GENESIS = "0" * 64
 #: With this an entry ends.
 _END = b"\nTC .\n"
+#: Bytes of a statement at most: the engine's parser reads up to 16 MiB, and the log must be read again.
+STATEMENT = 1 << 22
 #: So many rows of an entry are read at once.
 _ROWS = 50_000
 
@@ -88,7 +90,11 @@ def rows(quads: Iterable[Quad]) -> list[bytes]:
 
 
 def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry:
-    """Write an entry and force it to disk; from then on the change counts as accepted."""
+    """Write an entry and force it to disk; from then on the change counts as accepted.
+
+    Raises:
+        TooLarge: a statement that is added has more than `STATEMENT` bytes; nothing is written.
+    """
 
     def text(value: str) -> str:
         return str(ox.Literal(value))
@@ -110,7 +116,7 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
         whole = chain(
             ["\n".join(header).encode()],
             (b"D %b .\n" % row for row in removed.lines),
-            (b"A %b .\n" % row for row in added.lines),
+            (b"A %b .\n" % _short(row) for row in added.lines),
             [b"TC .\n"],
         )
         while part := b"".join(islice(whole, 10_000)):
@@ -123,6 +129,16 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
     with suppress(OSError):
         write_whole(path.with_suffix(".sha256"), f"{sha.hexdigest()}\n".encode())
     return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
+
+
+def _short(row: bytes) -> bytes:
+    if len(row) > STATEMENT:
+        raise TooLarge(
+            f"The statement {row[:80].decode(errors='ignore')}… has {len(row):,} bytes; at most"
+            f" {STATEMENT:,} are taken. Keep so long a text in a file and link to it.",
+            limit_bytes=STATEMENT,
+        )
+    return row
 
 
 def digest(path: Path) -> str:

@@ -31,6 +31,7 @@ from ..errors import (
     ReaderLost,
     StoreUnusable,
     TimeLimit,
+    TooDeep,
 )
 from .faults import problem
 from .frames import FAULT
@@ -465,7 +466,7 @@ class Readers:
                     limit_megabytes=self.memory,
                 )
             case signal.SIGSEGV | signal.SIGBUS:
-                return ReaderLost("The query is nested too deeply to be evaluated.")
+                return TooDeep()  # the stack has ended
         return ReaderLost("The process that answered the query ended; please try again.")
 
 

@@ -36,6 +36,7 @@ class Asked:
         default_graphs, named_graphs: the dataset of the request; both None when it names none.
         version: as it was given: a number or a date, or empty.
         timeout: seconds; None for the limit of the service.
+        shortcuts: the values of ``format``; clients such as SPARQLWrapper send several names of one.
     """
 
     query: str | None
@@ -43,7 +44,7 @@ class Asked:
     named_graphs: list[str] | None
     version: str
     timeout: float | None
-    shortcut: str
+    shortcuts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def read(given: MultiDict[str, str], limit: int) -> Asked:
     """
     if "update" in given:
         raise Refused(UPDATES_ELSEWHERE)
-    for name in ("query", "version", "timeout", "format"):
+    for name in ("query", "version", "timeout"):
         if len(given.getlist(name)) > 1:
             raise MalformedRequest(
                 f"The parameter {name!r} stands more than once in the request; give it once.",
@@ -99,7 +100,7 @@ def read(given: MultiDict[str, str], limit: int) -> Asked:
         named_graphs=named or None,
         version=given.get("version", "").strip(),
         timeout=_timeout(given.get("timeout", "")),
-        shortcut=given.get("format", ""),
+        shortcuts=tuple(given.getlist("format")),
     )
 
 
@@ -117,7 +118,7 @@ def plan(asked: Asked, store: Store, *, base: str, accept: str, moment: str) -> 
     text = asked.query or ""
     query = _with_dataset(sparql.guard(text), asked)
     choice = choose(
-        TRIPLES if query.gives_triples else RESULTS, media_types(accept), asked.shortcut
+        TRIPLES if query.gives_triples else RESULTS, media_types(accept), *asked.shortcuts
     )
     form = choice.key
     if form == "html":

@@ -5,7 +5,7 @@ Knows nothing of what is written; see `kg4p1000.sparql` for the formats of resul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from flask import request
@@ -46,20 +46,20 @@ class Choice(NamedTuple):
     media_type: str
 
 
-def choose(offers: Offers, accept: MIMEAccept, shortcut: str = "") -> Choice:
+def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
     """Pick the format that the client likes best.
 
     Args:
         offers: format to its media types; the first offer wins where the client has no preference,
             and the first media type of a format before the others.
         accept: the Accept header; empty or absent means anything.
-        shortcut: the value of ``format``, which beats the header.
+        shortcuts: the values of ``format``, which beat the header; the first that is known counts.
 
     Raises:
         NotAcceptable: none of the offers will do; names them.
     """
-    if shortcut:
-        return _by_shortcut(offers, shortcut)
+    if any(shortcuts):
+        return _by_shortcut(offers, shortcuts)
     if not accept:
         return next(Choice(key, types[0]) for key, types in offers.items())
     keys = dict(_ranked(offers))
@@ -80,16 +80,18 @@ def prefers_page(accept: MIMEAccept) -> bool:
     return _without_parameters(accept).best_match(machine) == "text/html"
 
 
-def _by_shortcut(offers: Offers, shortcut: str) -> Choice:
-    # A '+' in a query string that was not escaped arrives as a space.
-    word = shortcut.strip().lower().replace(" ", "+")
-    for key in (word, *_SHORTCUTS.get(word, ())):
-        if key in offers:
-            return Choice(key, offers[key][0])
-    for media_type, key in _ranked(offers):
-        if media_type == word:
-            return Choice(key, media_type)
-    raise _refusal(offers, f"format={shortcut} is not a format of this address.")
+def _by_shortcut(offers: Offers, shortcuts: Iterable[str]) -> Choice:
+    for shortcut in shortcuts:
+        # A '+' in a query string that was not escaped arrives as a space.
+        word = shortcut.strip().lower().replace(" ", "+")
+        for key in (word, *_SHORTCUTS.get(word, ())):
+            if key in offers:
+                return Choice(key, offers[key][0])
+        for media_type, key in _ranked(offers):
+            if media_type == word:
+                return Choice(key, media_type)
+    told = "&".join(f"format={shortcut}" for shortcut in shortcuts)
+    raise _refusal(offers, f"{told} is not a format of this address.")
 
 
 def _ranked(offers: Offers) -> Iterator[tuple[str, str]]:

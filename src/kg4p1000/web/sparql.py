@@ -5,6 +5,8 @@ Source: SPARQL 1.1 Protocol, section 2.1; SPARQL 1.1 Service Description.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flask import Blueprint, Response, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
@@ -32,16 +34,16 @@ _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
 @blueprint.route("/sparql", methods=["GET", "POST"])
 def endpoint() -> Response | str:
     """Answer a query, or say what this endpoint is."""
-    shortcut = request.args.get("format", "")
+    shortcuts = tuple(request.args.getlist("format"))
     text = ""
     try:
         asked = read_request(services().settings.query_size)
-        shortcut, text = asked.shortcut, asked.query or ""
-        if asked.query is None or (not text.strip() and _for_people(shortcut)):
-            return _introduction(shortcut)
+        shortcuts, text = asked.shortcuts, asked.query or ""
+        if asked.query is None or (not text.strip() and _for_people(shortcuts)):
+            return _introduction(shortcuts)
         return _answer(asked, asked.query)
     except KgError as problem:
-        if not _for_people(shortcut):
+        if not _for_people(shortcuts):
             raise
         page = Response(_page(text, problem=problems.document(problem)), problem.status)
         page.content_type = "text/html; charset=utf-8"
@@ -114,8 +116,8 @@ def _run(decided: Plan) -> Result:
     )
 
 
-def _introduction(shortcut: str) -> Response | str:
-    choice = choose(TRIPLES, request.accept_mimetypes, shortcut)
+def _introduction(shortcuts: Iterable[str]) -> Response | str:
+    choice = choose(TRIPLES, request.accept_mimetypes, *shortcuts)
     if choice.key == "html":
         return _page("")
     content_type = f"{choice.media_type}; charset=utf-8"
@@ -145,8 +147,8 @@ def _kept(text: str) -> dict[str, str | list[str]]:
     return {**kept, "query": text}
 
 
-def _for_people(shortcut: str) -> bool:
-    return shortcut == "html" or prefers_page(request.accept_mimetypes)
+def _for_people(shortcuts: Iterable[str]) -> bool:
+    return "html" in shortcuts or prefers_page(request.accept_mimetypes)
 
 
 # reading the request

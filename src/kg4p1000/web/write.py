@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 from pyoxigraph import NamedNode
+from werkzeug.datastructures import MultiDict
 
 from ..access import Account, Role
 from ..errors import BadParameter, MalformedRequest, NotFound, Refused, WrongMediaType
@@ -50,6 +51,7 @@ def update() -> Response:
         raise WrongMediaType(f"The body has {said}; this address takes {UPDATE} and {FORM}.")
     return _change(
         account,
+        given,
         kind="update",
         text=text,
         using=graphs(given, "using-graph-uri") or None,
@@ -89,6 +91,7 @@ def write() -> Response:
     data = whole_body(services().settings.upload_size)
     return _change(
         account,
+        parameters(),
         kind=request.method.lower(),
         graph=name,
         media_type=request.mimetype,
@@ -100,26 +103,37 @@ def write() -> Response:
 def delete() -> Response:
     """Remove all statements of a graph; for stewards."""
     account = require(Role.STEWARD)
-    return _change(account, kind="delete", graph=_named())
+    return _change(account, parameters(), kind="delete", graph=_named())
 
 
 @blueprint.route("/versions/<int:version>/undo", methods=["POST"])
 def undo(version: int) -> Response:
     """Take back what a version changed, as a new version; for stewards."""
     account = require(Role.STEWARD)
-    return _change(account, kind="undo", version=version)
+    given = parameters()
+    body = whole_body(services().settings.upload_size)
+    if request.mimetype == FORM:
+        given.update(decoded(body))
+    elif body:
+        raise WrongMediaType(f"What is sent with an undo is dry-run and message, as {FORM}.")
+    return _change(account, given, kind="undo", version=version)
 
 
-def _change(account: Account, **change: Any) -> Response:
-    """Have a change made, or with ``dry-run=true`` only judged."""
-    dry_run = request.args.get("dry-run", "false").lower()
-    if dry_run not in ("true", "false"):
+def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Response:
+    """Have a change made, or with ``dry-run=true`` only judged.
+
+    Args:
+        given: the parameters of the request, wherever they stand.
+    """
+    said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
+    if said not in ({"true"}, {"false"}):
         raise BadParameter("dry-run must be true or false.", parameter="dry-run")
     done = services().writer.change(
         author=account.name,
         role=int(account.role),
-        message=request.args.get("message", "")[:1000],
-        dry_run=dry_run == "true",
+        gone=client_gone(),
+        message=given.get("message", "")[:1000],
+        dry_run=said == {"true"},
         **change,
     )
     if done["version"]:
