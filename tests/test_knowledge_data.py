@@ -79,6 +79,23 @@ def test_a_code_of_the_catalogue_rests_on_words_beside_it():
                 assert about[words], (subject, prop)
 
 
+SIZES = ["plot", "field", "farm", "landscape", "subnational", "country", "continent", "global"]
+
+
+def test_a_range_of_scales_is_coded_with_all_that_lie_between_its_ends():
+    names = {"site": "plot", "project": "farm", "region": "subnational"} | {s: s for s in SIZES}
+    ranges = 0
+    for subject, about in catalogue().items():
+        words = " ".join(str(text) for text in about["k4p:scaleText"])
+        said = re.search(r"\b(\w+) to (\w+)", words)
+        if said and {*said.groups()} <= names.keys():
+            low, high = (SIZES.index(names[word]) for word in said.groups())
+            coded = {str(code).rstrip(">").rpartition("/")[2] for code in about["k4p:atScale"]}
+            assert {*SIZES[low + 1 : high + 1]} <= coded, subject
+            ranges += 1
+    assert ranges >= 6
+
+
 # --- countries
 
 
