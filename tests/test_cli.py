@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyoxigraph as ox
 import pytest
 
 from kg4p1000 import checks, ontology
 from kg4p1000.errors import KgError
-from kg4p1000.store import Store
+from kg4p1000.store import Delta, Store
 
 ROOT = Path(__file__).parent.parent
 
@@ -200,6 +201,18 @@ def test_dump_gives_sorted_quads_that_load_again(folder):
     one = run("dump", "--graph", "graph:overlaps", "--store", folder).stdout.splitlines()
     assert 0 < len(one) < len(lines)
     assert set(one) < set(lines)
+
+
+def test_dump_to_files_names_the_graphs_that_have_no_file(own, files, tmp_path):
+    store = own(tmp_path / "store")
+    assert run("dump", "--to-files", "--store", store.path, "--files", files).returncode == 0
+    with store.draft() as draft:
+        quad = next(ox.parse("<x:s> <x:p> <x:o> <http://x.org/g> .", format=ox.RdfFormat.N_QUADS))
+        draft.apply(Delta.of([quad]))
+        draft.publish("t", "", "test")
+    done = run("dump", "--to-files", "--store", store.path, "--files", files)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "http://x.org/g has no file; its 1 statements were not written.\n"
 
 
 def test_undo_takes_back_a_build_and_says_what_it_did(folder, files, tmp_path):

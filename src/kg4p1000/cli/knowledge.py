@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,21 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
     """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
 
     With --to-files, what stewards changed in the service stands in the files, as one line a statement,
-    ready to be reviewed and committed.
+    ready to be reviewed and committed. A graph that has no file is named, and the exit status is 1.
     """
     store = existing(given)
     ready(store, version)
     if to_files:
         for path in build.write_files(store, given.files, version):
             click.echo(path)
-        return
+        left = Counter(q.graph_name.value for q in store.quads(version))
+        homes = {source.graph.value for source in build.sources(given.files)}
+        without = {
+            name: left[name] for name in sorted(left.keys() - homes - {curation.INFERRED.value})
+        }
+        for name, count in without.items():
+            click.echo(f"{name} has no file; its {count:,} statements were not written.", err=True)
+        raise SystemExit(1 if without else 0)
     wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
     lines = [
         f"{quad} .\n"

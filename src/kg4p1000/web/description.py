@@ -158,8 +158,12 @@ def _service() -> Iterator[Triple]:
     a = _n("rdf:type")
     yield Triple(service, a, _n("sd:Service"))
     yield Triple(service, _n("sd:endpoint"), service)
-    for name in ("SPARQL11Query", "SPARQL11Update"):
-        yield Triple(service, _n("sd:supportedLanguage"), _n("sd:" + name))
+    yield Triple(service, _n("sd:supportedLanguage"), _n("sd:SPARQL11Query"))
+    update = NamedNode(base + "/update")
+    yield Triple(update, a, _n("sd:Service"))
+    yield Triple(update, _n("sd:endpoint"), update)
+    yield Triple(update, _n("sd:supportedLanguage"), _n("sd:SPARQL11Update"))
+    yield Triple(update, _n("sd:defaultDataset"), dataset)
     for name in _RESULTS:
         yield Triple(service, _n("sd:resultFormat"), _n("formats:" + name))
     # SPARQL 1.2 and beyond, as far as the engine has it.

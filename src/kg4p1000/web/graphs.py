@@ -10,7 +10,7 @@ from ..terms import GRAPH
 from .names import from_rows
 from .negotiation import TRIPLES, chosen
 from .services import Row, asked_version, client_gone, page_version, services
-from .streaming import respond
+from .streaming import cited, respond
 from .things import downloads, node
 from .vocabulary import GraphEntry, vocabulary
 
@@ -91,7 +91,7 @@ def _whole(iri: str, form: str, media_type: str) -> Response:
     result = services().readers.query(
         _WHOLE, default_graphs=[iri], rdf_format=form, version=version, gone=client_gone()
     )
-    return respond(result, media_type)
+    return cited(respond(result, media_type))
 
 
 def _unknown(iri: str) -> NotFound:

@@ -12,9 +12,10 @@ from ..queries import StoredQuery
 from ..store import Result
 from . import results
 from .advice import advice, advise
+from .citation import exact
 from .negotiation import RESULTS, TRIPLES, chosen
 from .services import asked_version, client_gone, services
-from .streaming import respond
+from .streaming import cited, respond
 
 blueprint = Blueprint("queries", __name__)
 
@@ -57,7 +58,7 @@ def run(query_name: str) -> Response | str:
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
-    return response
+    return cited(response, exact(guarded))
 
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:

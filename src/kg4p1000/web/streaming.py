@@ -14,7 +14,8 @@ from flask import Response, g, request
 
 from ..errors import KgError
 from ..store import Result
-from .services import client_gone
+from .citation import citation, key_of
+from .services import base, client_gone, services
 from .visits import Visit
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,22 @@ def respond(
         keep(body)
     g.version = result.version
     return Response(body, content_type=f"{media_type}; charset=utf-8")
+
+
+def cited(response: Response, exact: bool = True) -> Response:
+    """A response of `respond`, with what it takes to cite it; 304 if the client has it already.
+
+    Args:
+        exact: whether the same version gives the same answer each time.
+    """
+    again = {name: request.args.getlist(name) for name in request.args if name != "version"}
+    key = key_of(g.version, request.path, again, response.mimetype) if exact else ""
+    lasting = request.args.get("version", "").strip().isdecimal()
+    headers = citation(
+        base() + request.path, again, g.version, services().store, key, lasting=lasting, base=base()
+    )
+    response.headers.extend(headers)
+    return response.make_conditional(request) if key else response
 
 
 def _rest(head: list[bytes], chunks: Iterator[bytes], visit: Visit) -> Iterator[bytes]:

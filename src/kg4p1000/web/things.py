@@ -19,7 +19,7 @@ from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .questions import asked_by
 from .rendering import data_href, short
 from .services import asked_version, client_gone, page_version, services
-from .streaming import respond
+from .streaming import cited, respond
 from .vocabulary import Vocabulary, vocabulary
 
 blueprint = Blueprint("things", __name__)
@@ -140,7 +140,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         version=version,
         gone=client_gone(),
     )
-    return respond(result, choice.media_type)
+    return cited(respond(result, choice.media_type))
 
 
 def _trail(names: dict[str, Name]) -> list[Name]:

@@ -20,7 +20,7 @@ from .authorization import require
 from .negotiation import TRIPLES_ONLY, chosen
 from .requests import FORM, UPDATE, decoded, graphs, parameters, text_body, whole_body
 from .services import asked_version, client_gone, services
-from .streaming import respond
+from .streaming import cited, respond
 
 blueprint = Blueprint("write", __name__)
 
@@ -77,7 +77,7 @@ def read() -> Response:
         version=version,
         gone=client_gone(),
     )
-    return respond(result, choice.media_type)
+    return cited(respond(result, choice.media_type))
 
 
 @blueprint.route("/graph-store", methods=["PUT", "POST"])

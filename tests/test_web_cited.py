@@ -1,0 +1,48 @@
+"""Answers out of the graph beyond /sparql: each can be cited, and is not sent to who has it."""
+
+import pyoxigraph as ox
+import pytest
+
+PLACES = [
+    ("/query/activities-of-objective?objective=A4", "text/csv"),
+    ("/graph/plan-2020", "text/turtle"),
+    ("/graph/", "application/n-triples"),
+    ("/graph-store?graph=https://w3id.org/kg4p1000/graph/targets", "text/turtle"),
+    ("/data/activity/A4.2", "text/turtle"),
+]
+
+
+@pytest.mark.parametrize(("place", "kind"), PLACES)
+def test_an_answer_out_of_the_graph_can_be_cited(client, store, place, kind):
+    accept = {"Accept": kind}
+    first = client.get(place, headers=accept)
+    assert first.status_code == 200, first.text
+    assert first.headers["KG-Version"] == str(store.current)
+    assert first.headers["Memento-Datetime"].endswith("GMT")
+    assert first.headers["Cache-Control"] == "no-cache"
+    permanent = first.headers["Content-Location"]
+    assert f"version={store.current}" in permanent
+    assert f'<{permanent}>; rel="permalink"' in ",".join(first.headers.getlist("Link"))
+    again = client.get(permanent.removeprefix("http://localhost"), headers=accept)
+    assert (again.status_code, sorted(again.data)) == (200, sorted(first.data))
+    assert "max-age" in again.headers["Cache-Control"]
+    known = client.get(place, headers={**accept, "If-None-Match": first.headers["ETag"]})
+    assert (known.status_code, known.data) == (304, b"")
+
+
+def test_another_format_has_another_etag(client):
+    tags = {
+        client.get("/graph/targets", headers={"Accept": kind}).headers["ETag"]
+        for kind in ("text/turtle", "application/n-triples")
+    }
+    assert len(tags) == 2
+
+
+def test_each_address_describes_the_language_that_it_takes(client):
+    body = client.get("/sparql", headers={"Accept": "application/n-triples"}).data
+    said = {
+        (q.subject.value.rpartition("/")[2], q.object.value.rpartition("#")[2])
+        for q in ox.parse(body, format=ox.RdfFormat.N_TRIPLES)
+        if q.predicate.value.endswith("service-description#supportedLanguage")
+    }
+    assert said == {("sparql", "SPARQL11Query"), ("update", "SPARQL11Update")}
