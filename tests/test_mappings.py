@@ -220,6 +220,59 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
+NAMES = {f"{BASE}id/activity/A4.1": {"Organization of stakeholders"}}
+
+
+@pytest.mark.parametrize(
+    "label", ["A4.1 Organization of stakeholders", "Organization of stakeholders"]
+)
+def test_a_subject_is_called_as_in_the_graph(label):
+    sssom.read_mappings(text({"subject_label": label}), "test.sssom.tsv", KNOWN, NAMES)
+
+
+@pytest.mark.parametrize("label", ["A4.2 Organization of stakeholders", "Organisation of farmers"])
+def test_a_label_that_the_graph_has_not_is_told_with_its_place_and_repair(label):
+    detail, _, column = refused(
+        text({"subject_label": label}),
+        lambda data: sssom.read_mappings(data, "test.sssom.tsv", KNOWN, NAMES),
+    )
+    assert column == len("activity:A4.1\t") + 1
+    assert "the graph calls activity:A4.1 'Organization of stakeholders'; use it" in detail
+
+
+def test_a_wrong_label_in_a_file_is_found_by_who_reads_the_files(tmp_path):
+    for name in ("data", "ontology"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    path = tmp_path / "data" / "mappings" / "soilvoc.sssom.tsv"
+    said = path.read_text("utf-8").replace(
+        "topic:soil-health\tsoil health", "topic:soil-health\tsol"
+    )
+    path.write_text(said, "utf-8")
+    with pytest.raises(BrokenFile, match="calls topic:soil-health 'soil health'; use it"):
+        parse_file(path)
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda p: p.name)
+def test_what_names_two_things_is_not_the_same_as_one_of_them(path):
+    """“Income and livelihoods” is wider than livelihoods."""
+    for row in rows(path):
+        if row["predicate_id"] in ("skos:exactMatch", "owl:equivalentClass"):
+            for joint in (" and ", " or ", " on the ground"):
+                assert (joint in row["subject_label"]) <= (joint in row["object_label"]), row
+
+
+def test_soil_health_as_topic_and_as_property_is_matched_alike():
+    found = {
+        (row["subject_id"], row["predicate_id"])
+        for path in SETS
+        for row in rows(path)
+        if row["subject_id"].endswith(":soil-health")
+    }
+    assert found == {
+        (f"{kind}:soil-health", "skos:closeMatch") for kind in ("topic", "measured-property")
+    }
+
+
 @cache
 def names() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +39,8 @@ _TABLES = {
 }
 
 #: What `load` takes, by suffix.
+#: Properties that name a term or thing of ours.
+_NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
 _FORMATS = {
     ".nt": ox.RdfFormat.N_TRIPLES,
     ".ttl": ox.RdfFormat.TURTLE,
@@ -161,7 +163,25 @@ def _parse_table(path: Path, data: str) -> list[Triple]:
         verified |= _terms(listed, listed.stat().st_mtime_ns)
     decided = path.parents[1] / "decisions.ttl"
     judged = _judged(decided, decided.stat().st_mtime_ns) if decided.exists() else {}
-    return list(sssom.mapping_triples(sssom.read_mappings(data, str(path), verified), judged))
+    ours = sorted(
+        f for name in ("ontology", "data") for f in (path.parents[2] / name).glob("*.ttl")
+    )
+    names = _names(tuple((f, f.stat().st_mtime_ns) for f in ours))
+    mappings = sssom.read_mappings(data, str(path), verified, names)
+    return list(sssom.mapping_triples(mappings, judged))
+
+
+@lru_cache(maxsize=2)
+def _names(files: tuple[tuple[Path, int], ...]) -> Mapping[str, set[str]]:
+    """English names of what the files describe, by IRI, read once until a file changes."""
+    found: dict[str, set[str]] = {}
+    for path, _changed in files:
+        # A file that is broken is told where it is read for itself.
+        with suppress(BrokenFile):
+            for t in parse_file(path):
+                if t.predicate in _NAMES and t.object.language == "en":
+                    found.setdefault(t.subject.value, set()).add(t.object.value)
+    return found
 
 
 @lru_cache(maxsize=64)

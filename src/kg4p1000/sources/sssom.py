@@ -9,7 +9,7 @@ Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML hea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -220,11 +220,18 @@ def read_terms(data: str, file: str) -> TermList:
     return TermList(table.header, terms)
 
 
-def read_mappings(data: str, file: str, verified: Mapping[str, LinkedTerm]) -> MappingSet:
+def read_mappings(
+    data: str,
+    file: str,
+    verified: Mapping[str, LinkedTerm],
+    names: Mapping[str, Collection[str]] | None = None,
+) -> MappingSet:
     """Read a mapping file.
 
     Args:
         verified: terms of other vocabularies by IRI; a mapping may point to no other.
+        names: English names of our own terms and things by IRI. The label of a subject must be one of
+            its names, with or without its code ("A4.1 …") before it.
 
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``, and the repair in its text.
@@ -242,6 +249,7 @@ def read_mappings(data: str, file: str, verified: Mapping[str, LinkedTerm]) -> M
     links: dict[str, Link] = {}
     for row in table.rows:
         link = _link(row, table, prefixes, verified)
+        _named(row, table, (names or {}).get(link.subject.value, ()))
         if link.key in links:
             table.refuse(row["object_id"], "this pair is mapped already; remove one of the rows")
         links[link.key] = link
@@ -289,6 +297,13 @@ def _link(
         comment=row["comment"].text,
         key=key,
     )
+
+
+def _named(row: Mapping[str, _Cell], table: _Table, names: Collection[str]) -> None:
+    """Refuse a label that is no name of its subject; a subject without names is told elsewhere."""
+    label, code = row["subject_label"], row["subject_id"].text.partition(":")[2]
+    if names and label.text not in names and label.text.removeprefix(f"{code} ") not in names:
+        table.refuse(label, f"the graph calls {row['subject_id'].text} {min(names)!r}; use it")
 
 
 def term_triples(listed: TermList) -> Iterator[Triple]:
