@@ -432,6 +432,10 @@ def test_a_build_after_decisions_detects_again_and_reports_no_conflict(store, sh
     path.write_text(
         text.replace(f'skos:prefLabel "{title}"@en', 'skos:prefLabel "Poll on soils"@en')
     )
+    for table in (tmp_path / "data" / "mappings").glob("*.tsv"):  # they name what they map
+        table.write_text(
+            table.read_text("utf-8").replace(f"A4.4 {title}", "A4.4 Poll on soils"), "utf-8"
+        )
     assert proposals.write_file(tmp_path)
     done = build(store, tmp_path, author="tests", detect=proposals.detect)
     assert done.commit.entry and not done.conflicts
