@@ -10,7 +10,7 @@ import pytest
 from kg4p1000 import build
 from kg4p1000.queries import Library
 from kg4p1000.settings import Settings
-from kg4p1000.store import Readers, Store
+from kg4p1000.store import MemoryGraph, Readers, Store
 from kg4p1000.web import create_app, make_server
 
 ROOT = Path(__file__).parents[1]
@@ -84,3 +84,10 @@ def address(app):
     yield f"http://127.0.0.1:{server.effective_port}"
     server.close()
     thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def knowledge():
+    """What the files say, the shapes left out, as one graph in memory."""
+    paths = [s.path for s in build.sources(ROOT) if s.path.parent.name != "shapes"]
+    return MemoryGraph(t for path in paths for t in build.parse_file(path))

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from kg4p1000 import proposals
-from kg4p1000.build import load_shapes, parse_file, sources
+from kg4p1000.build import load_shapes
 from kg4p1000.cli import main
 from kg4p1000.curation import commit
 from kg4p1000.overlaps.corpus import LANGUAGES, Activity, read
@@ -24,9 +24,8 @@ POLL = "Launch a poll to learn what members expect of regional meetings."
 
 
 @pytest.fixture(scope="module")
-def graph():
-    paths = [s.path for s in sources(ROOT) if s.path.parent.name != "shapes"]
-    return MemoryGraph(t for path in paths for t in parse_file(path))
+def graph(knowledge):
+    return knowledge
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pyoxigraph as ox
 import pytest
 
 from kg4p1000 import proposals
-from kg4p1000.build import build, load_shapes, parse_file, sources
+from kg4p1000.build import build, load_shapes
 from kg4p1000.curation import commit
 from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
 from kg4p1000.overlaps import corpus, decisions, detection, evaluation, objectives, similarity
@@ -35,10 +35,8 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def graph():
-    """What the files say, as one graph in memory."""
-    paths = [s.path for s in sources(ROOT) if s.path.parent.name != "shapes"]
-    return MemoryGraph(t for path in paths for t in parse_file(path))
+def graph(knowledge):
+    return knowledge
 
 
 @pytest.fixture(scope="module")

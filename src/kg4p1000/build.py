@@ -38,9 +38,9 @@ _TABLES = {
     "data/mappings/*.sssom.tsv": "alignments",
 }
 
-#: What `load` takes, by suffix.
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
+#: What `load` takes, by suffix.
 _FORMATS = {
     ".nt": ox.RdfFormat.N_TRIPLES,
     ".ttl": ox.RdfFormat.TURTLE,

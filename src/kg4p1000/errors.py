@@ -13,17 +13,18 @@ class KgError(Exception):
     """Base of all our errors.
 
     Args:
-        detail: what happened and what to do about it, for a person.
+        detail: what happened and what to do about it, for a person; by default what is always so.
         members: further members of the problem document, such as ``line``.
     """
 
     slug = "internal"
     title = "Something went wrong on our side"
     status = 500
+    always = ""
 
     def __init__(self, detail: str = "", **members: Any) -> None:
-        super().__init__(detail or self.title)
-        self.detail = detail or self.title
+        self.detail = detail or self.always or self.title
+        super().__init__(self.detail)
         self.members = {name: value for name, value in members.items() if value is not None}
 
 
@@ -142,25 +143,19 @@ class ClientGone(KgError):
 class EngineFault(KgError):
     slug, title, status = "engine-fault", "The query engine failed on this query", 503
 
-    def __init__(self, detail: str = "", **members: Any) -> None:
-        super().__init__(
-            detail
-            or "The engine has a fault that this query meets; the log has its words. ORDER BY over values of"
-            " different kinds is known to be one: order by STR(?x) instead.",
-            **members,
-        )
+    always = (
+        "The engine has a fault that this query meets; the log has its words. ORDER BY over values of"
+        " different kinds is known to be one: order by STR(?x) instead."
+    )
 
 
 class TooDeep(KgError):
     slug, title, status = "too-deep", "The request is nested too deeply, or has too many parts", 400
 
-    def __init__(self, detail: str = "", **members: Any) -> None:
-        super().__init__(
-            detail
-            or "The engine cannot evaluate so many brackets in one another, or so many operands or patterns in one"
-            " list (thousands). Use VALUES for many values, or send it in parts.",
-            **members,
-        )
+    always = (
+        "The engine cannot evaluate so many brackets in one another, or so many operands or patterns in one"
+        " list (thousands). Use VALUES for many values, or send it in parts."
+    )
 
 
 class ReaderLost(KgError):
@@ -170,11 +165,7 @@ class ReaderLost(KgError):
 class WriterLost(KgError):
     slug, title, status = "writer-lost", "The process that made the change ended", 503
 
-    def __init__(self, detail: str = "", **members: Any) -> None:
-        super().__init__(
-            detail or "Whether the change was made stands under /versions; if not, send it again.",
-            **members,
-        )
+    always = "Whether the change was made stands under /versions; if not, send it again."
 
 
 class BeingRebuilt(KgError):

@@ -364,7 +364,7 @@ def main(store: str, files: str) -> None:
             before = opened.current
             answer = perform(opened, Path(files), request)
         except MemoryError as e:
-            if "buffer" not in str(e):
+            if "buffer maximal size" not in str(e):
                 os.abort()
             answer = _told(TooLarge("A term has more than 16 MiB, too much for the parser."))
         except KgError as e:

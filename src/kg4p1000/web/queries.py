@@ -58,7 +58,7 @@ def run(query_name: str) -> Response | str:
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
-    return cited(response, exact(guarded))
+    return cited(response, query.text, exact(guarded))
 
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:

@@ -52,15 +52,17 @@ def respond(
     return Response(body, content_type=f"{media_type}; charset=utf-8")
 
 
-def cited(response: Response, exact: bool = True) -> Response:
+def cited(response: Response, query: str = "", exact: bool = True) -> Response:
     """A response of `respond`, with what it takes to cite it; 304 if the client has it already.
 
     Args:
+        query: what was asked, where the address does not say it all; it may change between releases,
+            so that the client is to ask again each time.
         exact: whether the same version gives the same answer each time.
     """
     again = {name: request.args.getlist(name) for name in request.args if name != "version"}
-    key = key_of(g.version, request.path, again, response.mimetype) if exact else ""
-    lasting = request.args.get("version", "").strip().isdecimal()
+    key = key_of(g.version, request.path, again, query, response.mimetype) if exact else ""
+    lasting = not query and request.args.get("version", "").strip().isdecimal()
     headers = citation(
         base() + request.path, again, g.version, services().store, key, lasting=lasting, base=base()
     )

@@ -140,7 +140,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         version=version,
         gone=client_gone(),
     )
-    return cited(respond(result, choice.media_type))
+    return cited(respond(result, choice.media_type), _DATA)
 
 
 def _trail(names: dict[str, Name]) -> list[Name]:
