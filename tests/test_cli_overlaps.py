@@ -2,8 +2,11 @@
 
 import pytest
 from click.testing import CliRunner
+from pyoxigraph import Literal, Quad
 
 from kg4p1000.cli import main
+from kg4p1000.store import Delta
+from kg4p1000.terms import iri
 
 HEADER = "id,title,description,language\n"
 
@@ -103,3 +106,23 @@ def test_a_command_that_needs_a_graph_makes_no_store(tmp_path, arguments):
     assert done.exit_code == 2, done.output
     assert "'kg4p1000 build' makes one" in done.stderr
     assert not folder.exists()
+
+
+def test_undo_of_what_overlaps_rest_on_is_followed_by_the_detection(own):
+    store = own()
+    with store.draft() as draft:
+        going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
+        draft.apply(Delta(removed=going))
+        draft.publish("t", "", "update")
+    with store.draft() as draft:
+        draft.apply(
+            Delta(
+                frozenset(
+                    {Quad(iri("activity:A4.2"), iri("k4p:x"), Literal(1), iri("graph:notes"))}
+                )
+            )
+        )
+        version = draft.publish("t", "", "update").version
+    done = CliRunner().invoke(main, ["undo", str(version), "--store", str(store.path)])
+    assert done.stdout.endswith("published: overlaps detected anew.\n"), done.output
+    assert going <= set(store.quads())

@@ -9,6 +9,7 @@ PLACES = [
     ("/graph/", "application/n-triples"),
     ("/graph-store?graph=https://w3id.org/kg4p1000/graph/targets", "text/turtle"),
     ("/data/activity/A4.2", "text/turtle"),
+    ("/ontology", "text/turtle"),
 ]
 
 
@@ -26,11 +27,22 @@ def test_an_answer_out_of_the_graph_can_be_cited(client, store, place, kind):
     again = client.get(permanent.removeprefix("http://localhost"), headers=accept)
     assert (again.status_code, sorted(again.data)) == (200, sorted(first.data))
     # What a stored query asks, or what is told of a thing, may change with a release.
-    whole = place.startswith("/graph")
+    whole = place.startswith(("/graph", "/ontology"))
     assert again.headers["Cache-Control"] == ("public, max-age=31536000" if whole else "no-cache")
-    assert "Accept" in first.headers["Vary"]
+    assert {"Accept", "Accept-Datetime"} <= first.vary.as_set(preserve_casing=True)
     known = client.get(place, headers={**accept, "If-None-Match": first.headers["ETag"]})
     assert (known.status_code, known.data) == (304, b"")
+
+
+@pytest.mark.parametrize("place", [*(place for place, _ in PLACES), "/page/activity/A4.2", "/"])
+def test_the_version_of_a_time_can_be_asked_for_everywhere(client, store, place):
+    kind = dict(PLACES).get(place, "text/html")
+    early, bad = (
+        client.get(place, headers={"Accept": kind, "Accept-Datetime": moment})
+        for moment in ("Mon, 01 Jan 1990 00:00:00 GMT", "soon")
+    )
+    assert (early.status_code, early.headers["KG-Version"]) == (200, "1")
+    assert bad.status_code == 400
 
 
 def test_another_format_has_another_etag(client):

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from kg4p1000.access import Tokens
+from kg4p1000.errors import ClientGone
 from kg4p1000.settings import Settings
-from kg4p1000.store import Readers
+from kg4p1000.store import Delta, Readers
 from kg4p1000.web import create_app
 
 PAIR = "/overlaps/A4.2-D2.3"
@@ -183,6 +184,24 @@ def test_a_steward_decides_by_json_and_the_page_tells_it(deciding):
         time.sleep(0.5)
     assert store.entry(decided + 1).source == "overlaps"
     assert "Other regions." in text(client.get(PAIR))
+
+
+def test_overlaps_follow_a_change_whose_client_left_too(deciding):
+    client, store, _ = deciding
+    with store.draft() as draft:  # as a change that was made, and whose maker was stopped then
+        going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
+        draft.apply(Delta(removed=going))
+        draft.publish("t", "", "update")
+    before = store.current
+    with pytest.raises(ClientGone):
+        client.application.extensions["kg4p1000"].writer.change(
+            gone=lambda: True, kind="undo", version=before, author="t", role=3
+        )
+    until = time.monotonic() + 120
+    while store.current == before and time.monotonic() < until:
+        time.sleep(0.5)
+    assert store.entry(before + 1).source == "overlaps"
+    assert going <= set(store.quads())
 
 
 def test_a_form_without_scripts_takes_the_token_as_a_field(deciding):

@@ -56,6 +56,34 @@ def test_body_with_charset_utf8_is_taken(client):
     assert codes(client.post("/sparql", data=GOALS, content_type=kind)) == list("ABCDEF")
 
 
+@pytest.mark.parametrize(
+    "path", ["/sparql?query=ASK%7B%7D&format=json", "/", "/graph/plan-2020", "/versions"]
+)
+def test_a_token_that_is_not_known_is_never_taken_for_none(client, path):
+    first = client.get(path)
+    tag = {"If-None-Match": first.headers.get("ETag", '"x"')}
+    for headers in ({}, tag):
+        wrong = client.get(path, headers={**headers, "Authorization": "Bearer wrong"})
+        assert wrong.status_code == 401
+        assert wrong.headers["WWW-Authenticate"].startswith("Bearer")
+    # It may be meant for a proxy.
+    assert client.get(path, headers={"Authorization": "Basic eDp5"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["/", "a b", "x/y", "u@x", "x:y", "[::1", "x\\y", "<x>"])
+def test_a_host_that_is_none_is_malformed(client, host):
+    response = client.get("/sparql?query=ASK%7B%7D", headers={"Host": host})
+    assert response.status_code == 400
+    assert "Content-Location" not in response.headers
+
+
+@pytest.mark.parametrize("host", ["example.org", "EXAMPLE.org:8000", "127.0.0.1:1", "[::1]:8000"])
+def test_links_lead_to_the_host_that_was_asked(client, host):
+    response = client.get("/sparql?query=ASK%7B%7D&format=json", headers={"Host": host})
+    assert response.status_code == 200
+    assert response.headers["Content-Location"].lower().startswith(f"http://{host.lower()}/sparql?")
+
+
 def test_percent_encoding_is_decoded_once(client):
     query = 'SELECT ("%41+%2B é" AS ?code) WHERE {}'
     for response in (

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pyoxigraph as ox
 import pytest
 from pyoxigraph import Literal, Quad
 from werkzeug.http import http_date
@@ -9,7 +10,7 @@ from werkzeug.http import http_date
 from kg4p1000.settings import Settings
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.terms import iri
-from kg4p1000.web import create_app
+from kg4p1000.web import create_app, versions
 
 GRAPH = iri("graph:a")
 ASK = "SELECT (COUNT(*) AS ?n) WHERE { ?s k4p:number ?o }"
@@ -171,6 +172,33 @@ def test_the_changes_of_a_version_are_its_log_entry(web, versioned):
     assert response.data == versioned.log_path(2).read_bytes()
     assert b"A <https://w3id.org/kg4p1000/id/activity/A1.1>" in response.data
     response.close()
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+def test_what_came_and_what_went_are_n_quads(web, versioned, monkeypatch, size):
+    monkeypatch.setattr(versions, "_PIECE", size)
+    going = Quad(iri("activity:A1.1"), iri("k4p:number"), Literal(1), GRAPH)
+    coming = Quad(iri("activity:A1.1"), iri("skos:editorialNote"), Literal("A\nD \u00e9"), GRAPH)
+    with versioned.draft() as draft:
+        draft.apply(Delta(frozenset({coming}), frozenset({going})))
+        number = draft.publish("Ada", "", "update").version
+    for part, quad in (("added", coming), ("removed", going)):
+        said = web.get(f"/versions/{number}/changes?part={part}")
+        assert said.mimetype == "application/n-quads"
+        assert list(ox.parse(said.data, format=ox.RdfFormat.N_QUADS)) == [quad]
+    with versioned.draft() as draft:
+        draft.apply(Delta(frozenset({going}), frozenset({coming})))
+        draft.publish("Ada", "", "update")
+    assert web.get(f"/versions/{number}/changes?part=added&format=patch").status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("asked", "accept"),
+    [("?part=both", "*/*"), ("", "application/n-quads"), ("?format=nquads", "*/*")],
+)
+def test_n_quads_of_a_change_need_to_know_which_part(web, asked, accept):
+    said = web.get(f"/versions/2/changes{asked}", headers={"Accept": accept})
+    assert (said.status_code, said.json["parameter"]) == (400, "part")
 
 
 @pytest.mark.parametrize("path", ["/versions/99", "/versions/99/changes", "/versions/0"])

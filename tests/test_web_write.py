@@ -157,6 +157,22 @@ def test_an_admin_may_write_to_any_graph_but_that_of_the_inferences(client, toke
     )
 
 
+@pytest.mark.parametrize("graph", ["urn:x:y", "file:///etc/passwd", "ftp://example.org/g"])
+def test_no_graph_is_made_that_could_not_be_read(client, tokens, graph):
+    text = f"INSERT DATA {{ GRAPH <{graph}> {{ <http://example.org/s> skos:note 'x' }} }}"
+    sent = client.post("/update", data=text, headers=UPDATE | tokens["admin"])
+    put, read = (
+        call("/graph-store", query_string={"graph": graph}, headers=headers, data=body)
+        for call, headers, body in (
+            (client.put, TURTLE | tokens["admin"], TRIPLE),
+            (client.get, {}, None),
+        )
+    )
+    asked = client.get("/sparql", query_string={"query": "ASK {}", "default-graph-uri": graph})
+    assert [r.status_code for r in (sent, put, read, asked)] == [403] * 4
+    assert all(graph in r.json["detail"] for r in (sent, put, read, asked))
+
+
 @pytest.mark.parametrize("text", ["DROP ALL", "CLEAR NAMED", "CLEAR SILENT ALL"])
 def test_an_admin_may_clear_all_and_the_rules_clear_what_followed(own, tmp_path, settings, text):
     store = own(tmp_path / "store")
@@ -357,7 +373,11 @@ def size(client, graph):
 def test_put_replaces_post_adds_and_delete_removes_a_graph(client, tokens):
     send = {"query_string": {"graph": NOTE}, "headers": TURTLE | tokens["admin"]}
     other = TRIPLE.replace(b"/o>", b"/o2>")
-    assert client.put("/graph-store", data=TRIPLE, **send).status_code == 200
+    made = client.put("/graph-store", data=TRIPLE, **send)
+    assert (made.status_code, made.json["made_graph"]) == (201, True)
+    assert (
+        client.get(made.headers["Location"], headers={"Accept": "text/turtle"}).status_code == 200
+    )
     assert client.post("/graph-store", data=other, **send).status_code == 200
     assert size(client, NOTE) == 2
     assert client.put("/graph-store", data=other, **send).status_code == 200

@@ -74,8 +74,12 @@ class Writer:
     """
 
     def __init__(self, store: Path, files: Path, timeout: float, memory: int) -> None:
-        self._command = [sys.executable, "-m", "kg4p1000.writer", str(store), str(files)]
+        self._command, self._detect = (
+            [sys.executable, "-m", f"kg4p1000.{what}", str(store), str(files)]
+            for what in ("writer", "proposals")
+        )
         self.timeout, self.memory = timeout, memory
+        self._following: list[threading.Thread] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_PLACES)
@@ -90,7 +94,8 @@ class Writer:
 
         Returns:
             ``version`` (None when nothing was published), ``added`` and ``removed`` as sorted
-            N-Quads statements of what was stated, ``inferred`` as a count, ``report``, and
+            N-Quads statements of what was stated, ``inferred`` as a count, ``report``,
+            ``made_graph``: whether a graph was sent that was not there, and
             ``overlaps_follow``: whether the overlaps are detected anew after it, as a change of its own.
 
         Raises:
@@ -102,17 +107,33 @@ class Writer:
             process = self._started()
             try:
                 answer = _exchange(process, {**request, **limits}, gone)
-            except (BrokenPipeError, EOFError):
+            except BaseException as e:
                 self._process = None
-                raise self._fault(_end(process)) from None
-            except BaseException:
-                self._process = None
-                process.kill()
-                _end(process)
+                lost = isinstance(e, (BrokenPipeError, EOFError))
+                if not lost:
+                    process.kill()
+                code = _end(process)
+                self._follow()  # it may have been made before the end
+                if lost:
+                    raise self._fault(code) from None
                 raise
+            if answer.get("overlaps_follow"):
+                self._follow()
         if problem := answer.get("problem"):
             raise _problem(problem)
         return answer
+
+    def _follow(self) -> None:
+        """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
+        self._following = [process for process in self._following if process.is_alive()]
+        # One that runs may have read the version before; one more that waits for it is enough.
+        if len(self._following) < 2:
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+            process = threading.Thread(
+                target=subprocess.run, args=(self._detect,), kwargs=quiet, daemon=True
+            )
+            process.start()
+            self._following.append(process)
 
     def close(self) -> None:
         """End the process; a change that is being made and is not in the log yet is dropped."""
@@ -216,6 +237,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         KgError: what it is refused for.
     """
     shapes = load_shapes(files)
+    made_graph = False
     common = {
         "author": request["author"],
         "message": request.get("message", ""),
@@ -232,7 +254,10 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         role = Role(request["role"])
 
         def change(draft: Draft) -> None:
+            nonlocal made_graph
             editable = _editable(draft)
+            if request["kind"] in ("put", "post"):
+                made_graph = next(draft.quads(NamedNode(request["graph"])), None) is None
             _CHANGES[request["kind"]](draft, request)
             _permit(draft, role, editable)
             if role < Role.ADMIN:
@@ -254,6 +279,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "added": sorted(f"{q} ." for q in added) if few else None,
         "removed": sorted(f"{q} ." for q in removed) if few else None,
         "inferred": len(delta) - len(stated),
+        "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
         "overlaps_follow": bool(done.entry) and proposals.matters(stated),
     }
@@ -321,6 +347,7 @@ def _editable(draft: Draft) -> set[str]:
 
 def _permit(draft: Draft, role: Role, editable: set[str]) -> None:
     """See that the role may write to the graphs that the change touches."""
+    sparql.refuse_foreign("The graph", {str(q.graph_name)[1:-1] for q in draft.delta.added})
     touched = {q.graph_name for q in draft.delta.added | draft.delta.removed}
     for graph in sorted(touched, key=str):
         if graph == curation.INFERRED:
@@ -353,7 +380,6 @@ def main(store: str, files: str) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     folder = Path(store)
     out = sys.stdout.buffer
-    following: list[subprocess.Popen[bytes]] = []
     for line in sys.stdin.buffer:
         request = json.loads(line)
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory"], hard))
@@ -375,10 +401,6 @@ def main(store: str, files: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
-        following = [process for process in following if process.poll() is None]
-        # One that runs may have read the version before; one more that waits for it is enough.
-        if answer.get("overlaps_follow") and len(following) < 2:
-            following.append(_detect_anew(store, files))
 
 
 def _outcome(folder: Path, before: int | None) -> str:
@@ -393,15 +415,6 @@ def _outcome(folder: Path, before: int | None) -> str:
 def _told(error: KgError) -> dict[str, Any]:
     members = json.loads(json.dumps(error.members, default=str))
     return {"problem": {"slug": error.slug, "detail": error.detail, "members": members}}
-
-
-def _detect_anew(store: str, files: str) -> subprocess.Popen[bytes]:
-    """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "kg4p1000.proposals", store, files],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
 
 
 def _address_space() -> int:

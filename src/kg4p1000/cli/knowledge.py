@@ -186,9 +186,10 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
 @click.option("--message", default="", help="What the change log says of it.")
 def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     """Take back what VERSION changed, as a new version; works while the service runs."""
+    store, shapes = existing(given), build.load_shapes(given.files)
     done = curation.undo(
-        existing(given),
-        build.load_shapes(given.files),
+        store,
+        shapes,
         version,
         author(),
         message=message,
@@ -197,6 +198,11 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
+        if proposals.matters(done.delta.added | done.delta.removed):
+            with progress("Comparing the activities"):
+                anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
+            if anew and anew.entry:
+                click.echo(f"Version {anew.entry.version} published: overlaps detected anew.")
     else:
         click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
 

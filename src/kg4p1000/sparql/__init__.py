@@ -6,7 +6,7 @@ comment or a prefixed name is not a keyword.
 """
 
 from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, run
-from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard
+from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard, refuse_foreign
 from .lexer import Token, names, place, tokens, unescape_codepoints
 from .update import apply_update
 
@@ -22,6 +22,7 @@ __all__ = [
     "guard",
     "names",
     "place",
+    "refuse_foreign",
     "run",
     "tokens",
     "unescape_codepoints",

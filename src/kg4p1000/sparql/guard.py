@@ -6,6 +6,7 @@ Source: SPARQL 1.1 Query Language, section 21; SPARQL 1.1 Protocol, section 4.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -123,8 +124,14 @@ def refused_at(text: str, offset: int, detail: str) -> Refused:
     return Refused(f"Line {line}, column {column}: {detail}", line=line, column=column)
 
 
-def refuse_foreign(clause: str, graphs: list[str]) -> None:
+def refuse_foreign(clause: str, graphs: Iterable[str], **members: str) -> None:
     """Refuse graphs whose names an endpoint might take for something to fetch.
+
+    The one rule of which graphs there can be: it holds for queries, for changes and for parameters.
+
+    Args:
+        clause: where the names stand.
+        members: of the problem.
 
     Raises:
         Refused: a name is neither an http nor an https IRI.
@@ -133,7 +140,8 @@ def refuse_foreign(clause: str, graphs: list[str]) -> None:
         if not _HTTP.match(name):
             raise Refused(
                 f"{clause} <{name}> is refused: a graph is named by an http or https IRI, and is"
-                " never fetched. /graph/ lists the graphs that are here."
+                " never fetched. /graph/ lists the graphs that are here.",
+                **members,
             )
 
 

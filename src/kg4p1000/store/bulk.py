@@ -6,7 +6,7 @@ import heapq
 import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +22,8 @@ MANY = 20_000
 _LINES = 1_000_000
 #: So many quads, or bytes of lines, are brought to their canonical form at once.
 _PARSED, _BLOCK = 200_000, 1 << 24
+#: So many blocks are brought there in parallel.
+_AT_ONCE = 2
 #: Ends a line of N-Triples.
 _STOP = b" .\n"
 
@@ -122,11 +124,10 @@ def write_canonical(file: IO[bytes], form: ox.RdfFormat, base: str, path: Path) 
     """
     with open(path, "wb") as out:
         if form == ox.RdfFormat.N_TRIPLES:
-            stores = _stores_of_lines(file)
+            out.writelines(_canonical_lines(file))
         else:
-            stores = _stores(file, form, base)
-        for memory in stores:
-            memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
+            for memory in _stores(file, form, base):
+                memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
     return path
 
 
@@ -139,25 +140,43 @@ def _stores(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[ox.Store
         yield memory
 
 
-def _stores_of_lines(file: IO[bytes]) -> Iterator[ox.Store]:
-    """The same for N-Triples, most of which the engine reads by itself."""
-    form, prefix, before = ox.RdfFormat.N_TRIPLES, uuid4().hex, 0
-    for block in _blocks(file):
-        memory = ox.Store()
-        try:
-            if b"_:" in block:
-                lines = block.splitlines(keepends=True)
-                memory.bulk_load(input=b"".join(ln for ln in lines if b"_:" not in ln), format=form)
-                # A blank node may come in many blocks.
-                odd = ox.parse(b"".join(ln for ln in lines if b"_:" in ln), format=form)
-                memory.bulk_extend(Quad(*_relabelled(q.triple, prefix)) for q in odd)
-            else:
-                memory.bulk_load(input=block, format=form)
-        except SyntaxError:
-            _say_where(block, before)
-            raise
-        yield memory
-        before += len(block.splitlines())
+def _canonical_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The same for N-Triples, which the engine reads by itself, several blocks at once."""
+    prefix, before = uuid4().hex, 0
+    waiting: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for block in _blocks(file):
+            waiting.append(pool.submit(_canonical, block, prefix, before))
+            before += block.count(b"\n")
+            if len(waiting) > _AT_ONCE:
+                yield waiting.popleft().result()
+        for last in waiting:
+            yield last.result()
+
+
+def _canonical(block: bytes, prefix: str, before: int) -> bytes:
+    """Lines of N-Triples, in canonical form.
+
+    Args:
+        prefix: of the labels that blank nodes get.
+        before: how many lines of the file stand before the block.
+    """
+    form, memory = ox.RdfFormat.N_TRIPLES, ox.Store()
+    try:
+        if b"_:" in block:
+            lines = block.splitlines(keepends=True)
+            memory.bulk_load(input=b"".join(ln for ln in lines if b"_:" not in ln), format=form)
+            # A blank node may come in many blocks.
+            odd = ox.parse(b"".join(ln for ln in lines if b"_:" in ln), format=form)
+            memory.bulk_extend(Quad(*_relabelled(q.triple, prefix)) for q in odd)
+        else:
+            memory.bulk_load(input=block, format=form)
+    except SyntaxError:
+        _say_where(block, before)
+        raise
+    said = memory.dump(format=form, from_graph=DefaultGraph())
+    assert said is not None
+    return said
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -37,6 +37,7 @@ from . import (
     versions,
     write,
 )
+from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
 from .rendering import graph_name, href, short
@@ -162,6 +163,10 @@ def _begin() -> None:
     if not visit.counted:
         services().clients.enter(visit.client)
         visit.counted = True
+    if not request.host:  # which links lead back to
+        said = request.headers.get("Host", "")[:100]
+        raise MalformedRequest(f"The header Host is {said!r}, which is not a host.")
+    account()
     try:
         _ = request.args
     except UnicodeDecodeError:
@@ -171,6 +176,8 @@ def _begin() -> None:
 def _finish(response: Response) -> Response:
     if request.endpoint not in ("static", "home.favicon"):
         response.vary.add("Accept")
+    if g.get("version"):
+        response.vary.add("Accept-Datetime")
     g.visit.version = g.get("version") or 0
     return response
 

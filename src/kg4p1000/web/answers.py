@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from werkzeug.datastructures import MIMEAccept, MultiDict
-from werkzeug.http import parse_accept_header, parse_date
+from werkzeug.http import parse_accept_header
 
 from .. import sparql
 from ..errors import BadParameter, MalformedRequest, Refused, StoreUnusable, TooLarge
 from ..store import Store
-from .citation import citation, exact, key_of, named_version, version_at
+from .citation import citation, exact, key_of, named_version
 from .negotiation import RESULTS, TRIPLES, Choice, choose
 from .requests import graphs
 from .visits import Headers
@@ -151,17 +151,7 @@ def _version(named: str, moment: str, store: Store) -> int:
     current = store.current
     if not current:
         raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
-    if named:
-        return named_version(named, store) or current
-    if not moment:
-        return current
-    wanted = parse_date(moment)
-    if wanted is None:
-        raise BadParameter(
-            f"Accept-Datetime is {moment!r} and must be like 'Sun, 22 Nov 2026 15:20:42 GMT'.",
-            parameter="Accept-Datetime",
-        )
-    return version_at(wanted, store)
+    return named_version(named, moment, store) or current
 
 
 def _timeout(text: str) -> float | None:

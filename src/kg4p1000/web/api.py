@@ -29,7 +29,7 @@ _ANSWERS: dict[str, Offers] = {
     "things.thing_data": TRIPLES_ONLY,
     "versions.index": {**_JSON, "link": ("application/link-format",), **_PAGE},
     "versions.one": {**_JSON, **_PAGE},
-    "versions.changes": {"patch": ("application/rdf-patch",)},
+    "versions.changes": {"patch": ("application/rdf-patch",), "nquads": ("application/n-quads",)},
     "questions.index": {**_JSON, **_PAGE},
     "home.dump": {"nq": ("application/gzip",)},
     "home.favicon": {"svg": ("image/svg+xml",)},
@@ -71,6 +71,10 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "format": ("The format, instead of the header Accept.", _TEXT),
     "graph": ("The graph.", {"type": "string", "format": "iri"}),
     "default": ("The merge of the published graphs, instead of a named one.", _TEXT),
+    "part": (
+        "Only what was added or what was removed, as N-Quads.",
+        {"type": "string", "enum": ["added", "removed"]},
+    ),
     "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
     "message": ("What the change log says of it.", _TEXT),
 }
@@ -92,6 +96,7 @@ _TAKES: dict[str, tuple[str, ...]] = {
         ),
         ("version", "format"),
     ),
+    "versions.changes": ("part", "format"),
     **dict.fromkeys(("versions.index", "versions.one", "description.void"), ("format",)),
     **dict.fromkeys(("things.thing_page", "things.kind_page", "home.index"), ("version",)),
 }  # fmt: skip

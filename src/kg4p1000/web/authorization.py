@@ -12,19 +12,17 @@ from .services import services
 def account() -> Account:
     """Whom the request's token stands for; without a token, anyone.
 
+    Other schemes than Bearer are not ours: a proxy in front may have asked for them.
+
     Raises:
         Unauthorized: the token is not valid.
     """
-    header = request.headers.get("Authorization", "")
-    if not header:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
         return ANYONE
-    scheme, _, token = header.partition(" ")
-    found = services().tokens.account(token.strip()) if scheme.lower() == "bearer" else None
+    found = services().tokens.account(token.strip())
     if found is None:
-        raise Unauthorized(
-            "The Authorization header must be 'Bearer TOKEN' with a token that is known, not expired"
-            " and not revoked."
-        )
+        raise Unauthorized("The token is not known, or has expired, or was revoked.")
     return found
 
 
@@ -39,7 +37,9 @@ def require(role: Role) -> Account:
     if found.role >= role:
         return found
     if found is ANYONE:
-        raise Unauthorized(f"This needs a token with the role {role.name.lower()}.")
+        raise Unauthorized(
+            f"This needs a token with the role {role.name.lower()}, in the header 'Authorization: Bearer TOKEN'."
+        )
     raise Forbidden(
         f"This needs the role {role.name.lower()}, and the token has {found.role.name.lower()}."
     )

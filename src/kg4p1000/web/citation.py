@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlencode
 
-from werkzeug.http import http_date
+from werkzeug.http import http_date, parse_date
 
 from .. import sparql
 from ..errors import BadParameter
@@ -126,17 +126,19 @@ def _date(moment: datetime) -> str:
     return http_date(moment)
 
 
-def named_version(text: str, store: Store) -> int | None:
-    """The version of the graph that is named by number or by a date; None when by neither.
+def named_version(text: str, moment: str, store: Store) -> int | None:
+    """The version of the graph that a request names; None when it names none.
 
-    A date means the version that was published at the end of that day, a date with a time the one
-    at that time.
+    Args:
+        text: the parameter ``version``: a number, or a date, which means the version that was
+            published at the end of that day, or with a time the one at that time.
+        moment: the header Accept-Datetime, which counts where there is no parameter.
 
     Raises:
         BadParameter: it is neither a whole number above zero nor a date.
     """
     if not text:
-        return None
+        return _version_then(moment, store) if moment else None
     if text.isascii() and text.isdecimal() and int(text[:18]):
         return int(text[:18])
     try:
@@ -149,10 +151,20 @@ def named_version(text: str, store: Store) -> int | None:
             " 2026-11-22.",
             parameter="version",
         ) from None
-    return version_at(moment if moment.tzinfo else moment.replace(tzinfo=UTC), store)
+    return _version_at(moment if moment.tzinfo else moment.replace(tzinfo=UTC), store)
 
 
-def version_at(moment: datetime, store: Store) -> int:
+def _version_then(moment: str, store: Store) -> int:
+    wanted = parse_date(moment)
+    if wanted is None:
+        raise BadParameter(
+            f"Accept-Datetime is {moment!r} and must be like 'Sun, 22 Nov 2026 15:20:42 GMT'.",
+            parameter="Accept-Datetime",
+        )
+    return _version_at(wanted, store)
+
+
+def _version_at(moment: datetime, store: Store) -> int:
     """The version that was published at a time; the first one for times before it."""
     for entry in store.entries():
         if entry.time <= moment:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyoxigraph as ox
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g
 from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from ..errors import KgError
 from ..store import Readers
 from ..terms import BASE, PREFIXES
 from .negotiation import TRIPLES_ONLY, chosen
-from .services import services
+from .services import base, services
 from .vocabulary import vocabulary
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,8 @@ class Census:
 def void() -> Response:
     """The dataset: VoID and DCAT."""
     choice = chosen(TRIPLES_ONLY)
-    data = _write(_dataset(), choice.key)
+    g.version = services().store.current
+    data = _write(_dataset(g.version), choice.key)
     return Response(data, content_type=f"{choice.media_type}; charset=utf-8")
 
 
@@ -148,18 +149,14 @@ def _en(text: str) -> Literal:
     return Literal(text, language="en")
 
 
-def _base() -> str:
-    return services().settings.public_url.rstrip("/") or request.url_root.rstrip("/")
-
-
 def _service() -> Iterator[Triple]:
-    base, settings = _base(), services().settings
-    service, dataset, default = NamedNode(base + "/sparql"), BlankNode("d"), BlankNode("default")
+    here, settings = base(), services().settings
+    service, dataset, default = NamedNode(here + "/sparql"), BlankNode("d"), BlankNode("default")
     a = _n("rdf:type")
     yield Triple(service, a, _n("sd:Service"))
     yield Triple(service, _n("sd:endpoint"), service)
     yield Triple(service, _n("sd:supportedLanguage"), _n("sd:SPARQL11Query"))
-    update = NamedNode(base + "/update")
+    update = NamedNode(here + "/update")
     yield Triple(update, a, _n("sd:Service"))
     yield Triple(update, _n("sd:endpoint"), update)
     yield Triple(update, _n("sd:supportedLanguage"), _n("sd:SPARQL11Update"))
@@ -197,21 +194,20 @@ def _service() -> Iterator[Triple]:
         yield Triple(name, _n("dcterms:title"), _en(graph.title))
 
 
-def _dataset() -> Iterator[Triple]:
-    version = services().store.current
-    base, found = _base(), services().census.of(version)
+def _dataset(version: int) -> Iterator[Triple]:
+    here, found = base(), services().census.of(version)
     entry = services().store.entry(version)
     dataset, a = NamedNode(BASE + "dataset"), _n("rdf:type")
     for kind in ("void:Dataset", "dcat:Dataset"):
         yield Triple(dataset, a, _n(kind))
     licence = NamedNode("https://creativecommons.org/licenses/by/4.0/")
-    endpoint, dump = NamedNode(base + "/sparql"), NamedNode(f"{base}/dumps/{version}.nq.gz")
+    endpoint, dump = NamedNode(here + "/sparql"), NamedNode(f"{here}/dumps/{version}.nq.gz")
     for name, value in (
         ("dcterms:title", _en("Knowledge graph of the “4 per 1000” Implementation Plan")),
         ("dcterms:license", licence),
         ("dcterms:modified", Literal(entry.time.isoformat(), datatype=_n("xsd:dateTime"))),
         ("dcat:version", Literal(str(version))),
-        ("foaf:homepage", NamedNode(base + "/")),
+        ("foaf:homepage", NamedNode(here + "/")),
         ("void:sparqlEndpoint", endpoint),
         ("void:dataDump", dump),
         ("void:uriSpace", Literal(BASE)),

@@ -22,7 +22,7 @@ from .negotiation import TRIPLES, Choice, chosen
 from .reference import MODULES, Entry, Module, Reference, reference, released
 from .rendering import href, short
 from .services import asked_version, client_gone, page_version, services
-from .streaming import respond
+from .streaming import cited, respond
 from .things import answer, downloads, node
 from .vocabulary import vocabulary
 from .wording import LANGUAGES, NAMES, said
@@ -154,7 +154,7 @@ def _graph(choice: Choice, version: int | None) -> Response:
         version=version,
         gone=client_gone(),
     )
-    return _varied(respond(result, choice.media_type))
+    return _varied(cited(respond(result, choice.media_type)))
 
 
 def _recorded(triples: Iterable[Triple], choice: Choice) -> Response:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from flask import request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
 
-from ..errors import BadParameter, MalformedRequest, Refused, TooLarge, WrongMediaType
+from ..errors import BadParameter, MalformedRequest, TooLarge, WrongMediaType
+from ..sparql import refuse_foreign
 
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
@@ -74,13 +75,8 @@ def graphs(given: MultiDict[str, str], name: str) -> list[str]:
         BadParameter: one is not an IRI.
     """
     found = given.getlist(name)
+    refuse_foreign(name, found, parameter=name)
     for graph in found:
-        if urlsplit(graph).scheme not in ("http", "https"):
-            raise Refused(
-                f"{name}={graph} is refused: a graph is named by an http or https IRI, and is never"
-                " fetched. /graph/ lists the graphs that are here.",
-                parameter=name,
-            )
         try:
             NamedNode(graph)
         except ValueError:

@@ -108,7 +108,8 @@ def client_gone() -> Callable[[], bool]:
 
 def asked_version(values: MultiDict[str, str]) -> int | None:
     """The version of the graph that a request names; see `citation.named_version`."""
-    return named_version(values.get("version", "").strip(), services().store)
+    moment = request.headers.get("Accept-Datetime", "")
+    return named_version(values.get("version", "").strip(), moment, services().store)
 
 
 def base() -> str:

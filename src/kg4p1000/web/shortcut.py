@@ -148,12 +148,10 @@ class Short:
         return True
 
     def _plan(self, query: str, headers: dict[str, str]) -> Plan | None:
-        base = self._base
-        if not base:
-            host = headers.get("HOST", "")
-            if not _HOST.fullmatch(host):
-                return None
-            base = f"http://{host}"
+        host = headers.get("HOST", "")
+        if not _HOST.fullmatch(host):
+            return None
+        base = self._base or f"http://{host}"
         store = self._of.store
         accept, moment = headers.get("ACCEPT", ""), headers.get("ACCEPT_DATETIME", "")
         key = (query, accept, moment, base, str(store.current))
@@ -197,7 +195,7 @@ class Short:
         self._visits.answered(visit, int(status))
         headers: Headers = [
             *decided.headers,
-            ("Vary", "Accept-Datetime, Accept, Accept-Encoding"),
+            ("Vary", "Accept, Accept-Datetime, Accept-Encoding"),
             *self._visits.head(visit),
             ("Server", self._ident),
             ("Date", _date(int(time.time()))),

@@ -79,7 +79,6 @@ def _answer(asked: Asked, text: str) -> Response | str:
     response.headers.extend(decided.headers)
     unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
     response.headers.extend(naming(unknown))
-    response.vary.add("Accept-Datetime")
     advise(response, text, decided.version)
     return response
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from flask import Blueprint, Response, jsonify, render_template, request
 from werkzeug.http import http_date
 
+from ..errors import BadParameter
 from ..store import Entry
-from .negotiation import choose
-from .services import services
+from .negotiation import choose, chosen
+from .services import base, services
 
 blueprint = Blueprint("versions", __name__)
 
@@ -16,6 +20,12 @@ _LIST = {
     "link": ("application/link-format",),
     "html": ("text/html",),
 }
+_PATCH = {"patch": ("application/rdf-patch",)}
+_N_QUADS = {"nquads": ("application/n-quads",)}
+#: How rows of the log begin that a part consists of.
+_MARKS = {"added": b"A ", "removed": b"D "}
+#: Bytes of the log that are read at once.
+_PIECE = 1 << 16
 _ONE = {"json": ("application/json",), "html": ("text/html",)}
 
 
@@ -43,12 +53,31 @@ def one(version: int) -> Response | str:
 
 @blueprint.route("/versions/<int:version>/changes")
 def changes(version: int) -> Response:
-    """What a version added and removed: its entry in the change log, as RDF Patch."""
+    """What a version added and removed: its entry in the change log as RDF Patch, or a part of it as N-Quads."""
+    part = request.args.get("part", "")
+    if part not in ("", *_MARKS):
+        raise BadParameter(f"part is {part!r} and must be added or removed.", parameter="part")
+    choice = chosen(_N_QUADS if part else {**_PATCH, **_N_QUADS})
+    if choice.key == "nquads" and not part:
+        raise BadParameter(
+            "N-Quads cannot tell what came from what went: say part=added or part=removed.",
+            parameter="part",
+        )
     path = services().store.log_path(version)
-    response = Response(path.open("rb"), content_type="application/rdf-patch; charset=utf-8")
-    response.content_length = path.stat().st_size
+    body = _rows(path, _MARKS[part]) if part else path.open("rb")
+    response = Response(body, content_type=f"{choice.media_type}; charset=utf-8")
+    if not part:
+        response.content_length = path.stat().st_size
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
+
+
+def _rows(path: Path, mark: bytes) -> Iterator[bytes]:
+    """The statements of an entry that have a mark, as N-Quads."""
+    with path.open("rb") as file:
+        while rows := file.readlines(_PIECE):
+            if piece := b"".join(row[len(mark) :] for row in rows if row.startswith(mark)):
+                yield piece
 
 
 def _fields(entry: Entry) -> dict[str, object]:
@@ -66,13 +95,13 @@ def _fields(entry: Entry) -> dict[str, object]:
 
 
 def _time_map(entries: list[Entry]) -> str:
-    base = services().settings.public_url.rstrip("/") or request.url_root.rstrip("/")
+    here = base()
     rows = [
-        f'<{base}/sparql>; rel="original timegate"',
-        f'<{base}/versions>; rel="self"; type="application/link-format"',
+        f'<{here}/sparql>; rel="original timegate"',
+        f'<{here}/versions>; rel="self"; type="application/link-format"',
     ]
     rows += [
-        f'<{base}/sparql?version={e.version}>; rel="memento"; datetime="{http_date(e.time)}"'
+        f'<{here}/sparql?version={e.version}>; rel="memento"; datetime="{http_date(e.time)}"'
         for e in entries
     ]
     return ",\n".join(rows) + "\n"

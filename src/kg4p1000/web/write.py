@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import base64
 from typing import Any
-from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, jsonify, request
-from pyoxigraph import NamedNode
+from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from ..access import Account, Role
@@ -142,6 +140,9 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     response = jsonify(done)
     if done["version"]:
         response.headers["Location"] = f"/versions/{done['version']}"
+        if done["made_graph"]:  # RFC 9110, section 15.3.2: Location names what came to be
+            response.status_code = 201
+            response.headers["Location"] = url_for(".read", graph=change["graph"])
         response.headers["KG-Version"] = str(done["version"])
     return response
 
@@ -149,8 +150,8 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
 def _named(default_too: bool = False) -> str:
     """The graph that a request names; empty for the default graph."""
     given = parameters()
-    names, default = given.getlist("graph"), "default" in given
-    if len(names) + default != 1:
+    default = "default" in given
+    if len(given.getlist("graph")) + default != 1:
         raise MalformedRequest("Name one graph: graph=IRI, or default.", parameter="graph")
     if default:
         if default_too:
@@ -159,11 +160,5 @@ def _named(default_too: bool = False) -> str:
             "The default graph is the merge of the published graphs and is not written to; name one"
             " of them: graph=IRI."
         )
-    (name,) = names
-    try:
-        NamedNode(name)
-    except ValueError:
-        raise BadParameter(f"graph={name} is not an IRI.", parameter="graph") from None
-    if urlsplit(name).scheme not in ("http", "https"):
-        raise Refused(f"graph={name} is refused: a graph is named by an http or https IRI.")
+    (name,) = graphs(given, "graph")
     return name
