@@ -104,7 +104,7 @@ def both(store, library):
     query=st.sampled_from(QUERIES), accept=st.sampled_from(ACCEPTS), more=st.sampled_from(MORE),
     moment=st.sampled_from([None, None, "Sun, 22 Nov 2099 15:20:42 GMT", "tomorrow"]),
     times=st.integers(1, 2), conditional=st.booleans(),
-    host=st.sampled_from(["example.org", "EXAMPLE.org:8000", "example.org:80", "[::1]:8", "e\u00e9.org", "a b"]),
+    host=st.sampled_from(["example.org", "EXAMPLE.org:8000", "example.org:80", "[::1]:8", "e\u00e9.org", "a b", "a_b", "a_b:80", "A_b"]),
     forwarded=st.sampled_from([None, "192.0.2.1, 10.0.0.1"]),
     coding=st.sampled_from([None, None, "gzip", "gzip;q=0", "br, *;q=0.1", "identity, gzip;q=0.5", "nonsense;;"]),
 )  # fmt: skip

@@ -77,7 +77,9 @@ def test_a_host_that_is_none_is_malformed(client, host):
     assert "Content-Location" not in response.headers
 
 
-@pytest.mark.parametrize("host", ["example.org", "EXAMPLE.org:8000", "127.0.0.1:1", "[::1]:8000"])
+@pytest.mark.parametrize(
+    "host", ["example.org", "EXAMPLE.org:8000", "127.0.0.1:1", "[::1]:8000", "my_host:1"]
+)
 def test_links_lead_to_the_host_that_was_asked(client, host):
     response = client.get("/sparql?query=ASK%7B%7D&format=json", headers={"Host": host})
     assert response.status_code == 200

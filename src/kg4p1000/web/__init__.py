@@ -41,6 +41,7 @@ from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
 from .rendering import graph_name, href, short
+from .requests import named_host
 from .server import Server
 from .services import Services, attach, services
 from .shortcut import Short
@@ -163,9 +164,7 @@ def _begin() -> None:
     if not visit.counted:
         services().clients.enter(visit.client)
         visit.counted = True
-    if not request.host:  # which links lead back to
-        said = request.headers.get("Host", "")[:100]
-        raise MalformedRequest(f"The header Host is {said!r}, which is not a host.")
+    named_host()
     account()
     try:
         _ = request.args

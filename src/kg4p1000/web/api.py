@@ -96,7 +96,7 @@ _TAKES: dict[str, tuple[str, ...]] = {
         ),
         ("version", "format"),
     ),
-    "versions.changes": ("part", "format"),
+    "versions.changes": ("part",),
     **dict.fromkeys(("versions.index", "versions.one", "description.void"), ("format",)),
     **dict.fromkeys(("things.thing_page", "things.kind_page", "home.index"), ("version",)),
 }  # fmt: skip

@@ -23,7 +23,7 @@ from ..errors import BadParameter
 from ..store import Store
 from .visits import Headers
 
-#: Longest address that goes into Content-Location; longer ones stand in a Link header.
+#: Longest address that names an answer; proxies refuse long headers.
 _SHORT_ADDRESS = 2048
 _YEAR = "public, max-age=31536000"
 #: Functions whose value differs from one evaluation to the next. The engine asks for no space before them.
@@ -110,10 +110,13 @@ def citation(
     """
     permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
     links = f'<{base}/versions>; rel="timemap"; type="application/link-format"'
-    headers: Headers = [("Memento-Datetime", _date(store.entry(version).time))]
+    moment = _date(store.entry(version).time)
+    headers: Headers = [("Memento-Datetime", moment)]
     if len(permanent) <= _SHORT_ADDRESS:
         headers.append(("Content-Location", permanent))
         links += f', <{permanent}>; rel="permalink"'
+    else:  # what is asked has to be sent there again
+        links += f', <{address}?version={version}>; rel="memento"; datetime="{moment}"'
     headers.append(("Link", links))
     if key:
         headers.append(("ETag", f'W/"{key}"'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -14,6 +15,21 @@ from ..sparql import refuse_foreign
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
 UPDATE = "application/sparql-update"
+_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
+
+
+def named_host() -> str:
+    """The host that a request names, which links lead back to.
+
+    Raises:
+        MalformedRequest: the header is not a host with or without a port (RFC 9110, section 7.2).
+    """
+    said = request.headers.get("Host", "")
+    # Werkzeug takes no name with an underscore, as services in containers have.
+    host = request.host or (said if _HOST.fullmatch(said) else "")
+    if not host:
+        raise MalformedRequest(f"The header Host is {said[:100]!r}, which is not a host.")
+    return host
 
 
 def parameters() -> MultiDict[str, str]:

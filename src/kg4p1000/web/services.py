@@ -17,6 +17,7 @@ from ..settings import Settings
 from ..store import Readers, Store
 from .citation import Cache, named_version
 from .datasets import KnownGraphs
+from .requests import named_host
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 Row = dict[str, Term | None]
@@ -114,7 +115,7 @@ def asked_version(values: MultiDict[str, str]) -> int | None:
 
 def base() -> str:
     """The address of the service, for links that lead here from outside."""
-    return services().settings.public_url.rstrip("/") or request.url_root.rstrip("/")
+    return services().settings.public_url.rstrip("/") or f"{request.scheme}://{named_host()}"
 
 
 def page_version() -> int:

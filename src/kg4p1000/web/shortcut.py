@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 #: Longest query string in characters; reading a longer one would keep the others waiting.
 _LONGEST = 4096
 _PLANS = 1024
-_HOST = re.compile(r"[a-z0-9.-]+(?::(?!80$)[0-9]+)?")
+_HOST = re.compile(r"[a-z0-9._-]+(?::(?!80$)[0-9]+)?")
 
 
 class Passage:

@@ -10,7 +10,7 @@ from werkzeug.http import http_date
 
 from ..errors import BadParameter
 from ..store import Entry
-from .negotiation import choose, chosen
+from .negotiation import choose
 from .services import base, services
 
 blueprint = Blueprint("versions", __name__)
@@ -20,8 +20,7 @@ _LIST = {
     "link": ("application/link-format",),
     "html": ("text/html",),
 }
-_PATCH = {"patch": ("application/rdf-patch",)}
-_N_QUADS = {"nquads": ("application/n-quads",)}
+_N_QUADS = "application/n-quads"
 #: How rows of the log begin that a part consists of.
 _MARKS = {"added": b"A ", "removed": b"D "}
 #: Bytes of the log that are read at once.
@@ -57,15 +56,15 @@ def changes(version: int) -> Response:
     part = request.args.get("part", "")
     if part not in ("", *_MARKS):
         raise BadParameter(f"part is {part!r} and must be added or removed.", parameter="part")
-    choice = chosen(_N_QUADS if part else {**_PATCH, **_N_QUADS})
-    if choice.key == "nquads" and not part:
+    if not part and request.accept_mimetypes.best == _N_QUADS:
         raise BadParameter(
             "N-Quads cannot tell what came from what went: say part=added or part=removed.",
             parameter="part",
         )
     path = services().store.log_path(version)
     body = _rows(path, _MARKS[part]) if part else path.open("rb")
-    response = Response(body, content_type=f"{choice.media_type}; charset=utf-8")
+    media_type = _N_QUADS if part else "application/rdf-patch"
+    response = Response(body, content_type=f"{media_type}; charset=utf-8")
     if not part:
         response.content_length = path.stat().st_size
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
