@@ -335,3 +335,17 @@ def test_nothing_relative_gets_in():
         for q in read(s)
         if isinstance(q.subject, NamedNode)
     )
+
+
+def test_shapes_are_read_again_when_a_file_changes_and_only_then(tmp_path):
+    shutil.copytree(ROOT / "shapes", tmp_path / "shapes")
+    first = load_shapes(tmp_path)
+    assert load_shapes(tmp_path) is first
+    file = next((tmp_path / "shapes").glob("*.ttl"))
+    text = file.read_text("utf-8")
+    file.write_text(f"{text}\n<http://example.org/s> <http://example.org/p> 1 .\n", "utf-8")
+    assert load_shapes(tmp_path).digest != first.digest
+    file.write_text(text, "utf-8")
+    assert load_shapes(tmp_path).digest == first.digest
+    (tmp_path / "shapes" / "more.ttl").write_text("<x:s> <x:p> 1 .", "utf-8")
+    assert load_shapes(tmp_path).digest != first.digest

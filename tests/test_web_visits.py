@@ -5,10 +5,12 @@ import re
 import socket
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+import kg4p1000.web
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app, make_server
@@ -194,3 +196,15 @@ def test_a_preflight_is_told_what_the_address_takes(client):
 def test_only_an_answer_of_a_numbered_version_is_good_for_long(client, version):
     response = client.get(f"/sparql?query=ASK%7B%7D&format=json&version={version}")
     assert ("max-age" in response.headers["Cache-Control"]) == (version == "1")
+
+
+def test_pages_of_others_can_read_every_header_of_ours(logged):
+    exposed = logged[0].test_client().get("/health").headers["Access-Control-Expose-Headers"]
+    sources = Path(kg4p1000.web.__file__).parent.glob("*.py")
+    ours = {
+        name
+        for path in sources
+        for name in re.findall(r'"(KG-[A-Za-z-]+)"', path.read_text("utf-8"))
+    }
+    assert "KG-Version" in ours
+    assert ours <= set(exposed.split(", "))

@@ -209,8 +209,15 @@ def read(source: Source) -> list[Quad]:
 
 
 def load_shapes(folder: Path) -> Shapes:
-    """The shapes of a folder of the knowledge."""
-    return Shapes.from_files(sorted((folder / "shapes").glob("*.ttl")))
+    """The shapes of a folder of the knowledge, read again when a file has changed."""
+    found = ((path, path.stat()) for path in sorted((folder / "shapes").glob("*.ttl")))
+    return _shapes(tuple((path, now.st_ino, now.st_size, now.st_mtime_ns) for path, now in found))
+
+
+@lru_cache(maxsize=1)
+def _shapes(files: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
+    """The shapes of files with their state: what is worked out from them is kept as long as that holds."""
+    return Shapes.from_files(path for path, *_ in files)
 
 
 def build(

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,12 @@ def axioms(draft: Draft) -> Iterator[Triple]:
 
 def rules(schema: Iterable[Triple]) -> list[Rule]:
     """The rules that an ontology stands for, in a fixed order."""
+    return list(_rules(frozenset(schema)))
+
+
+@lru_cache(maxsize=2)
+def _rules(triples: frozenset[Triple]) -> tuple[Rule, ...]:
     made: set[Rule] = set()
-    triples = list(schema)
     lists: dict[object, dict[str, Any]] = {}
     for t in triples:
         lists.setdefault(t.subject, {})[t.predicate.value] = t.object
@@ -123,7 +127,7 @@ def rules(schema: Iterable[Triple]) -> list[Rule]:
                 made.add(_PAIR_RULES[predicate](b, a))
         elif predicate == _TYPE.value and b.value in _KIND_RULES:
             made.add(_KIND_RULES[b.value](a))
-    return sorted((rule for rule in made if rule.head not in rule.body), key=Rule.sparql)
+    return tuple(sorted((rule for rule in made if rule.head not in rule.body), key=Rule.sparql))
 
 
 def _chain_rule(prop: NamedNode, chain: Any, lists: dict) -> set[Rule]:

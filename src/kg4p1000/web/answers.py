@@ -117,9 +117,7 @@ def plan(asked: Asked, store: Store, *, base: str, accept: str, moment: str) -> 
     """
     text = asked.query or ""
     query = _with_dataset(sparql.guard(text), asked)
-    choice = choose(
-        TRIPLES if query.gives_triples else RESULTS, media_types(accept), *asked.shortcuts
-    )
+    choice = _choice(query.gives_triples, accept[:4096], asked.shortcuts)
     form = choice.key
     if form == "html":
         form = "turtle" if query.gives_triples else "json" if query.form == "ASK" else "tsv"
@@ -141,9 +139,11 @@ def plan(asked: Asked, store: Store, *, base: str, accept: str, moment: str) -> 
 
 
 @lru_cache(maxsize=256)
-def media_types(accept: str) -> MIMEAccept:
-    """The header Accept, read."""
-    return parse_accept_header(accept[:4096], MIMEAccept)
+def _choice(triples: bool, accept: str, shortcuts: tuple[str, ...]) -> Choice:
+    """The format of an answer; clients ask for the same one each time."""
+    return choose(
+        TRIPLES if triples else RESULTS, parse_accept_header(accept, MIMEAccept), *shortcuts
+    )
 
 
 def _version(named: str, moment: str, store: Store) -> int:

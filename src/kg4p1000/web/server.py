@@ -30,8 +30,10 @@ from .visits import Visits
 
 _log = logging.getLogger(__name__)
 
-#: Seconds for which a query is followed in the loop; longer ones get a thread.
-_BRIEF = 0.02
+#: Seconds for which a query is followed in the loop; longer ones get a thread, and long results at once.
+_BRIEF = 0.1
+#: Seconds after which the loop looks who waits.
+_TURN = 0.02
 #: Seconds for which a query waits in the loop for a reader; then it waits in the queue.
 _PATIENCE = 0.25
 #: What waitress says of a request is not always for people.
@@ -171,7 +173,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         try:
             while self._map:
                 # poll, for select knows no more than 1,024 files.
-                wasyncore.poll2(_BRIEF if self._waits or self._parked else _IDLE, self._map)
+                wasyncore.poll2(_TURN if self._waits or self._parked else _IDLE, self._map)
                 self._attend()
         except (SystemExit, KeyboardInterrupt):
             self.task_dispatcher.shutdown()
@@ -189,7 +191,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         """Bring on a query whose reader has said something."""
         short, passage = self._short, wait.passage
         assert short
-        if not short.ended(passage):
+        if not short.ended(passage) and not (passage.long and wait.channel.connected):
             return
         self._forget(wait)
         if wait.channel.connected:

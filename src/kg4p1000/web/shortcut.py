@@ -64,6 +64,11 @@ class Passage:
         """What the long way takes over, for the environment of the request."""
         return {VISIT: self.visit, BEGUN: self.take}
 
+    @property
+    def long(self) -> bool:
+        """Whether the result is longer than what is answered on the short way."""
+        return self.result is not None and self.result.size > SHORT
+
     def take(self) -> Result | None:
         """The query, if it was begun and nobody has taken it yet."""
         result, self.result = self.result, None

@@ -49,8 +49,8 @@ _ALWAYS: Headers = [
 ]
 _EXPOSED = (
     "Access-Control-Expose-Headers",
-    "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Unknown-Graphs, KG-Version, Link, Memento-Datetime,"
-    " Retry-After, X-Request-Id",
+    "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Empty, KG-Unknown-Graphs, KG-Version, Link, Location,"
+    " Memento-Datetime, Retry-After, X-Request-Id",
 )
 _PREFLIGHT: Headers = [
     (
