@@ -14,6 +14,7 @@ import pyoxigraph as ox
 import pytest
 
 from kg4p1000 import checks, ontology
+from kg4p1000.access import Role, Tokens
 from kg4p1000.errors import KgError
 from kg4p1000.store import Delta, Store
 
@@ -225,6 +226,26 @@ def test_undo_takes_back_a_build_and_says_what_it_did(folder, files, tmp_path):
     done = run("undo", "2", "--store", tmp_path / "copy")
     assert done.stdout == "Version 3 published: 1 statements added, 1 removed.\n"
     assert run("undo", "9", "--store", tmp_path / "copy").returncode == 2
+
+
+def test_a_token_is_made_listed_and_revoked_for_the_store_that_is_named(own, tmp_path):
+    store = own(tmp_path / "store")
+    made = run("token", "create", "--role", "steward", "--name", "Ada", "--store", store.path)
+    account = Tokens(store.path / "tokens.json").account(made.stdout.strip())
+    assert (account.name, account.role) == ("Ada", Role.STEWARD)
+    assert str(store.path) in made.stderr.replace("\n", "")
+    listed = run("token", "list", "--store", store.path).stdout
+    assert "steward\tAda" in listed
+    assert made.stdout.strip() not in listed
+    run("token", "revoke", listed.split("\t")[0], "--store", store.path)
+    assert run("token", "list", "--store", store.path).stdout == ""
+
+
+def test_a_token_for_a_store_that_is_not_there_is_refused(tmp_path):
+    done = run("token", "create", "--role", "admin", "--name", "A", "--store", tmp_path / "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--store" in done.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_check_verifies_the_installation_and_fails_on_a_broken_log(folder, tmp_path):

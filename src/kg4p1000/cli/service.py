@@ -120,7 +120,9 @@ def token_() -> None:
 def token_create(given: Settings, role: str, name: str, days: float | None) -> None:
     """Make a token and print it, this once."""
     token = _tokens(given).create(name, role, days)
-    messages.print("Keep this token; it is shown this once.")
+    messages.print(
+        f"Keep this token; it is shown this once. It counts for the store {given.store}."
+    )
     click.echo(token)
 
 
@@ -141,4 +143,4 @@ def token_revoke(given: Settings, identifier: str) -> None:
 
 
 def _tokens(given: Settings) -> Tokens:
-    return Tokens(Store(given.store).path / "tokens.json")
+    return Tokens(existing(given).path / "tokens.json")
