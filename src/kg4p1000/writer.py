@@ -26,7 +26,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, mappings, proposals, sparql
+from . import curation, errors, mappings, processes, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -130,7 +130,7 @@ class Writer:
         if len(self._following) < 2:
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
             process = threading.Thread(
-                target=subprocess.run, args=(self._detect,), kwargs=quiet, daemon=True
+                target=lambda: processes.start(self._detect, **quiet).wait(), daemon=True
             )
             process.start()
             self._following.append(process)
@@ -165,7 +165,7 @@ class Writer:
         if self._process is None or self._process.poll() is not None:
             if self._process is not None:
                 _end(self._process)
-            self._process = subprocess.Popen(
+            self._process = processes.start(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
             )
         return self._process
@@ -376,6 +376,7 @@ def _in_own_name(draft: Draft, author: str) -> None:
 
 def main(store: str, files: str) -> None:
     """Serve until standard input ends."""
+    processes.confine()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     folder = Path(store)

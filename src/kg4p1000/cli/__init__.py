@@ -4,7 +4,7 @@ Data go to standard output, messages to standard error. Exit codes: 0 good, 1 fi
 """
 
 from . import asking, exchange, knowledge, mappings, overlaps, releasing, service
-from .base import main
+from .base import main, run
 
 __all__ = [
     "asking",
@@ -14,5 +14,6 @@ __all__ = [
     "mappings",
     "overlaps",
     "releasing",
+    "run",
     "service",
 ]

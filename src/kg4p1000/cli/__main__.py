@@ -1,5 +1,5 @@
 """Run as ``python -m kg4p1000.cli``."""
 
-from . import main
+from . import run
 
-main()
+run()

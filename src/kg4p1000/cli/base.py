@@ -15,16 +15,21 @@ import pyoxigraph as ox
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from .. import __version__, settings, terms
+from .. import __version__, processes, settings, terms
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
 from ..store.room import room
 
+#: Says to a command that it has the process to itself.
+_PROGRAM = "kg4p1000.program"
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _Common(click.Command):
     """A command that takes the common options too, so that they may stand before or after it."""
+
+    #: Whether it needs a network: it evaluates nothing then, or in children.
+    listens = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,13 +48,22 @@ class _Common(click.Command):
         flags |= {name: ctx.params.pop(name) for name in named}
         ctx.obj = dict(flags)
         with _told():
-            config = flags.pop("config", None)
-            ctx.params["given"] = settings.load(flags, os.environ, config)
+            config, program = flags.pop("config", None), flags.pop(_PROGRAM, False)
+            given = ctx.params["given"] = settings.load(flags, os.environ, config)
+            denied = processes.require_network_filter(given.network_filter)
+            if program and denied and not self.listens:
+                processes.deny_network()
             return super().invoke(ctx)
 
 
 class Verb(_Common):
     """A verb."""
+
+
+class Service(Verb):
+    """A verb that listens to a port."""
+
+    listens = True
 
 
 class VerbGroup(_Common, click.Group):
@@ -85,7 +99,13 @@ def main(ctx: click.Context, **flags: Any) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    ctx.obj = {name: value for name, value in flags.items() if value is not None}
+    ctx.obj = {**(ctx.obj or {}), **{k: v for k, v in flags.items() if v is not None}}
+
+
+def run() -> None:
+    """Run the command line as the program of this process, which keeps its limits to its end."""
+    processes.end_with_parent()
+    main(obj={_PROGRAM: True})
 
 
 verb = main.command

@@ -10,16 +10,16 @@ from threading import Thread
 
 import click
 
-from .. import build, supervisor
+from .. import processes, supervisor
 from ..access import Tokens
 from ..errors import BadSettings
 from ..queries import Library
 from ..settings import Settings
 from ..store import Readers, Rebuilds, Store
-from .base import Verb, author, existing, main, messages, progress, verb
+from .base import Service, Verb, existing, main, messages, progress, verb
 
 
-@verb("serve", cls=Verb)
+@verb("serve", cls=Service)
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on.")
 @click.option("--readers", type=int, help="Number of queries that run at once.")
@@ -38,7 +38,15 @@ def serve_(given: Settings, alone: bool) -> None:
     store = Store(given.store)
     if not store.current:
         messages.print("The store is empty; building it from the files first.")
-        build.build(store, given.files, author=author())
+        flags = ["--store", str(given.store), "--files", str(given.files)]
+        command = [sys.executable, "-m", "kg4p1000.cli", "build", *flags]
+        if code := processes.start(command).wait():
+            raise SystemExit(code)
+    if not processes.can_deny_network():
+        messages.print(
+            "[bold yellow]Warning:[/] the kernel of this machine cannot take the network from what evaluates"
+            " queries; requests that might have a SERVICE or LOAD are refused."
+        )
     messages.print(
         f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
         f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."

@@ -10,6 +10,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from .. import processes
 from .frames import READY
 from .versions import Store
 
@@ -22,7 +23,7 @@ class Handle:
         self._leases = ExitStack()
         folder = self._leases.enter_context(store.lease(version))
         self._said = self._leases.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the leases
-        self.process = subprocess.Popen(
+        self.process = processes.start(
             [sys.executable, "-m", "kg4p1000.store.reader", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import pyoxigraph as ox
 from pyoxigraph import Variable
 
+from .. import processes
 from ..terms import BASE, PREFIXES
 from .frames import FAULT, READY
 from .graphs import Merges, dataset
@@ -148,6 +149,7 @@ def _address_space() -> int:
 
 def main(folder: str) -> None:
     """Serve until standard input ends."""
+    processes.confine()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when readers stop
     database = ox.Store.read_only(folder)
     list(database.query("SELECT * WHERE { ?s ?p ?o } LIMIT 1"))

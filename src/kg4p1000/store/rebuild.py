@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from .. import processes
 from ..errors import BeingRebuilt, KgError, StoreUnusable
 from .versions import Store
 
@@ -82,7 +83,7 @@ class Rebuilds:
         seconds = sum(path.stat().st_size for path in entries) / _SPEED
         self._version, self._until = version, time.monotonic() + 1 + seconds
         command = [sys.executable, "-m", __name__, str(self._store.path), str(version)]
-        process = subprocess.Popen([*command, str(self._keep)], stderr=subprocess.PIPE)
+        process = processes.start([*command, str(self._keep)], stderr=subprocess.PIPE)
         self._process = process
         threading.Thread(target=self._follow, args=(process, version), daemon=True).start()
 
@@ -100,6 +101,7 @@ class Rebuilds:
 
 def main(path: str, version: str, keep: str) -> None:
     """Make one version again, behind everything else that runs on the machine."""
+    processes.confine()
     os.nice(10)
     try:
         store = Store(Path(path))

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
+from .. import processes
 from ..access import Clients, Tokens, networks
 from ..errors import KgError, MalformedRequest
 from ..queries import Library
@@ -148,6 +149,8 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    if processes.can_deny_network():
+        processes.deny_network()  # it listens already, and calls nobody
     try:
         server.run()
     finally:
