@@ -6,6 +6,7 @@ The slug is the last part of the problem type (RFC 9457) and the name of its pag
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -195,3 +196,21 @@ def all_errors() -> list[type[KgError]]:
         found.append(cls)
         waiting += cls.__subclasses__()
     return sorted(found, key=lambda cls: cls.slug)
+
+
+def to_plain(error: KgError) -> dict[str, Any]:
+    """Write an error as plain values, for the process that asked; `from_plain` reads them."""
+    members = json.loads(json.dumps(error.members, default=str))
+    return {"problem": {"slug": error.slug, "detail": error.detail, "members": members}}
+
+
+def from_plain(told: dict[str, Any]) -> KgError:
+    """Make the error that another process wrote, of the class that its slug names.
+
+    Args:
+        told: what stands under ``problem``.
+    """
+    made = {cls.slug: cls for cls in all_errors()}.get(told["slug"], KgError)
+    error = made.__new__(made)
+    KgError.__init__(error, told["detail"], **told["members"])
+    return error

@@ -13,20 +13,22 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import platform
+import resource
 import select
 import signal
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from .errors import BadSettings
+from .errors import BadSettings, ClientGone
 
 #: Names the setting `network_filter`, in the environment of whoever starts children.
 NETWORK_FILTER = "KG4P1000_NETWORK_FILTER"
@@ -40,6 +42,8 @@ _TSYNC = 1  # all threads of the process get the filter
 _KILL, _ERRNO, _ALLOW = 0x8000_0000, 0x0005_0000, 0x7FFF_0000
 #: System calls of the ABI x32 have this bit; they would pass a filter that knows the plain numbers only.
 _X32 = 0x4000_0000
+#: Seconds after which one looks whether the client is still there.
+_LOOK = 0.25
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 
 
@@ -158,6 +162,60 @@ def _is_required() -> bool:
 
 
 # parent and child
+
+
+def exchange(
+    process: subprocess.Popen[bytes], request: Mapping[str, Any], gone: Callable[[], bool]
+) -> dict[str, Any]:
+    """Send a child one line of JSON, and wait for the one that it answers.
+
+    Args:
+        gone: tells whether nobody waits for the answer any more.
+
+    Raises:
+        ClientGone: nobody does.
+        EOFError, BrokenPipeError: the child has ended.
+    """
+    assert process.stdin and process.stdout
+    answers = select.poll()
+    answers.register(process.stdout, select.POLLIN)
+    data = memoryview(json.dumps(request).encode() + b"\n")
+    while data:
+        data = data[process.stdin.write(data) :]
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        while not answers.poll(_LOOK * 1000):
+            if gone():
+                raise ClientGone
+        part = os.read(process.stdout.fileno(), 1 << 16)
+        if not part:
+            raise EOFError
+        line += part
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def end(process: subprocess.Popen[bytes]) -> int:
+    """Close the pipes to a child, wait for its end, and give its exit code."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+    return process.wait()
+
+
+def limit(seconds: float, memory: int) -> None:
+    """Have the kernel end this process with SIGALRM after some seconds, and refuse it memory past some bytes.
+
+    Args:
+        seconds: 0 for no limit.
+        memory: bytes beyond those that the process has now.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = int(file.read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory, hard))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def start(

@@ -12,8 +12,6 @@ import base64
 import json
 import logging
 import os
-import resource
-import select
 import signal
 import subprocess
 import sys
@@ -106,13 +104,13 @@ class Writer:
         with self._turn(gone):
             process = self._started()
             try:
-                answer = _exchange(process, {**request, **limits}, gone)
+                answer = processes.exchange(process, {**request, **limits}, gone)
             except BaseException as e:
                 self._process = None
                 lost = isinstance(e, (BrokenPipeError, EOFError))
                 if not lost:
                     process.kill()
-                code = _end(process)
+                code = processes.end(process)
                 self._follow()  # it may have been made before the end
                 if lost:
                     raise self._fault(code) from None
@@ -120,7 +118,7 @@ class Writer:
             if answer.get("overlaps_follow"):
                 self._follow()
         if problem := answer.get("problem"):
-            raise _problem(problem)
+            raise errors.from_plain(problem)
         return answer
 
     def _follow(self) -> None:
@@ -140,7 +138,7 @@ class Writer:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            _end(process)
+            processes.end(process)
 
     @contextmanager
     def _turn(self, gone: Callable[[], bool]) -> Iterator[None]:
@@ -164,7 +162,7 @@ class Writer:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             if self._process is not None:
-                _end(self._process)
+                processes.end(self._process)
             self._process = processes.start(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
             )
@@ -187,44 +185,6 @@ class Writer:
             case signal.SIGSEGV | signal.SIGBUS:
                 return TooDeep()  # the stack has ended
         return WriterLost()
-
-
-def _exchange(
-    process: subprocess.Popen[bytes], request: dict[str, Any], gone: Callable[[], bool]
-) -> dict[str, Any]:
-    assert process.stdin and process.stdout
-    answers = select.poll()
-    answers.register(process.stdout, select.POLLIN)
-    data = memoryview(json.dumps(request).encode() + b"\n")
-    while data:
-        data = data[process.stdin.write(data) :]
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        while not answers.poll(_LOOK * 1000):
-            if gone():
-                raise ClientGone()
-        part = os.read(process.stdout.fileno(), 1 << 16)
-        if not part:
-            raise EOFError
-        line += part
-    answer: dict[str, Any] = json.loads(line)
-    return answer
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):
-                pipe.close()
-    return process.wait()
-
-
-def _problem(told: dict[str, Any]) -> KgError:
-    """The error that the process told of, as the class that its slug names."""
-    made = {cls.slug: cls for cls in errors.all_errors()}.get(told["slug"], KgError)
-    error = made.__new__(made)
-    KgError.__init__(error, told["detail"], **told["members"])
-    return error
 
 
 # in the process
@@ -378,13 +338,11 @@ def main(store: str, files: str) -> None:
     """Serve until standard input ends."""
     processes.confine()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
     folder = Path(store)
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory"], hard))
-        signal.setitimer(signal.ITIMER_REAL, request["timeout"])
+        processes.limit(request["timeout"], request["memory"])
         before = None
         try:
             opened = Store(folder)
@@ -393,12 +351,14 @@ def main(store: str, files: str) -> None:
         except MemoryError as e:
             if "buffer maximal size" not in str(e):
                 os.abort()
-            answer = _told(TooLarge("A term has more than 16 MiB, too much for the parser."))
+            answer = errors.to_plain(
+                TooLarge("A term has more than 16 MiB, too much for the parser.")
+            )
         except KgError as e:
-            answer = _told(e)
+            answer = errors.to_plain(e)
         except Exception:
             _log.exception("a change ended by a fault")
-            answer = _told(KgError(_outcome(folder, before)))
+            answer = errors.to_plain(KgError(_outcome(folder, before)))
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.write(json.dumps(answer).encode() + b"\n")
         out.flush()
@@ -411,16 +371,6 @@ def _outcome(folder: Path, before: int | None) -> str:
         if before == now:
             return "The service has a fault that this change meets; its log has more. Nothing was changed."
     return "The service has a fault that this change meets. Whether it was made stands under /versions."
-
-
-def _told(error: KgError) -> dict[str, Any]:
-    members = json.loads(json.dumps(error.members, default=str))
-    return {"problem": {"slug": error.slug, "detail": error.detail, "members": members}}
-
-
-def _address_space() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def query_(
         _print(result, form, stored_query)
         if stored_query and library.lacks_data(readers, stored_query.name, values, version):
             messages.print(stored_query.nothing, markup=False)
-        for sentence in release.advice(guarded.text, release.deprecated_in(readers, version)):
+        for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
             messages.print(sentence, markup=False)
     finally:
         readers.close()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
-from .. import sparql
 from ..store import Readers
 from .difference import short
 
@@ -20,10 +19,13 @@ def deprecated_in(readers: Readers, version: int | None = None) -> dict[str, str
     return {row["old"]["value"]: row.get("new", {}).get("value", "") for row in rows}
 
 
-def advice(text: str, deprecated: Mapping[str, str]) -> list[str]:
-    """A sentence for each deprecated term that a query uses: which one, and what to use instead."""
-    used = sorted(deprecated.keys() & set(sparql.names(text))) if deprecated else []
-    return [_sentence(old, deprecated[old]) for old in used]
+def advice(terms: Set[str], deprecated: Mapping[str, str]) -> list[str]:
+    """Say of each deprecated term that a query names which one it is, and what to use instead.
+
+    Args:
+        terms: see `sparql.Query`.
+    """
+    return [_sentence(old, deprecated[old]) for old in sorted(deprecated.keys() & terms)]
 
 
 def _sentence(old: str, new: str) -> str:

@@ -7,7 +7,8 @@ comment or a prefixed name is not a keyword.
 
 from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, run
 from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard, refuse_foreign
-from .lexer import Token, names, place, tokens, unescape_codepoints
+from .lexer import Token, names, place, tokens
+from .reading import Reading
 from .update import apply_update
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RESULT_FORMATS",
     "UPDATE_WORDS",
     "Query",
+    "Reading",
     "Token",
     "apply_update",
     "attempt",
@@ -25,5 +27,4 @@ __all__ = [
     "refuse_foreign",
     "run",
     "tokens",
-    "unescape_codepoints",
 ]

@@ -1,5 +1,8 @@
 """What a query may not do here, found on its tokens: call other endpoints, name graphs to fetch.
 
+The messages are what this is for: no process that evaluates has a network (`kg4p1000.processes`), whatever a text
+says. Where the kernel cannot take it, this is also the barrier, and refuses all that might be read in two ways.
+
 Source: SPARQL 1.1 Query Language, section 21; SPARQL 1.1 Protocol, section 4.
 """
 
@@ -7,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 
 from ..errors import MalformedQuery, Refused
+from ..processes import can_deny_network
+from ..store import CALLS_NOBODY
+from ..terms import BASE, PREFIXES
 from .lexer import Cursor, Token, malformed, place, tokens, unescape_codepoints
 from .prologue import Prologue, Written
 
@@ -22,17 +27,19 @@ UPDATE_WORDS = (
 #: Keywords after which a name in front of a brace names a graph.
 _BEFORE_GRAPH = ("GRAPH", "FROM", "NAMED", "WITH", "USING")
 _SERVICE = re.compile("service", re.IGNORECASE)
+_CALLING = re.compile("service|load", re.IGNORECASE)
+#: Functions whose value differs from one evaluation to the next. The engine asks for no space before them.
+_CHANGING = re.compile("RAND|NOW|UUID|BNODE", re.IGNORECASE)
 _HTTP = re.compile("https?://", re.IGNORECASE)
-_CALL = (
-    "SERVICE is refused, this endpoint calls no other. Ask the other endpoint yourself and join the"
-    " results, or send its data in VALUES."
-)
-_AMBIGUOUS = (
-    "'{}' is refused in a request that has the word SERVICE: it can be read as an IRI, and as an"
-    " operator before a string or a comment. Write the IRI in full, or a space after the operator."
+_DOUBTFUL = (
+    "'{}' is refused in a request that has the word SERVICE or LOAD: it might be read in another way than as it"
+    " looks. Leave the word out, or write {}."
 )
 #: The beginning of an IRI with a sign that would begin a string or a comment.
 _BEFORE_SIGN = re.compile("[^'#]*(?=['#])")
+_SECOND_DOT = re.compile(r"\.[^\s.]")
+_OURS = {prefix: space for prefix, space in PREFIXES.items() if space.startswith(BASE)}
+_DECLARED = re.compile(r"PREFIX (.*): <(.*)>\n")
 
 
 @dataclass(frozen=True)
@@ -42,17 +49,31 @@ class Query:
     Attributes:
         form: SELECT, ASK, CONSTRUCT or DESCRIBE.
         default_graphs, named_graphs: the IRIs of its FROM clauses; both None when it has none.
+        repeatable: whether it gives the same answer each time it is asked of the same version.
+        terms: the IRIs of ours that it names.
     """
 
     text: str
     form: str
     default_graphs: list[str] | None = None
     named_graphs: list[str] | None = None
+    repeatable: bool = True
+    terms: frozenset[str] = frozenset()
 
     @property
     def gives_triples(self) -> bool:
         """Whether the result is a graph rather than rows or a yes or no."""
         return self.form in ("CONSTRUCT", "DESCRIBE")
+
+
+@dataclass
+class _Body:
+    """What is found in a query behind its form."""
+
+    default: list[Written] = field(default_factory=list)
+    named: list[Written] = field(default_factory=list)
+    repeatable: bool = True
+    terms: set[str] = field(default_factory=set)
 
 
 def guard(text: str) -> Query:
@@ -62,54 +83,111 @@ def guard(text: str) -> Query:
         MalformedQuery: it is an update, or has no query form.
         Refused: it has a SERVICE clause, or a FROM clause with an IRI that is neither http nor https.
     """
-    refuse_service(text)
+    _refuse_doubtful(text)
     cursor = Cursor(text)
     prologue = Prologue.read(cursor)
     form = _form(cursor)
-    default, named = _dataset(cursor, prologue)
+    body = _body(cursor, prologue)
+    default, named = (
+        [term.value for term in prologue.terms(text, graphs)]
+        for graphs in (body.default, body.named)
+    )
     refuse_foreign("FROM", default + named)
-    if not default and not named:
-        return Query(text, form)
-    return Query(text, form, default, named)
+    chosen = bool(default or named)
+    return Query(
+        text,
+        form,
+        default if chosen else None,
+        named if chosen else None,
+        body.repeatable,
+        frozenset(body.terms),
+    )
+
+
+def _body(cursor: Cursor, prologue: Prologue) -> _Body:
+    """Read a query behind its form to its end."""
+    body, depth = _Body(), 0
+    calling, changing = (bool(word.search(cursor.text)) for word in (_SERVICE, _CHANGING))
+    spaces = dict(_OURS)
+    for declaration, _ in prologue.declared:
+        if found := _DECLARED.match(declaration):
+            spaces[found[1]] = found[2]
+    while cursor.next.kind != "end":
+        before, token = cursor.last, cursor.take()
+        if calling and _calls_out(before, token, cursor.next):
+            raise refused_at(cursor.text, token.start, CALLS_NOBODY)
+        match token.kind:
+            case "other":
+                depth += {"{": 1, "}": -1}.get(token.text, 0)
+            case "word":
+                if changing and _CHANGING.search(token.text):
+                    body.repeatable = False
+                # The engine needs no space between FROM and NAMED.
+                if depth == 0 and token.word in ("FROM", "FROMNAMED"):
+                    is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
+                    source = cursor.next
+                    if source.kind in ("iri", "name"):
+                        (body.named if is_named else body.default).append(
+                            (source.text, source.start)
+                        )
+            case "iri" if token.text.startswith(BASE, 1):
+                body.terms.add(token.text[1:-1])
+            case "name":
+                prefix, _, local = token.text.partition(":")
+                if spaces.get(prefix, "").startswith(BASE):
+                    body.terms.add(spaces[prefix] + local)
+    return body
 
 
 def refuse_service(text: str) -> None:
-    """Refuse a request that calls another endpoint, in whichever way the engine might read it.
-
-    The engine asks for no space around keywords: it reads ``SERVICEx:y``, ``SERVICESILENT`` and, after
-    a triple, ``trueSERVICE`` as the clause. It takes ``<`` for an operator where an expression goes
-    on, and reads what follows as strings and comments. Measured on pyoxigraph 0.5.13.
+    """Refuse an update that calls another endpoint.
 
     Raises:
-        Refused: it does, or cannot be told from one that does.
+        Refused: it does, or, where the kernel does not keep it from that, cannot be told from one that does.
     """
-    if not _SERVICE.search(unescape_codepoints(text)):
-        return
-    _refuse_service(text)
-    unescaped = unescape_codepoints(text)
-    if unescaped != text:
-        # An engine that resolved escapes first, as SPARQL 1.1 has it, would read this.
-        _refuse_service(unescaped)
-
-
-def _refuse_service(text: str) -> None:
-    before = Token("end", "", 0)
-    found = [*tokens(text), before]
-    for token, after in pairwise(found):
-        if token.kind == "iri":
-            refused = _AMBIGUOUS if _is_ambiguous(token.text) else ""
-        else:
-            refused = _CALL if _calls_out(before, token, after) else ""
-        if refused:
-            raise refused_at(text, token.start, refused.format(token.text))
-        before = token
+    _refuse_doubtful(text)
+    if _SERVICE.search(text):
+        cursor = Cursor(text)
+        while cursor.next.kind != "end":
+            before, token = cursor.last, cursor.take()
+            if _calls_out(before, token, cursor.next):
+                raise refused_at(text, token.start, CALLS_NOBODY)
 
 
 def _calls_out(before: Token, token: Token, after: Token) -> bool:
+    """Whether a token is the keyword SERVICE, or has it in it.
+
+    The engine asks for no space around keywords: it reads ``SERVICEx:y``, ``SERVICESILENT`` and, after a triple,
+    ``trueSERVICE`` as the clause. Measured on pyoxigraph 0.5.13.
+    """
     if token.kind == "name":
         names_graph = after.text != "{" or before.word in _BEFORE_GRAPH
         return not names_graph and bool(_SERVICE.search(token.text.partition(":")[0]))
     return token.kind == "word" and bool(_SERVICE.search(token.text))
+
+
+def _refuse_doubtful(text: str) -> None:
+    """Where the kernel does not keep a text from calling out, refuse what might do so as the engine reads it."""
+    if can_deny_network() or not _CALLING.search(unescape_codepoints(text)):
+        return
+    for token in tokens(text):
+        if token.kind == "word" and _CALLING.search(token.text):
+            raise refused_at(text, token.start, CALLS_NOBODY)
+        if remedy := _doubt(text, token):
+            raise refused_at(text, token.start, _DOUBTFUL.format(token.text[:40], remedy))
+
+
+def _doubt(text: str, token: Token) -> str:
+    """What to write in place of a token that might be read in another way; nothing if it cannot."""
+    if "\\" in token.text:
+        return "the character itself in place of an escape"
+    if token.text.startswith(("'" * 3, '"' * 3)) or (token.kind == "other" and token.text in "\"'"):
+        return "a string in single quotes, on one line"
+    if token.kind == "iri" and _is_ambiguous(token.text):
+        return "the IRI in full, or a space after the operator"
+    if token.kind == "name" and _SECOND_DOT.match(text, token.end):
+        return "the name as an IRI, or a space before the full stop"
+    return ""
 
 
 def _is_ambiguous(iri: str) -> bool:
@@ -164,24 +242,3 @@ def _form(cursor: Cursor) -> str:
             column=1,
         )
     raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")
-
-
-def _dataset(cursor: Cursor, prologue: Prologue) -> tuple[list[str], list[str]]:
-    """The IRIs of the FROM and FROM NAMED clauses, resolved."""
-    default: list[Written] = []
-    named: list[Written] = []
-    depth = 0
-    while cursor.next.kind != "end":
-        token = cursor.take()
-        if token.kind == "other":
-            depth += {"{": 1, "}": -1}.get(token.text, 0)
-        # The engine needs no space between the two words.
-        elif depth == 0 and token.word in ("FROM", "FROMNAMED"):
-            is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
-            source = cursor.next
-            if source.kind in ("iri", "name"):
-                (named if is_named else default).append((source.text, source.start))
-    return (
-        [term.value for term in prologue.terms(cursor.text, default)],
-        [term.value for term in prologue.terms(cursor.text, named)],
-    )

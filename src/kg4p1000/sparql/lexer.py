@@ -20,31 +20,45 @@ _PN_CHARS_U = _PN_CHARS_BASE + "_"
 _VARNAME_CHARS = _PN_CHARS_U + "0-9\u00b7\u0300-\u036f\u203f\u2040"
 _PN_CHARS = _VARNAME_CHARS + r"\-"
 _PLX = r"%[0-9A-Fa-f]{2}|\\[_~.\-!$&'()*+,;=/?\#@%]"
-_ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}"
+#: Four digits that are no surrogate: an escape of one is none for the engine.
+_SCALAR = r"(?![dD][89a-fA-F])[0-9A-Fa-f]{4}"
+_ESCAPE = rf"\\u{_SCALAR}|\\U(?:0000{_SCALAR}|000[1-9A-Fa-f][0-9A-Fa-f]{{4}}|0010[0-9A-Fa-f]{{4}})"
+_IN_STRING = rf"\\[tbnrf\"'\\]|{_ESCAPE}"
+_IN_LOCAL = rf"[{_PN_CHARS}:]|{_PLX}"
+_LOCAL = rf"(?:[{_PN_CHARS_U}:0-9]|{_PLX})(?:{_IN_LOCAL})*+(?:\.++(?:{_IN_LOCAL})++)?+"
 
-# The engine resolves \uXXXX inside IRIs and strings, after it has found where they end. The length of
-# a prefix is limited so that no text takes more than linear time; what follows its colon is a name.
+# As the engine reads, which departs from SPARQL 1.1: a local name has one group of dots, and the escapes \uXXXX
+# are resolved in IRIs and strings alone, after it has found where they end. No quantifier gives back what it took,
+# so that a token is read once.
 _TOKEN = re.compile(
     rf"""
-    (?P<space>[ \t\r\n]+)
-  | (?P<comment>\#[^\r\n]*)
-  | (?P<iri><(?:[^<>"{{}}|^`\\\x00-\x20]|{_ESCAPE})*>)
-  | (?P<string>\"\"\"(?:(?:"|"")?(?:[^"\\]|\\.))*\"\"\"
-             | '''(?:(?:'|'')?(?:[^'\\]|\\.))*'''
-             | "(?:[^"\\\r\n]|\\.)*"
-             | '(?:[^'\\\r\n]|\\.)*')
-  | (?P<variable>[?$][{_PN_CHARS_U}0-9][{_VARNAME_CHARS}]*)
-  | (?P<blank>_:[{_PN_CHARS_U}0-9](?:[{_PN_CHARS}.]*[{_PN_CHARS}])?)
-  | (?P<name>(?:[{_PN_CHARS_BASE}][{_PN_CHARS}.]{{0,63}}+(?<!\.))?:
-             (?:(?:[{_PN_CHARS_U}:0-9]|{_PLX})
-                (?:(?:[{_PN_CHARS}.:]|{_PLX})*(?:[{_PN_CHARS}:]|{_PLX}))?)?)
-  | (?P<lang>@[A-Za-z]+(?:-[A-Za-z0-9]+)*)
-  | (?P<word>[^\W\d]\w*)
-  | (?P<number>[0-9]+\.[0-9]*[eE][+-]?[0-9]+ | \.?[0-9]+[eE][+-]?[0-9]+ | [0-9]*\.[0-9]+ | [0-9]+)
+    (?P<space>[ \t\r\n]++)
+  | (?P<comment>\#[^\r\n]*+)
+  | (?P<iri><(?:[^<>"{{}}|^`\\\x00-\x20]|{_ESCAPE})*+>)
+  | (?P<string>["'])
+  | (?P<variable>[?$][{_PN_CHARS_U}0-9][{_VARNAME_CHARS}]*+)
+  | (?P<blank>_:[{_PN_CHARS_U}0-9][{_PN_CHARS}]*+(?:\.++[{_PN_CHARS}]++)*+)
+  | (?P<name>:(?:{_LOCAL})?+)
+  | (?P<letter>[{_PN_CHARS_BASE}])
+  | (?P<lang>@[A-Za-z]++(?:-[A-Za-z0-9]++)*+(?:--[A-Za-z]++)?+)
+  | (?P<word>[^\W\d]\w*+)
+  | (?P<number>[0-9]++\.[0-9]*+[eE][+-]?[0-9]++ | \.?[0-9]++[eE][+-]?[0-9]++ | [0-9]*+\.[0-9]++ | [0-9]++)
   | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+_PREFIX = re.compile(rf"[{_PN_CHARS}.]++")
+_AFTER_PREFIX = re.compile(rf":(?:{_LOCAL})?+")
+_WORD = re.compile(r"\w++")
+#: What may stand between quotes, by the quotes.
+_STRINGS = {
+    quote * count: re.compile(content, re.DOTALL)
+    for quote in "\"'"
+    for count, content in (
+        (3, rf"(?:{quote}{{0,2}}+(?:[^{quote}\\]|{_IN_STRING}))*+"),
+        (1, rf"(?:[^{quote}\\\r\n]|{_IN_STRING})*+"),
+    )
+}
 _CODEPOINT = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 
 
@@ -67,11 +81,46 @@ class Token(NamedTuple):
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The tokens of SPARQL text, without spaces and comments."""
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or "other"
+    """Read the tokens of SPARQL text, without spaces and comments, in time linear in its length."""
+    at, failed = 0, dict.fromkeys((*_STRINGS, ":"), 0)
+    while match := _TOKEN.match(text, at):
+        kind, end = match.lastgroup or "other", match.end()
+        if kind == "string":
+            kind, end = _string(text, at, failed)
+        elif kind == "letter":
+            kind, end = _name(text, at, failed)
         if kind not in ("space", "comment"):
-            yield Token(kind, match.group(), match.start())
+            yield Token(kind, text[at:end], at)
+        at = end
+
+
+# What has been looked for in vain is not looked for again from a place within: `failed` holds how far the search has
+# gone. Each quote there is an escaped one, so that from it one reads on as the search did.
+
+
+def _string(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
+    """Kind and end of what a quote begins."""
+    for quotes in (text[at] * 3, text[at]):
+        if at >= failed[quotes] and text.startswith(quotes, at):
+            content = _STRINGS[quotes].match(text, at + len(quotes))
+            assert content
+            if text.startswith(quotes, content.end()):
+                return "string", content.end() + len(quotes)
+            failed[quotes] = content.end()
+    return "other", at + 1
+
+
+def _name(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
+    """Kind and end of what a letter begins: a name with a prefix, or a word."""
+    if at >= failed[":"]:
+        prefix = _PREFIX.match(text, at)
+        assert prefix
+        name = _AFTER_PREFIX.match(text, prefix.end())
+        if name and text[prefix.end() - 1] != ".":
+            return "name", name.end()
+        failed[":"] = prefix.end()
+    word = _WORD.match(text, at)
+    return ("word", word.end()) if word else ("other", at + 1)
 
 
 def place(text: str, offset: int) -> tuple[int, int]:
@@ -97,41 +146,32 @@ def unescape_codepoints(text: str) -> str:
 
 
 class Cursor:
-    """A place in a list of tokens, for parsers that look one or two tokens ahead."""
+    """A place in the tokens of a text, for parsers that look one or two tokens ahead.
+
+    Attributes:
+        last: the token that was read last; empty before the first.
+        next: the token that is to be read next; of the kind ``end`` when there is none.
+        after: the token behind the next one.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        end = Token("end", "", len(text))
-        self._tokens = [*tokens(text), end, end]
-        self._at = 0
-
-    @property
-    def next(self) -> Token:
-        """The token that is to be read next; of the kind ``end`` when there is none."""
-        return self._tokens[self._at]
-
-    @property
-    def after(self) -> Token:
-        """The token behind the next one."""
-        return self._tokens[self._at + 1]
-
-    @property
-    def last(self) -> Token:
-        """The token that was read last."""
-        return self._tokens[self._at - 1]
+        self._end = Token("end", "", len(text))
+        self._rest = tokens(text)
+        self.last = Token("end", "", 0)
+        self.next, self.after = (next(self._rest, self._end) for _ in range(2))
 
     def take(self) -> Token:
         """Read a token."""
-        token = self._tokens[self._at]
+        token = self.next
         if token.kind != "end":
-            self._at += 1
+            self.last, self.next, self.after = token, self.after, next(self._rest, self._end)
         return token
 
     def accept(self, sign: str) -> bool:
         """Read a punctuation mark if it is the next token."""
-        token = self._tokens[self._at]
-        if token.kind == "other" and token.text == sign:
-            self._at += 1
+        if self.next.kind == "other" and self.next.text == sign:
+            self.take()
             return True
         return False
 
@@ -145,10 +185,7 @@ class Cursor:
     def keyword(self, *words: str) -> str:
         """Read a keyword if one of these is next; its name in capitals, or nothing."""
         word = self.next.word
-        if word in words:
-            self._at += 1
-            return word
-        return ""
+        return self.take().word if word in words else ""
 
     def skip_group(self) -> None:
         """Read a group in braces to its end."""
@@ -164,8 +201,22 @@ class Cursor:
     def unexpected(self, wanted: str) -> MalformedQuery:
         """The error for a next token that does not fit."""
         token = self.next
+        if token.kind == "other" and token.text in "\"'":
+            return _unclosed(self.text, token.start)
         found = "the end" if token.kind == "end" else f"'{_shortened(token.text)}'"
         return malformed(self.text, token.start, f"expected {wanted}, found {found}.")
+
+
+def _unclosed(text: str, at: int) -> MalformedQuery:
+    """The error for a quote that begins no string."""
+    quotes = text[at] * 3 if text.startswith(text[at] * 3, at) else text[at]
+    content = _STRINGS[quotes].match(text, at + len(quotes))
+    assert content
+    if text.startswith("\\", content.end()):
+        return malformed(
+            text, content.end(), r"this is no escape; write \t \b \n \r \f \" \' \\ or \u00e9."
+        )
+    return malformed(text, at, f"the string that {quotes} begins is never closed.")
 
 
 def _shortened(text: str, length: int = 40) -> str:

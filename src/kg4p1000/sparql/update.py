@@ -17,9 +17,9 @@ from typing import Any
 from pyoxigraph import NamedNode, Quad
 
 from ..errors import MalformedRequest
-from ..store import Delta, Draft, MemoryGraph
+from ..store import CALLS_NOBODY, Delta, Draft, MemoryGraph
 from ..store import dataset as make_dataset
-from .guard import refuse_foreign, refuse_service
+from .guard import refuse_foreign, refuse_service, refused_at
 from .lexer import place
 from .operations import Dataset, Manage, Modify, Operation, Transfer, Where, read_operations
 from .prologue import Assembled, located
@@ -132,6 +132,10 @@ def _explained(query: Assembled, text: str, where: Where) -> Iterator[None]:
         yield
     except (SyntaxError, ValueError, RuntimeError) as e:
         raise located(e, query, text, where.start) from e
+    except OSError as e:
+        if "service" in query.text.lower():
+            raise refused_at(text, where.start, CALLS_NOBODY) from None
+        raise e
 
 
 def _once(graphs: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .changes import Delta, Entry
     from .comparison import Tell
     from .draft import Draft
-    from .faults import parse_query
+    from .faults import CALLS_NOBODY, parse_query
     from .graphs import MemoryGraph, dataset
     from .pool import Readers
     from .rebuild import Rebuilds
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .versions import Store
 
 __all__ = [
+    "CALLS_NOBODY",
     "Delta",
     "Draft",
     "Entry",
@@ -47,7 +48,7 @@ _HOMES = {
     "comparison": ("Tell",),
     "draft": ("Draft",),
     "graphs": ("MemoryGraph", "dataset"),
-    "faults": ("parse_query",),
+    "faults": ("CALLS_NOBODY", "parse_query"),
     "pool": ("Readers",),
     "rebuild": ("Rebuilds",),
     "result": ("Result",),

@@ -7,9 +7,13 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from ..errors import BadParameter, KgError, MalformedQuery
+from ..errors import BadParameter, KgError, MalformedQuery, ReaderLost, Refused
 from ..terms import BASE, PREFIXES
 
+CALLS_NOBODY = (
+    "SERVICE is refused, this endpoint calls no other. Ask the other endpoint yourself and join the"
+    " results, or send its data in VALUES."
+)
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
@@ -32,8 +36,12 @@ def parse_query(text: str) -> list[str]:
 
 
 def problem(head: dict[str, Any]) -> KgError:
-    """The error that a reader tells of in the head of its answer."""
+    """The error that a reader tells of."""
     message = head["message"]
+    if head["error"] == "network":
+        return Refused(CALLS_NOBODY)
+    if head["error"] == "database":
+        return ReaderLost("The database of this version could not be read.")
     if head["error"] == "syntax":
         if match := _POSITION.match(message):
             line, column, expected = match.groups()

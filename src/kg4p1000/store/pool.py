@@ -347,9 +347,7 @@ class Readers:
             data = bytes(buffer[start : start + length])
             del buffer[: start + length]
             if start == 8:
-                message = json.loads(data)["message"]
-                fault = ReaderLost(f"The query failed while its result was written: {message}")
-                self._finish(result, reader, fault)
+                self._finish(result, reader, problem(json.loads(data)))
                 return
             try:
                 with room("the result of this query; ask for less"):

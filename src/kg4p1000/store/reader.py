@@ -108,11 +108,8 @@ def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
         result = evaluate(database, request)
     except MemoryError:
         os.abort()
-    except SyntaxError as e:
-        _head(out, {"error": "syntax", "message": str(e)})
-        return
-    except (ValueError, RuntimeError, OSError) as e:
-        _head(out, {"error": "evaluation", "message": str(e)})
+    except (SyntaxError, ValueError, RuntimeError, OSError) as e:
+        _head(out, _fault(e, request))
         return
     if isinstance(result, ox.QueryTriples):
         framed = _Framed(out, {"kind": "triples"})
@@ -130,10 +127,22 @@ def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
     except MemoryError:
         os.abort()
     except (ValueError, RuntimeError, OSError) as e:
-        message = json.dumps({"message": str(e)}).encode()
+        message = json.dumps(_fault(e, request)).encode()
         framed.flush(struct.pack(">II", FAULT, len(message)) + message)
         return
     framed.flush(struct.pack(">I", 0))
+
+
+def _fault(error: Exception, request: dict[str, Any]) -> dict[str, Any]:
+    """What the service is told of an error."""
+    if isinstance(error, SyntaxError):
+        return {"error": "syntax", "message": str(error)}
+    if isinstance(error, OSError):
+        # A SERVICE clause met that there is no network, or the database cannot be read. The words may be those
+        # of somebody else, so they stay here.
+        calls = "service" in request["query"].lower()
+        return {"error": "network" if calls else "database", "message": ""}
+    return {"error": "evaluation", "message": str(error)}
 
 
 def _head(out: BinaryIO, head: dict[str, Any]) -> None:

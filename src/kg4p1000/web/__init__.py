@@ -20,6 +20,7 @@ from ..access import Clients, Tokens, networks
 from ..errors import KgError, MalformedRequest
 from ..queries import Library
 from ..settings import Settings
+from ..sparql import Reading
 from ..store import Entry, Readers, Store
 from ..writer import Writer
 from . import (
@@ -70,6 +71,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             store,
             readers,
             library,
+            reading=Reading(settings.query_timeout),
             writer=Writer(
                 store.path, settings.files, settings.change_timeout, settings.change_memory
             ),
@@ -155,6 +157,7 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
         server.run()
     finally:
         server.close()
+        app.extensions["kg4p1000"].reading.close()
         app.extensions["kg4p1000"].writer.close()
         app.extensions["kg4p1000"].examiner.close()
 

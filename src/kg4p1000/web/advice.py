@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from .. import release
+from .. import release, sparql
 from ..errors import KgError
 from .services import services
 
@@ -12,7 +12,7 @@ from .services import services
 _KEPT = 8
 
 
-def advice(text: str, version: int) -> list[str]:
+def advice(query: sparql.Query, version: int) -> list[str]:
     """A sentence for each deprecated term that a query uses; none when the service is too busy."""
     kept = services().deprecated
     if version not in kept:
@@ -23,10 +23,10 @@ def advice(text: str, version: int) -> list[str]:
         while len(kept) >= _KEPT:
             kept.pop(next(iter(kept)), None)
         kept[version] = found
-    return release.advice(text, kept[version])
+    return release.advice(query.terms, kept[version])
 
 
-def advise(response: Response, text: str, version: int) -> None:
+def advise(response: Response, query: sparql.Query, version: int) -> None:
     """Add the advice to an answer for a program, in the header ``KG-Deprecated``."""
-    if found := advice(text, version):
+    if found := advice(query, version):
         response.headers["KG-Deprecated"] = " ".join(found)

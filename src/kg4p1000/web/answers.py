@@ -16,7 +16,7 @@ from werkzeug.http import parse_accept_header
 from .. import sparql
 from ..errors import BadParameter, MalformedRequest, Refused, StoreUnusable, TooLarge
 from ..store import Store
-from .citation import citation, exact, key_of, named_version
+from .citation import citation, key_of, named_version
 from .negotiation import RESULTS, TRIPLES, Choice, choose
 from .requests import graphs
 from .visits import Headers
@@ -104,26 +104,28 @@ def read(given: MultiDict[str, str], limit: int) -> Asked:
     )
 
 
-def plan(asked: Asked, store: Store, *, base: str, accept: str, moment: str) -> Plan:
+def plan(
+    asked: Asked, query: sparql.Query, store: Store, *, base: str, accept: str, moment: str
+) -> Plan:
     """Decide how a query is answered.
 
     Args:
+        query: that of the request, which passed the guard.
         base: the address of the service, for links.
         accept: the header Accept.
         moment: the header Accept-Datetime.
 
     Raises:
-        MalformedQuery, Refused, NotAcceptable, BadParameter, NotFound: what their names say.
+        NotAcceptable, BadParameter, NotFound: what their names say.
     """
-    text = asked.query or ""
-    query = _with_dataset(sparql.guard(text), asked)
+    text, query = query.text, _with_dataset(query, asked)
     choice = _choice(query.gives_triples, accept[:4096], asked.shortcuts)
     form = choice.key
     if form == "html":
         form = "turtle" if query.gives_triples else "json" if query.form == "ASK" else "tsv"
     version = _version(asked.version, moment, store)
     key = ""
-    if exact(query):
+    if query.repeatable:
         key = key_of(
             version, query.text, query.default_graphs, query.named_graphs, choice.media_type
         )

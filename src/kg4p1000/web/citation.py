@@ -7,7 +7,6 @@ An answer is exact for a version, so a client that has it need not be sent it ag
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from urllib.parse import urlencode
 
 from werkzeug.http import http_date, parse_date
 
-from .. import sparql
 from ..errors import BadParameter
 from ..store import Store
 from .visits import Headers
@@ -26,8 +24,6 @@ from .visits import Headers
 #: Longest address that names an answer; proxies refuse long headers.
 _SHORT_ADDRESS = 2048
 _YEAR = "public, max-age=31536000"
-#: Functions whose value differs from one evaluation to the next. The engine asks for no space before them.
-_CHANGING = re.compile("RAND|NOW|UUID|BNODE", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,16 +72,6 @@ class Cache:
                 self.used -= len(oldest.body)
 
 
-def exact(query: sparql.Query) -> bool:
-    """Whether a query gives the same answer each time it is asked of the same version."""
-    text = sparql.unescape_codepoints(query.text)
-    if not _CHANGING.search(text):
-        return True
-    return not any(
-        token.kind == "word" and _CHANGING.search(token.text) for token in sparql.tokens(text)
-    )
-
-
 def key_of(*asked: object) -> str:
     """A key for what was asked: version, dataset, query text, parameters, media type."""
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
@@ -108,11 +94,18 @@ def citation(
         key: of what was asked; empty when the answer would differ the next time.
         lasting: whether the request named the version by its number, so that the answer never changes.
     """
-    permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
+    asked = [
+        value
+        for given in again.values()
+        for value in ([given] if isinstance(given, str) else given)
+    ]
+    permanent = ""
+    if sum(map(len, asked)) <= _SHORT_ADDRESS:  # a text is long, and longer when it is escaped
+        permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
     links = f'<{base}/versions>; rel="timemap"; type="application/link-format"'
     moment = _date(store.entry(version).time)
     headers: Headers = [("Memento-Datetime", moment)]
-    if len(permanent) <= _SHORT_ADDRESS:
+    if permanent and len(permanent) <= _SHORT_ADDRESS:
         headers.append(("Content-Location", permanent))
         links += f', <{permanent}>; rel="permalink"'
     else:  # what is asked has to be sent there again

@@ -12,7 +12,6 @@ from ..queries import StoredQuery
 from ..store import Result
 from . import results
 from .advice import advice, advise
-from .citation import exact
 from .negotiation import RESULTS, TRIPLES, chosen
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
@@ -53,12 +52,12 @@ def run(query_name: str) -> Response | str:
     if choice.key == "html":
         return _page(query, guarded, values)
     response = respond(_result(query, values, choice.key), choice.media_type)
-    advise(response, query.text, g.version)
+    advise(response, guarded, g.version)
     if guarded.form == "SELECT" and response.is_sequence and _rowless(response, choice.key):
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
-    return cited(response, query.text, exact(guarded))
+    return cited(response, query.text, guarded.repeatable)
 
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
@@ -83,7 +82,7 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         form = "turtle" if guarded.gives_triples else "json" if guarded.form == "ASK" else "tsv"
         result = _result(query, values, form)
         g.version = result.version
-        shown["advice"] = advice(query.text, result.version)
+        shown["advice"] = advice(guarded, result.version)
         shown |= results.shown(result, hidden={p.name for p in query.parameters})
     return render_template(
         "query.html",

@@ -14,6 +14,7 @@ from ..access import Clients, Tokens
 from ..errors import StoreUnusable
 from ..queries import Library
 from ..settings import Settings
+from ..sparql import Reading
 from ..store import Readers, Store
 from .citation import Cache, named_version
 from .datasets import KnownGraphs
@@ -42,6 +43,7 @@ class Services:
     store: Store
     readers: Readers
     library: Library
+    reading: Reading
     writer: Writer
     tokens: Tokens
     clients: Clients

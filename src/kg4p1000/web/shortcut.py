@@ -165,9 +165,11 @@ class Short:
             return known
         asked = read(decoded(query.encode("latin-1")), self._of.settings.query_size)
         longer = (asked.timeout or 0) > self._of.settings.query_timeout
-        if longer or not (asked.query or "").strip():
+        if longer or not asked.query or not asked.query.strip():
             return None
-        decided = plan(asked, store, base=base, accept=accept, moment=moment)
+        decided = plan(
+            asked, sparql.guard(asked.query), store, base=base, accept=accept, moment=moment
+        )
         unknown = self._of.known_graphs.unknown(decided.query, decided.version)
         if unknown is None:
             return None  # the long way looks it up
@@ -182,7 +184,7 @@ class Short:
         deprecated = self._of.deprecated.get(decided.version)
         if not deprecated:
             return deprecated is None  # nobody has looked yet; the long way does
-        return not deprecated.keys().isdisjoint(sparql.names(decided.query.text))
+        return not deprecated.keys().isdisjoint(decided.query.terms)
 
     def _answer(self, passage: Passage) -> None:
         decided = passage.plan

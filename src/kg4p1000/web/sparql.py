@@ -53,8 +53,12 @@ def endpoint() -> Response | str:
 
 def _answer(asked: Asked, text: str) -> Response | str:
     _check_limit(asked.timeout or 0)
+    of = services()
+    limit = asked.timeout or of.settings.query_timeout
+    query = of.reading.read(text, timeout=limit, gone=client_gone())
     decided = plan(
         asked,
+        query,
         services().store,
         base=base(),
         accept=request.headers.get("Accept", ""),
@@ -63,7 +67,7 @@ def _answer(asked: Asked, text: str) -> Response | str:
     g.version, g.visit.asked = decided.version, decided.key[:12]
     if decided.choice.key == "html":
         result = _run(decided)
-        return _page(text, advice=advice(text, result.version), **results.shown(result))
+        return _page(text, advice=advice(query, result.version), **results.shown(result))
     key = decided.key
     if key and request.if_none_match.contains_weak(key):
         response = Response(status=304)
@@ -79,7 +83,7 @@ def _answer(asked: Asked, text: str) -> Response | str:
     response.headers.extend(decided.headers)
     unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
     response.headers.extend(naming(unknown))
-    advise(response, text, decided.version)
+    advise(response, query, decided.version)
     return response
 
 
