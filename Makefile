@@ -2,21 +2,31 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+UPKEEP := $(VENV)/upkeep
 STORE ?= $(VENV)/store
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build serve test lint validate check bench lock clean
+.PHONY: help setup build serve test lint validate check bench lock audit clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.core: pyproject.toml constraints.txt
+# What stands in a lock is taken with its hash only; the package itself is built with what the lock has.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.core: pyproject.toml requirements/core.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP) --require-hashes --requirement requirements/core.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.all: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[owl,test]'
+$(VENV)/.all: $(VENV)/.core requirements/all.txt
+	$(PIP) --require-hashes --requirement requirements/all.txt
+	@touch $@
+
+$(UPKEEP)/.made: requirements/upkeep.txt
+	$(PYTHON) -m venv $(UPKEEP)
+	$(UPKEEP)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 setup: $(VENV)/.all ## Make .venv with the package and everything that tests and checks need
@@ -41,11 +51,18 @@ check: $(VENV)/.all build ## Verify everything that can be verified about the st
 	$(BIN)/kg4p1000 check --store $(STORE)
 
 bench: $(VENV)/.all ## Measure the service beside others and write docs/benchmarks.md
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench --out docs/benchmarks.md
 
-lock: $(VENV)/.all ## Write constraints.txt from what is installed now
-	$(BIN)/python -m pip freeze --exclude-editable | grep -vi '^kg4p1000' > constraints.txt
+COMPILE = $(UPKEEP)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' $(LOCKFLAGS)
+
+lock: $(UPKEEP)/.made ## Write requirements/ for pyproject.toml; versions stay, but with LOCKFLAGS=--upgrade
+	$(COMPILE) pyproject.toml --group build --output-file requirements/core.txt
+	$(COMPILE) pyproject.toml --group build --all-extras --constraint requirements/core.txt --output-file requirements/all.txt
+	$(COMPILE) --group upkeep --output-file requirements/upkeep.txt
+
+audit: $(UPKEEP)/.made ## Ask whether anything in requirements/ has a known vulnerability
+	$(UPKEEP)/bin/python requirements/audit.py requirements/all.txt requirements/upkeep.txt
 
 clean: ## Remove what the other commands made
 	rm -rf $(VENV) .pytest_cache .ruff_cache dist

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg4p1000.access import Account, Clients, Role, Tokens, client_address, networks
-from kg4p1000.errors import BadParameter, NotFound, TooManyRequests
+from kg4p1000.access import (
+    Account,
+    Clients,
+    Role,
+    Tokens,
+    address_outside,
+    client_address,
+    doubts,
+    networks,
+)
+from kg4p1000.errors import BadParameter, BadSettings, NotFound, TooManyRequests
+from kg4p1000.settings import Settings
 
 
 @pytest.fixture
@@ -106,7 +116,30 @@ def test_a_client_has_so_many_requests_under_way():
 def test_requests_of_this_machine_are_not_counted():
     clients = Clients(rate=1, burst=1, concurrent=1)
     for _ in range(5):
-        clients.enter("127.0.0.1")
+        for address in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
+            clients.enter(address)
+            clients.leave(address)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "one"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:0:0:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2", True),
+    ],
+)
+def test_of_ipv6_the_64_counts_as_one_client(first, second, one):
+    clients = Clients(rate=0.1, burst=9, concurrent=1)
+    clients.enter(first)
+    if one:
+        with pytest.raises(TooManyRequests):
+            clients.enter(second)
+        clients.leave(first)
+    clients.enter(second)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from("ab")), max_size=60))
@@ -137,7 +170,73 @@ PROXY = networks("10.0.0.0/8, 2001:db8::/32")
         ("10.0.0.1", "spoofed, 198.51.100.1", "198.51.100.1"),
         ("2001:db8::1", "198.51.100.1", "198.51.100.1"),
         ("10.0.0.1", "", "10.0.0.1"),
+        # From this machine it counts, too, as far as proxies wrote it that are known.
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("::1", "198.51.100.1", "198.51.100.1"),
+        ("::ffff:127.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1", "127.0.0.1, 198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1", "203.0.113.1, 198.51.100.1", "198.51.100.1"),
+        ("127.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("127.0.0.1", "198.51.100.1, 127.0.0.1", "198.51.100.1"),
+        # What is no address counts from nobody, nor what stands before it.
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, <script>", "10.0.0.1"),
+        ("127.0.0.1", "198.51.100.1, unknown", "127.0.0.1"),
+        ("127.0.0.1", "fe80::1%<script>", "fe80::1"),
+        ("127.0.0.1", " , ", "127.0.0.1"),
+        ("nobody", "198.51.100.1", "nobody"),
     ],
 )
 def test_only_what_trusted_proxies_say_of_a_client_counts(remote, forwarded, client):
     assert client_address(remote, forwarded, PROXY) == client
+
+
+@pytest.mark.parametrize(
+    ("remote", "scheme", "host", "outside"),
+    [
+        ("127.0.0.1", "https", "kg.example.org", ("https", "kg.example.org")),
+        ("10.0.0.1", "HTTPS", "kg.example.org:8443", ("https", "kg.example.org:8443")),
+        ("::1", "http", "[2001:db8::1]:8443", ("http", "[2001:db8::1]:8443")),
+        ("10.0.0.1", "http, https", "evil.example, kg.example.org", ("https", "kg.example.org")),
+        ("192.0.2.9", "https", "kg.example.org", ("", "")),
+        ("nobody", "https", "kg.example.org", ("", "")),
+        ("127.0.0.1", "", "", ("", "")),
+        ("127.0.0.1", "javascript", "kg.example.org/x", ("", "")),
+        ("127.0.0.1", "https://", "user@kg.example.org", ("", "")),
+        ("127.0.0.1", "ws", "<script>", ("", "")),
+        ("127.0.0.1", "https\r\nX: y", "a b", ("", "")),
+        ("127.0.0.1", "https,", "kg.example.org\n", ("", "kg.example.org")),
+    ],
+)
+def test_only_proxies_that_are_trusted_say_by_which_address_we_are_known(
+    remote, scheme, host, outside
+):
+    assert address_outside(remote, scheme, host, PROXY) == outside
+
+
+@pytest.mark.parametrize("text", ["proxy.example.org", "10.0.0.0/99", "10.0.0.1/8", "10.0.0.1; x"])
+def test_a_trusted_proxy_that_is_no_address_is_refused_in_words(text):
+    with pytest.raises(BadSettings, match="trusted_proxies has"):
+        networks(f"192.0.2.1, {text}")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ""),
+        ({"host": "localhost"}, ""),
+        ({"host": "::1"}, ""),
+        ({"public_url": "https://kg.example.org"}, ""),
+        ({"host": "0.0.0.0"}, "public_url is not set"),
+        ({"host": "192.0.2.1", "trusted_proxies": "192.0.2.2"}, "public_url is not set"),
+        ({"host": "192.0.2.1", "public_url": "http://192.0.2.1:8000"}, ""),
+        ({"host": "192.0.2.1", "public_url": "https://kg.example.org"}, "no proxy there is trusted"),
+        ({"host": "0.0.0.0", "public_url": "https://kg.example.org"}, ""),
+        ({"host": "192.0.2.1", "public_url": "https://kg.example.org", "trusted_proxies": "192.0.2.2"}, ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_right_is_told_and_nothing_else(given, words):
+    told = doubts(Settings(**given))
+    assert (words in told[0]) if words else not told
+    assert len(told) == bool(words)

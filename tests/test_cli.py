@@ -265,6 +265,8 @@ def test_check_verifies_the_installation_and_fails_on_a_broken_log(folder, tmp_p
     ({"KG4P1000_QUERY_TIMEOUT": "soon"}, [], "query_timeout"),
     ({"KG4P1000_COLOUR": "green"}, [], "colour"),
     ({}, ["--config", "kg.toml"], "readres"),
+    ({"KG4P1000_PUBLIC_URL": "kg.example.org"}, [], "public_url"),
+    ({"KG4P1000_PUBLIC_URL": "https://kg.example.org/?a b"}, [], "public_url"),
 ])  # fmt: skip
 def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path, env, args, words):
     (tmp_path / "kg.toml").write_text("readres = 4\n")

@@ -64,6 +64,29 @@ def test_a_port_that_is_taken_is_told_at_once_and_nothing_is_started_again(tmp_p
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize(
+    ("host", "more", "told"),
+    [
+        ("127.0.0.1", {}, None),
+        ("0.0.0.0", {}, "Warning: The service listens at 0.0.0.0"),
+        ("0.0.0.0", {"KG4P1000_PUBLIC_URL": "https://kg.example.org"}, None),
+        ("127.0.0.1", {"KG4P1000_TRUSTED_PROXIES": "the proxy"}, "trusted_proxies has 'the proxy'"),
+    ],
+)
+def test_what_cannot_be_right_behind_a_proxy_is_told_at_the_start(tmp_path, host, more, told):
+    """Of a service that ends then, as there is nothing to build its store from."""
+    done = subprocess.run(
+        [*COMMAND, "serve", "--store", str(tmp_path / "store"), "--host", host, "--port", str(free_port())],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        env=os.environ | {"KG4P1000_FILES": str(tmp_path / "none")} | more,
+    )  # fmt: skip
+    words = " ".join(done.stderr.split())
+    assert done.returncode
+    assert "Traceback" not in words
+    assert words.count("Warning:") == bool(told and "Warning" in told)
+    assert not told or told in words
+
+
 def pairs(rows):
     return [(row["code"], row["otherCode"], row["kind"], row["reason"]) for row in rows]
 

@@ -33,7 +33,8 @@ VALUES = [
 ]  # fmt: skip
 HEADERS = [
     "Accept", "Accept-Encoding", "Accept-Datetime", "Accept-Language", "Authorization", "Content-Type", "If-None-Match",
-    "If-Modified-Since", "Range", "Origin", "X-Forwarded-For", "Cookie", "Expect", "Connection", "Content-Encoding",
+    "If-Modified-Since", "Range", "Origin", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Cookie", "Expect",
+    "Connection", "Content-Encoding",
     "Access-Control-Request-Method", "Host", "Upgrade", "TE", "X-HTTP-Method-Override", "Forwarded", "Max-Forwards",
 ]  # fmt: skip
 HEADER_VALUES = [
@@ -41,7 +42,7 @@ HEADER_VALUES = [
     "application/sparql-query", "application/sparql-update", "application/x-www-form-urlencoded", "text/turtle",
     "multipart/form-data; boundary=x", "application/sparql-query; charset=utf-16", "W/\"x\"", "*", "bytes=0-1,5-", "bytes=-",
     "Sun, 22 Nov 2026 15:20:42 GMT", "Sun, 99 Nov 2026", "100-continue", "close", "keep-alive", "websocket", "1.2.3.4, ::1, x",
-    "a=b; c", "é", "\xff", "x" * 5000, "", "en-GB, fr;q=2",
+    "a=b; c", "https", "é", "\xff", "x" * 5000, "", "en-GB, fr;q=2",
 ]  # fmt: skip
 BODIES = [
     b"", b"ASK {}", b"query=ASK%7B%7D", b"query=%ff", b"update=CLEAR+ALL", b"<x:s> <x:p> 1 .", b"\xff\xfe\x00", b"{" * 2000,

@@ -127,6 +127,59 @@ def test_x_forwarded_for_counts_from_a_trusted_proxy_only(make):
     assert codes(trusting.test_client()) == [200, 200, 200]
 
 
+def test_a_proxy_on_this_machine_is_believed_without_a_setting(make):
+    client = make(client_rate=0.1, client_burst=1.0).test_client()
+
+    def code(forwarded):
+        return client.get("/sparql?query=ASK{}", headers={"X-Forwarded-For": forwarded}).status_code
+
+    codes = [code(f) for f in ("192.0.2.1", "192.0.2.1", "203.0.113.9, 192.0.2.1", "192.0.2.2")]
+    assert codes == [200, 429, 429, 200]
+    assert [client.get("/sparql?query=ASK{}").status_code for _ in range(3)] == [200, 200, 200]
+
+
+FORWARDED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "kg.example.org"}
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "public", "server"),
+    [
+        ("127.0.0.1", FORWARDED, "", "https://kg.example.org"),
+        ("10.0.0.1", FORWARDED, "", "https://kg.example.org"),
+        ("192.0.2.1", FORWARDED, "", "http://own.example"),
+        ("127.0.0.1", FORWARDED, "https://public.example/kg/", "https://public.example/kg"),
+        ("127.0.0.1", {"X-Forwarded-Proto": "https"}, "", "https://own.example"),
+        ("127.0.0.1", {"X-Forwarded-Proto": "gopher"}, "", "http://own.example"),
+        ("127.0.0.1", {"X-Forwarded-Host": "a/b\"<script>"}, "", "http://own.example"),
+        ("127.0.0.1", FORWARDED | {"X-Forwarded-Host": "kg.example.org:443"}, "", "https://kg.example.org"),
+    ],
+)  # fmt: skip
+def test_links_follow_what_trusted_proxies_say_unless_the_address_is_set(
+    make, remote, headers, public, server
+):
+    client = make(trusted_proxies="10.0.0.0/8", public_url=public).test_client()
+    response = client.get(
+        "/openapi.json",
+        headers={"Host": "own.example", **headers},
+        environ_overrides={"REMOTE_ADDR": remote},
+    )
+    assert response.json["servers"] == [{"url": server}]
+    assert "script" not in str(response.headers)
+
+
+def test_a_proxy_that_is_not_trusted_is_told_of_once(make, caplog):
+    client = make().test_client()
+    for address in ("127.0.0.1", "192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        client.get(
+            "/health",
+            environ_overrides={"REMOTE_ADDR": address},
+            headers={"X-Forwarded-For": "198.51.100.1"},
+        )
+    (told,) = [r.getMessage() for r in caplog.records if "X-Forwarded-For" in r.getMessage()]
+    assert 'trusted_proxies = "192.0.2.7"' in told
+    assert "198.51.100.1" not in told
+
+
 def test_a_place_of_a_client_is_free_again_after_its_answer(make):
     client = make(client_concurrency=1).test_client()
     far = {"REMOTE_ADDR": "192.0.2.1"}

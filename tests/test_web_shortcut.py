@@ -84,7 +84,7 @@ def both(store, library):
         readers = Readers(store, size=2, timeout=20, memory=512)
         readers.warm()
         app = create_app(
-            Settings(store=store.path, access_log="none", query_timeout=20),
+            Settings(store=store.path, access_log="none", query_timeout=20, client_burst=1e6),
             store, readers, library,
         )  # fmt: skip
         server = make_server(app, "127.0.0.1", 0, 4, short=short)
@@ -105,16 +105,19 @@ def both(store, library):
     moment=st.sampled_from([None, None, "Sun, 22 Nov 2099 15:20:42 GMT", "tomorrow"]),
     times=st.integers(1, 2), conditional=st.booleans(),
     host=st.sampled_from(["example.org", "EXAMPLE.org:8000", "example.org:80", "[::1]:8", "e\u00e9.org", "a b", "a_b", "a_b:80", "A_b"]),
-    forwarded=st.sampled_from([None, "192.0.2.1, 10.0.0.1"]),
+    forwarded=st.sampled_from([None, "192.0.2.1, 10.0.0.1", "nonsense"]),
+    scheme=st.sampled_from([None, "https", "http", "HTTPS", "http, https", "gopher", ""]),
+    outside=st.sampled_from([None, "kg.example.org", "KG.example.org:8443", "kg.example.org:443", "kg.example.org:80", "[::1]:8", "a/b", "x, y"]),
     coding=st.sampled_from([None, None, "gzip", "gzip;q=0", "br, *;q=0.1", "identity, gzip;q=0.5", "nonsense;;"]),
 )  # fmt: skip
 def test_both_ways_send_the_same(
-    both, query, accept, more, moment, times, conditional, host, forwarded, coding
+    both, query, accept, more, moment, times, conditional, host, forwarded, scheme, outside, coding
 ):
     target = f"/sparql?query={quote(query)}{more}"
     headers = {
         "Accept": accept, "Accept-Datetime": moment, "Host": host.encode("latin-1"),
-        "X-Forwarded-For": forwarded, "Accept-Encoding": coding,
+        "X-Forwarded-For": forwarded, "X-Forwarded-Proto": scheme, "X-Forwarded-Host": outside,
+        "Accept-Encoding": coding,
     }  # fmt: skip
     headers = {name: value for name, value in headers.items() if value is not None}
     changing = "NOW" in query
@@ -132,6 +135,23 @@ def test_both_ways_send_the_same(
         short, long = (answer(address, target, headers) for address in both)
         assert short == long
         assert short[0][0] == 304
+
+
+@pytest.mark.parametrize(
+    ("headers", "start"),
+    [
+        ({}, "http://example.org/"),
+        ({"X-Forwarded-Proto": "https"}, "https://example.org/"),
+        ({"X-Forwarded-Proto": "https", "X-Forwarded-Host": "kg.example.org"}, "https://kg.example.org/"),
+        ({"X-Forwarded-Proto": "https", "Host": "example.org:443"}, "https://example.org/"),
+        ({"X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "a/b"}, "http://example.org/"),
+    ],
+)  # fmt: skip
+def test_both_ways_believe_a_proxy_on_this_machine(both, headers, start):
+    for address in both:
+        head, found, _ = answer(address, f"/sparql?query={quote(QUERIES[1])}", headers)
+        assert head[0] == 200
+        assert dict(found)["Content-Location"].startswith(start)
 
 
 @pytest.fixture

@@ -103,11 +103,15 @@ def test_the_line_of_a_problem_names_it(logged):
     response = client.get("/sparql?query=SELECT", headers={"Accept": "application/json"})
     assert response.json["instance"] == f"urn:uuid:{response.headers['X-Request-Id']}"
     response.close()
-    client.get("/nowhere?secret=1", headers={"X-Forwarded-For": "192.0.2.1"}).close()
+    client.get(
+        "/nowhere?secret=1",
+        headers={"X-Forwarded-For": "192.0.2.1"},
+        environ_overrides={"REMOTE_ADDR": "198.51.100.1"},
+    ).close()
     first, second = lines()
     assert (first["status"], first["outcome"]) == (400, "malformed-query")
     assert (second["status"], second["outcome"], second["path"]) == (404, "not-found", "/nowhere")
-    assert second["client"] == "127.0.0.1"
+    assert second["client"] == "198.51.100.1"
 
 
 def test_the_line_of_a_transfer_that_broke_off_says_so_and_why(served):

@@ -1,4 +1,4 @@
-"""Who may do what: roles, tokens, and how often a client may ask.
+"""Who may do what: roles, tokens, who a client is behind proxies, and how often it may ask.
 
 Tokens stand in a file beside the store, as hashes, readable by its owner only. The file is read
 again when it has changed, so that a token works, or stops working, while the service runs.
@@ -20,10 +20,18 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 
-from .errors import BadParameter, NotFound, TooManyRequests
+from .errors import BadParameter, BadSettings, NotFound, TooManyRequests
+from .settings import Settings
 
 _BYTES = 32
 #: So many clients are remembered by their address; the longest silent are forgotten first.
@@ -179,42 +187,112 @@ def _digest(token: str) -> str:
 
 
 Network = IPv4Network | IPv6Network
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
+#: A host with or without a port, as RFC 9110 has it in the header Host.
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+#: Addresses that stand for all of a machine.
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened at
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks from a list separated by commas.
+    """Addresses and networks from the setting ``trusted_proxies``, a list separated by commas.
 
     Raises:
-        ValueError: one of them is neither.
+        BadSettings: one of them is neither.
     """
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            found.append(ip_network(part))
+        except ValueError as e:
+            raise BadSettings(
+                f"trusted_proxies has {part!r}, which is neither an address nor a network: {e}."
+            ) from e
+    return tuple(found)
+
+
+def trusted(address: str, proxies: tuple[Network, ...]) -> bool:
+    """Whether what an address says of others counts: a proxy that we trust, or this machine.
+
+    From a loopback address only a process of this machine can connect, such as a proxy, so what it says is known.
+    """
+    found = _parsed(address)
+    return found is not None and any(found in network for network in (*_LOOPBACK, *proxies))
 
 
 def client_address(remote: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
     """The address of the client behind the proxies that we trust.
 
+    Werkzeug's ProxyFix does not fit: it trusts a number of proxies, whoever connects, and not addresses.
+
     Args:
         remote: the address of whoever connected.
-        forwarded: the header X-Forwarded-For; counts only as far as trusted proxies wrote it.
+        forwarded: the header X-Forwarded-For; counts from its end, as far as it is `trusted` and well-formed.
     """
-    chain = [*(part.strip() for part in forwarded.split(",") if part.strip()), remote]
-    while len(chain) > 1 and _within(chain[-1], proxies):
-        chain.pop()
-    return chain[-1]
+    client = remote
+    for part in reversed([part for part in forwarded.split(",") if part.strip()]):
+        found = _parsed(part.strip())
+        if found is None or not trusted(client, proxies):
+            break
+        client = str(found)
+    return client
 
 
-def _within(address: str, proxies: tuple[Network, ...]) -> bool:
+def address_outside(
+    remote: str, scheme: str, host: str, proxies: tuple[Network, ...]
+) -> tuple[str, str]:
+    """The scheme and the host by which a client named us to a proxy; empty where nothing usable is said.
+
+    Args:
+        remote: the address of whoever connected, which must be `trusted`.
+        scheme: the header X-Forwarded-Proto. Of several values the last counts, which the nearest proxy wrote.
+        host: the header X-Forwarded-Host, likewise.
+    """
+    if not trusted(remote, proxies):
+        return "", ""
+    scheme, host = (value.rpartition(",")[2].strip() for value in (scheme.lower(), host))
+    return (scheme if scheme in ("http", "https") else ""), (host if _HOST.fullmatch(host) else "")
+
+
+def doubts(settings: Settings) -> list[str]:
+    """What cannot be right in the settings for a service behind a proxy, or open to others; a sentence each.
+
+    Raises:
+        BadSettings: ``trusted_proxies`` cannot be read.
+    """
+    proxies = networks(settings.trusted_proxies)
+    host, public = settings.host, settings.public_url
+    if host == "localhost" or trusted(host, ()):
+        return []
+    found = []
+    if not public:
+        found.append(
+            f"The service listens at {host}, where others reach it, and public_url is not set: links follow what"
+            " each request says of the host. Set public_url to the address by which people know the service."
+        )
+    elif public.startswith("https:") and not proxies and host not in _EVERYWHERE:
+        found.append(
+            f"public_url is {public}, but the service listens at {host} without TLS, and no proxy there is trusted:"
+            " all clients would count as one. Set trusted_proxies to the proxy's address, or host to 127.0.0.1."
+        )
+    return found
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return any(ip_address(address) in network for network in proxies)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
-        return False
+        return None
+    # Where IPv4 is served by a socket of IPv6, addresses look so.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 class Clients:
     """How often each client may ask, and how much at once.
 
-    A token bucket for each address: it holds `burst` requests and fills by `rate` a second. Requests from
-    this machine itself are not counted, unless a trusted proxy forwards them.
+    A token bucket for each address: it holds `burst` requests and fills by `rate` a second. Of IPv6, where a
+    client has a whole /64 to choose from, the /64 counts. Requests from this machine itself are not counted, unless
+    a proxy forwards them.
 
     Args:
         rate: requests a second.
@@ -241,7 +319,8 @@ class Clients:
         Raises:
             TooManyRequests: with ``retry_after`` in seconds.
         """
-        if _is_local(client):
+        client = _counted_as(client)
+        if not client:
             return
         now = self._clock()
         with self._lock:
@@ -266,6 +345,7 @@ class Clients:
 
     def leave(self, client: str) -> None:
         """Count a request that has ended."""
+        client = _counted_as(client)
         with self._lock:
             left = self._under_way.get(client, 0) - 1
             if left > 0:
@@ -275,8 +355,11 @@ class Clients:
 
 
 @lru_cache(maxsize=1024)
-def _is_local(client: str) -> bool:
-    try:
-        return ip_address(client).is_loopback
-    except ValueError:
-        return False
+def _counted_as(client: str) -> str:
+    """The name under which a client is counted; empty for this machine."""
+    address = _parsed(client)
+    if address is None:
+        return client
+    if trusted(client, ()):
+        return ""
+    return str(ip_network((address, 64), strict=False) if address.version == 6 else address)

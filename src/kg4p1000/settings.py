@@ -6,6 +6,7 @@ Only `cli` loads settings; everybody else gets them, or a value from them, as an
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,6 +16,7 @@ from typing import Any
 from .errors import BadSettings
 
 ENVIRONMENT_PREFIX = "KG4P1000_"
+_ADDRESS = re.compile(r"https?://[^\s/?#<>\"\\]+(/[^\s?#<>\"\\]*)?")
 
 
 def default_store() -> Path:
@@ -74,7 +76,9 @@ class Settings:
         20, "Number of versions whose databases are kept; older ones are made again when asked for."
     )
     trusted_proxies: str = _setting(
-        "", "Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas."
+        "",
+        "Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host count, separated by commas; those of"
+        " this machine always do.",
     )
     query_size: int = _setting(
         1_000_000, "Largest query text that is taken, in bytes; longer ones are answered with 413."
@@ -148,4 +152,9 @@ def _typed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         except (TypeError, ValueError):
             expected = f"a {wanted} above zero" if number else f"a {wanted}"
             raise BadSettings(f"{where}: {name} is {value!r} and must be {expected}.") from None
+    public = result.get("public_url")
+    if public and not _ADDRESS.fullmatch(public):
+        raise BadSettings(
+            f"{where}: public_url is {public!r} and must be an address such as https://kg.example.org."
+        )
     return result

@@ -11,7 +11,7 @@ from threading import Thread
 import click
 
 from .. import processes, supervisor
-from ..access import Tokens
+from ..access import Tokens, doubts
 from ..errors import BadSettings
 from ..queries import Library
 from ..settings import Settings
@@ -35,6 +35,8 @@ def serve_(given: Settings, alone: bool) -> None:
     if alone:
         _serve_here(given)
         return
+    for doubt in doubts(given):
+        messages.print(f"Warning: {doubt}")
     store = Store(given.store)
     if not store.current:
         messages.print("The store is empty; building it from the files first.")

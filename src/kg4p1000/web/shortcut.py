@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 #: Longest query string in characters; reading a longer one would keep the others waiting.
 _LONGEST = 4096
 _PLANS = 1024
-_HOST = re.compile(r"[a-z0-9._-]+(?::(?!80$)[0-9]+)?")
+_HOST = re.compile(r"[a-z0-9._-]+(?::(?!80$|443$)[0-9]+)?")
 
 
 class Passage:
@@ -95,7 +95,7 @@ class Short:
             return None
         headers = request.headers
         try:
-            decided = self._plan(request.query, headers)
+            decided = self._plan(request.query, headers, remote)
         except KgError:
             return None  # the long way says what is wrong
         if decided is None or decided.choice.key == "html" or self._advised(decided):
@@ -152,11 +152,14 @@ class Short:
             _log.exception("a query could not be followed on the short way")
         return True
 
-    def _plan(self, query: str, headers: dict[str, str]) -> Plan | None:
-        host = headers.get("HOST", "")
+    def _plan(self, query: str, headers: dict[str, str], remote: str) -> Plan | None:
+        scheme, host = self._visits.outside(
+            remote, headers.get("X_FORWARDED_PROTO", ""), headers.get("X_FORWARDED_HOST", "")
+        )
+        host = host or headers.get("HOST", "")
         if not _HOST.fullmatch(host):
             return None
-        base = self._base or f"http://{host}"
+        base = self._base or f"{scheme or 'http'}://{host}"
         store = self._of.store
         accept, moment = headers.get("ACCEPT", ""), headers.get("ACCEPT_DATETIME", "")
         key = (query, accept, moment, base, str(store.current))

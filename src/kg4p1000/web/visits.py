@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..access import Network, client_address
+from ..access import Network, address_outside, client_address, trusted
 from . import encoding
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Visits:
 
     Args:
         of: whose limits and figures count.
-        proxies: whose X-Forwarded-For counts.
+        proxies: whose X-Forwarded-For, -Proto and -Host count, beside those of this machine.
         log: gets a line a visit.
     """
 
@@ -102,13 +102,26 @@ class Visits:
         # The form of a random UUID; of its digits, the first come from chance and the others from a counter.
         chance = secrets.token_hex(10)
         self._prefix = f"{chance[:8]}-{chance[8:12]}-4{chance[12:15]}-a{chance[15:18]}-"
-        self._count = count(1)
+        self._count, self._strangers = count(1), count()
         self._latencies: dict[tuple[str, str, int], Any] = {}
 
     def begin(self, method: str, path: str, remote: str, forwarded: str = "") -> Visit:
         """A visit that begins now."""
-        client = client_address(remote, forwarded, self._proxies) if forwarded else remote
+        client = remote
+        if forwarded:
+            client = client_address(remote, forwarded, self._proxies)
+            if not trusted(remote, self._proxies) and next(self._strangers) == 0:
+                _log.warning(
+                    "a request from %s came with X-Forwarded-For, which does not count; if a proxy of yours is there,"
+                    ' set trusted_proxies = "%s", else all its clients are limited as one (told once)',
+                    remote,
+                    remote,
+                )
         return Visit(f"{self._prefix}{next(self._count):012x}", client, method, path)
+
+    def outside(self, remote: str, scheme: str, host: str) -> tuple[str, str]:
+        """The scheme and host that a proxy says in X-Forwarded-Proto and -Host; see `access.address_outside`."""
+        return address_outside(remote, scheme, host, self._proxies) if scheme or host else ("", "")
 
     def head(self, visit: Visit) -> Headers:
         """The headers that every response has."""
@@ -155,15 +168,24 @@ class Edge:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        visits = self._visits
+        visits, remote = self._visits, environ.get("REMOTE_ADDR", "")
         visit: Visit | None = environ.get(VISIT)
         if visit is None:
             visit = environ[VISIT] = visits.begin(
                 environ["REQUEST_METHOD"],
                 environ.get("PATH_INFO", ""),
-                environ.get("REMOTE_ADDR", ""),
+                remote,
                 environ.get("HTTP_X_FORWARDED_FOR", ""),
             )
+        scheme, host = visits.outside(
+            remote,
+            environ.get("HTTP_X_FORWARDED_PROTO", ""),
+            environ.get("HTTP_X_FORWARDED_HOST", ""),
+        )
+        if scheme:
+            environ["wsgi.url_scheme"] = scheme
+        if host:
+            environ["HTTP_HOST"] = host
 
         begun: list[Any] = []
 
