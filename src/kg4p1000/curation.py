@@ -91,11 +91,18 @@ def undo(
     *,
     message: str = "",
     dry_run: bool = False,
+    choose: Callable[[Draft, Delta], Delta] = lambda draft, made: made,
+    follow: Callable[[Draft], None] | None = None,
 ) -> Commit:
     """Take back what a version changed, as a new version; an undo can be taken back in the same way.
 
     With a decision, its effect on the overlap goes too; the overlap itself stays, for the detection to
     bring up to date.
+
+    Args:
+        choose: gives, of what the version stated, what is taken back; raises where it must not be.
+        follow: brings what follows from decisions to those that are left, after decisions went or came; without it,
+            that is done for overlaps.
 
     Raises:
         NotFound: there is no such version.
@@ -111,6 +118,7 @@ def undo(
         decided = entry.source == "decision"
         if decided:
             made = _decision_alone(draft, made)
+        made = choose(draft, made)
         if conflicts := _conflicts(store, draft, version, made):
             raise UndoConflict(
                 f"Version {version} cannot be undone: {len(conflicts)} of its statements were changed"
@@ -120,8 +128,8 @@ def undo(
 
         def back(draft: Draft) -> None:
             draft.apply(made.inverse())
-            if decided:
-                draft.apply(decisions.settle(draft.select))
+            if any(quad.graph_name == DECISIONS for quad in made.added | made.removed):
+                (follow or _settle_overlaps)(draft)
 
         change = _Change(draft, shapes, back)
         text = message or f"Undo of version {version}: {entry.message}"
@@ -275,6 +283,10 @@ def _see_that_decisions_stand(draft: Draft, wipe: bool) -> None:
 
 
 # undo
+
+
+def _settle_overlaps(draft: Draft) -> None:
+    draft.apply(decisions.settle(draft.select))
 
 
 def _decision_alone(draft: Draft, made: Delta) -> Delta:

@@ -118,20 +118,30 @@ def decide(
     why: str,
     overlap_kind: str = "",
     dry_run: bool = False,
+    permit: Callable[[Draft], None] = lambda draft: None,
 ) -> Commit:
     """Record a decision about a pair; the overlap takes its status in the same change.
 
     A pair whose confidence is below that of stored ones is stored in that change, too.
+
+    Args:
+        permit: raises where the author may not decide.
 
     Raises:
         NotFound: one of them is no activity of the graph.
         BadParameter: status, kind, author or reason is not one that can be.
     """
     decisions.check(status, author, why, overlap_kind)
+    record = decision(pair, status=status, author=author, why=why, kind=overlap_kind)
+
+    def change(draft: Draft) -> None:
+        permit(draft)
+        record(draft)
+
     return commit(
         store,
         shapes,
-        decision(pair, status=status, author=author, why=why, kind=overlap_kind),
+        change,
         author=author,
         message=f"{'-'.join(pair)} {status}: {why}",
         source="decision",

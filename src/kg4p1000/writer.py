@@ -203,15 +203,29 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "message": request.get("message", ""),
         "dry_run": request.get("dry_run", False),
     }
+    role = Role(request["role"])
     if request["kind"] == "undo":
-        done = curation.undo(store, shapes, request["version"], **common)
+        done = curation.undo(
+            store,
+            shapes,
+            request["version"],
+            choose=lambda draft, made: _undone_by(role, draft, made),
+            follow=_settle,
+            **common,
+        )
     elif request["kind"] == "decide":
         del common["message"]  # says what was decided
         a, b = request["pair"]
         told = {name: request[name] for name in ("status", "overlap_kind", "why")}
-        done = proposals.decide(store, shapes, (a, b), **told, **common)
+        done = proposals.decide(
+            store,
+            shapes,
+            (a, b),
+            permit=lambda draft: _permit({decisions.GRAPH}, role, _editable(draft)),
+            **told,
+            **common,
+        )
     else:
-        role = Role(request["role"])
 
         def change(draft: Draft) -> None:
             nonlocal made_graph
@@ -219,12 +233,13 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             if request["kind"] in ("put", "post"):
                 made_graph = next(draft.quads(NamedNode(request["graph"])), None) is None
             _CHANGES[request["kind"]](draft, request)
-            _permit(draft, role, editable)
+            added = {quad.graph_name.value for quad in draft.delta.added}
+            sparql.refuse_foreign("The graph", added)
+            _permit(_graphs(draft.delta), role, editable)
             if role < Role.ADMIN:
                 _in_own_name(draft, request["author"])
             if proposals.concerns(draft.delta.added | draft.delta.removed):
-                proposals.settle(draft)
-                mappings.settle(draft)
+                _settle(draft)
 
         done = curation.commit(
             store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
@@ -305,10 +320,39 @@ def _editable(draft: Draft) -> set[str]:
     return {q.subject.value for q in marked if isinstance(q.subject, NamedNode)}
 
 
-def _permit(draft: Draft, role: Role, editable: set[str]) -> None:
-    """See that the role may write to the graphs that the change touches."""
-    sparql.refuse_foreign("The graph", {str(q.graph_name)[1:-1] for q in draft.delta.added})
-    touched = {q.graph_name for q in draft.delta.added | draft.delta.removed}
+def _settle(draft: Draft) -> None:
+    """Bring what follows from decisions to those that stand."""
+    proposals.settle(draft)
+    mappings.settle(draft)
+
+
+def _undone_by(role: Role, draft: Draft, made: Delta) -> Delta:
+    """What a role takes back of what a version stated; see `_permit`.
+
+    What followed from decisions, in graphs that are for software, is worked out again from those that are left.
+    """
+    touched = _graphs(made)
+    if role < Role.ADMIN and decisions.GRAPH in touched:
+        follows = {decisions.OVERLAPS, mappings.ALIGNMENTS}
+        added, removed = (
+            frozenset(q for q in quads if q.graph_name not in follows)
+            for quads in (made.added, made.removed)
+        )
+        made, touched = Delta(added, removed), touched - follows
+    _permit(touched, role, _editable(draft))
+    return made
+
+
+def _graphs(delta: Delta) -> set[Any]:
+    return {quad.graph_name for quad in delta.added | delta.removed}
+
+
+def _permit(touched: set[Any], role: Role, editable: set[str]) -> None:
+    """See that a role may write to the graphs that a change touches; the one rule, for every kind of change.
+
+    Raises:
+        Forbidden: it may not.
+    """
     for graph in sorted(touched, key=str):
         if graph == curation.INFERRED:
             raise Forbidden("graph:inferred is for the rules alone; change what they follow from.")

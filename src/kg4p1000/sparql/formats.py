@@ -41,7 +41,7 @@ def run(
         gone: tells whether the client has gone; then the query is stopped.
     """
     return readers.query(
-        query.text,
+        query.for_engine,
         bindings=bindings,
         version=version,
         timeout=timeout,
@@ -54,7 +54,7 @@ def attempt(
     readers: Readers, query: Query, form: str, *, version: int, timeout: float | None = None
 ) -> Result | None:
     """Begin a guarded query without waiting; see `Readers.attempt`."""
-    return readers.attempt(query.text, version, timeout=timeout, **_options(query, form))
+    return readers.attempt(query.for_engine, version, timeout=timeout, **_options(query, form))
 
 
 def _options(query: Query, form: str) -> dict[str, Any]:

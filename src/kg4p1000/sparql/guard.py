@@ -16,7 +16,17 @@ from ..errors import MalformedQuery, Refused
 from ..processes import can_deny_network
 from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
-from .lexer import Cursor, Token, malformed, place, tokens, unescape_codepoints
+from .lexer import (
+    Cursor,
+    Token,
+    for_engine,
+    is_ambiguous,
+    is_dotted,
+    malformed,
+    place,
+    tokens,
+    unescape_codepoints,
+)
 from .prologue import Prologue, Written
 
 QUERY_FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
@@ -35,9 +45,6 @@ _DOUBTFUL = (
     "'{}' is refused in a request that has the word SERVICE or LOAD: it might be read in another way than as it"
     " looks. Leave the word out, or write {}."
 )
-#: The beginning of an IRI with a sign that would begin a string or a comment.
-_BEFORE_SIGN = re.compile("[^'#]*(?=['#])")
-_SECOND_DOT = re.compile(r"\.[^\s.]")
 _OURS = {prefix: space for prefix, space in PREFIXES.items() if space.startswith(BASE)}
 _DECLARED = re.compile(r"PREFIX (.*): <(.*)>\n")
 
@@ -47,6 +54,8 @@ class Query:
     """A query that passed the guard.
 
     Attributes:
+        text: as it was sent.
+        for_engine: what the engine is given; see `lexer.for_engine`.
         form: SELECT, ASK, CONSTRUCT or DESCRIBE.
         default_graphs, named_graphs: the IRIs of its FROM clauses; both None when it has none.
         repeatable: whether it gives the same answer each time it is asked of the same version.
@@ -54,6 +63,7 @@ class Query:
     """
 
     text: str
+    for_engine: str
     form: str
     default_graphs: list[str] | None = None
     named_graphs: list[str] | None = None
@@ -72,6 +82,7 @@ class _Body:
 
     default: list[Written] = field(default_factory=list)
     named: list[Written] = field(default_factory=list)
+    dotted: bool = False
     repeatable: bool = True
     terms: set[str] = field(default_factory=set)
 
@@ -96,6 +107,7 @@ def guard(text: str) -> Query:
     chosen = bool(default or named)
     return Query(
         text,
+        for_engine(text) if body.dotted else text,
         form,
         default if chosen else None,
         named if chosen else None,
@@ -133,6 +145,7 @@ def _body(cursor: Cursor, prologue: Prologue) -> _Body:
             case "iri" if token.text.startswith(BASE, 1):
                 body.terms.add(token.text[1:-1])
             case "name":
+                body.dotted = body.dotted or is_dotted(token)
                 prefix, _, local = token.text.partition(":")
                 if spaces.get(prefix, "").startswith(BASE):
                     body.terms.add(spaces[prefix] + local)
@@ -173,27 +186,21 @@ def _refuse_doubtful(text: str) -> None:
     for token in tokens(text):
         if token.kind == "word" and _CALLING.search(token.text):
             raise refused_at(text, token.start, CALLS_NOBODY)
-        if remedy := _doubt(text, token):
+        if remedy := _doubt(token):
             raise refused_at(text, token.start, _DOUBTFUL.format(token.text[:40], remedy))
 
 
-def _doubt(text: str, token: Token) -> str:
+def _doubt(token: Token) -> str:
     """What to write in place of a token that might be read in another way; nothing if it cannot."""
     if "\\" in token.text:
         return "the character itself in place of an escape"
     if token.text.startswith(("'" * 3, '"' * 3)) or (token.kind == "other" and token.text in "\"'"):
         return "a string in single quotes, on one line"
-    if token.kind == "iri" and _is_ambiguous(token.text):
+    if is_ambiguous(token):
         return "the IRI in full, or a space after the operator"
-    if token.kind == "name" and _SECOND_DOT.match(text, token.end):
-        return "the name as an IRI, or a space before the full stop"
+    if is_dotted(token):
+        return "the name as an IRI"
     return ""
-
-
-def _is_ambiguous(iri: str) -> bool:
-    """Whether an IRI can also be read as an operator and the beginning of a string or a comment."""
-    sign = _BEFORE_SIGN.match(iri)
-    return sign is not None and "//" not in sign.group()  # no expression has '//' outside strings
 
 
 def refused_at(text: str, offset: int, detail: str) -> Refused:

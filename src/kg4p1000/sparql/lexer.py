@@ -25,11 +25,10 @@ _SCALAR = r"(?![dD][89a-fA-F])[0-9A-Fa-f]{4}"
 _ESCAPE = rf"\\u{_SCALAR}|\\U(?:0000{_SCALAR}|000[1-9A-Fa-f][0-9A-Fa-f]{{4}}|0010[0-9A-Fa-f]{{4}})"
 _IN_STRING = rf"\\[tbnrf\"'\\]|{_ESCAPE}"
 _IN_LOCAL = rf"[{_PN_CHARS}:]|{_PLX}"
-_LOCAL = rf"(?:[{_PN_CHARS_U}:0-9]|{_PLX})(?:{_IN_LOCAL})*+(?:\.++(?:{_IN_LOCAL})++)?+"
+_LOCAL = rf"(?:[{_PN_CHARS_U}:0-9]|{_PLX})(?:{_IN_LOCAL})*+(?:\.++(?:{_IN_LOCAL})++)*+"
 
-# As the engine reads, which departs from SPARQL 1.1: a local name has one group of dots, and the escapes \uXXXX
-# are resolved in IRIs and strings alone, after it has found where they end. No quantifier gives back what it took,
-# so that a token is read once.
+# The engine resolves the escapes \uXXXX in IRIs and strings alone, after it has found where they end. No quantifier
+# gives back what it took, so that a token is read once.
 _TOKEN = re.compile(
     rf"""
     (?P<space>[ \t\r\n]++)
@@ -50,6 +49,11 @@ _TOKEN = re.compile(
 _PREFIX = re.compile(rf"[{_PN_CHARS}.]++")
 _AFTER_PREFIX = re.compile(rf":(?:{_LOCAL})?+")
 _WORD = re.compile(r"\w++")
+#: The beginning of an IRI with a sign that would begin a string or a comment.
+_BEFORE_SIGN = re.compile("[^'#]*+(?=['#])")
+#: A name with more than one group of full stops, as the engine does not read it; and a full stop without escape.
+_DOTTED = re.compile(r"[^:]*+:[^.]++\.++[^.]++\.")
+_DOT = re.compile(r"(?<!\\)\.")
 #: What may stand between quotes, by the quotes.
 _STRINGS = {
     quote * count: re.compile(content, re.DOTALL)
@@ -121,6 +125,32 @@ def _name(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
         failed[":"] = prefix.end()
     word = _WORD.match(text, at)
     return ("word", word.end()) if word else ("other", at + 1)
+
+
+def for_engine(text: str) -> str:
+    """Write names such as ``overlap:A4.2-D2.3`` so that the engine reads them whole, as SPARQL has them.
+
+    Oxigraph 0.5.13 takes a name to end before the second group of full stops, and reads on there.
+    """
+    parts, at = [], 0
+    for token in tokens(text):
+        if is_ambiguous(token):
+            return text  # what looks like a name behind it may be part of a string
+        if is_dotted(token):
+            parts += text[at : token.start], _DOT.sub(r"\.", token.text)
+            at = token.end
+    return "".join((*parts, text[at:]))
+
+
+def is_dotted(token: Token) -> bool:
+    """Whether a token is a name with more than one group of full stops."""
+    return token.kind == "name" and _DOTTED.match(token.text) is not None
+
+
+def is_ambiguous(token: Token) -> bool:
+    """Whether an IRI can also be read as an operator and the beginning of a string or a comment."""
+    sign = _BEFORE_SIGN.match(token.text) if token.kind == "iri" else None
+    return sign is not None and "//" not in sign.group()  # no expression has '//' outside strings
 
 
 def place(text: str, offset: int) -> tuple[int, int]:

@@ -227,8 +227,11 @@ def decide(pair: str) -> Response | Redirect:
     ``Authorization`` header, or in the field ``token`` of a form.
     """
     is_form = request.mimetype == FORM
+    if not is_form:
+        account = require(Role.STEWARD)
     given = _body(is_form)
-    account = _steward(given.get("token", "") if is_form else "")
+    if is_form:
+        account = _steward(given.get("token", ""))
     pair = _named(pair)
     told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
     done = services().writer.change(
