@@ -18,12 +18,12 @@ from ..terms import BASE, GRAPH, ID_TYPES, PREFIXES, iri
 from ..texts import isolated, number
 from .describe import describe
 from .diagram import draw, in_words, svg
+from .graphs import whole_graph
 from .names import from_rows
 from .negotiation import TRIPLES, Choice, chosen
 from .reference import MODULES, Entry, Module, Reference, reference, released
 from .rendering import href, short, text
-from .services import asked_version, client_gone, page_version, services
-from .streaming import cited, respond
+from .services import page_version, services
 from .things import answer, downloads, node
 from .vocabulary import vocabulary
 from .wording import LANGUAGES, NAMES, said
@@ -95,7 +95,7 @@ def index() -> Response:
     """The whole ontology: its modules and terms, or its graph as RDF."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return _graph(choice, asked_version(request.args))
+        return _varied(whole_graph(GRAPH + "ontology", choice.key, choice.media_type))
     return _index(_now())
 
 
@@ -146,17 +146,6 @@ def _record(folder: Path, number: str) -> tuple[Triple, ...]:
 def _now() -> Edition:
     version = page_version()
     return Edition(reference(services(), version), version)
-
-
-def _graph(choice: Choice, version: int | None) -> Response:
-    result = services().readers.query(
-        "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }",
-        default_graphs=[GRAPH + "ontology"],
-        rdf_format=choice.key,
-        version=version,
-        gone=client_gone(),
-    )
-    return _varied(cited(respond(result, choice.media_type)))
 
 
 def _recorded(triples: Iterable[Triple], choice: Choice) -> Response:
