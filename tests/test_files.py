@@ -95,3 +95,11 @@ def test_natural_order_puts_two_before_ten():
 def test_no_iri_is_minted_from_a_bad_key(key):
     with pytest.raises(ValueError, match="not a key"):
         terms.mint("activity", key)
+
+
+def test_turtle_and_natural_order_take_any_text():
+    texts = ["1" * 5000, "a\u2028b\x0bc\x0c\x85\x1dd", "٣", "²", "", "007", "\u202e"]
+    triples = {ox.Triple(iri("activity:A4.2"), iri("rdfs:comment"), ox.Literal(t)) for t in texts}
+    assert {q.triple for q in ox.parse(turtle(triples), format=ox.RdfFormat.TURTLE)} == triples
+    numbers = ["A4.2", "A4.10", "A4." + "9" * 5000, "A4.1" + "0" * 5000]
+    assert sorted(set(numbers), key=natural_key) == numbers

@@ -17,7 +17,7 @@ from kg4p1000.overlaps.explanation import Evidence
 from kg4p1000.overlaps.findings import DETECTION, Detection, compare
 from kg4p1000.overlaps.translation import Pivot
 from kg4p1000.store import Delta, MemoryGraph
-from kg4p1000.terms import iri, mint
+from kg4p1000.terms import iri, mint, prefix_declarations
 
 ROOT = Path(__file__).parents[1]
 POLL = "Launch a poll to learn what members expect of regional meetings."
@@ -200,3 +200,15 @@ def test_turtle_of_the_command_holds_the_detection_that_its_pairs_point_at(own, 
     assert done.exit_code == 0, done.output
     said = {(t.subject, t.predicate) for t in ox.parse(done.stdout.encode(), ox.RdfFormat.TURTLE)}
     assert {(DETECTION, iri("prov:endedAtTime")), (DETECTION, iri("k4p:parameters"))} <= said
+
+
+def test_the_detection_goes_on_where_the_graph_says_odd_things(knowledge):
+    odd = """
+      activity:A4.2 skos:notation "A 4", "9" . annotation:odd a k4p:FacetAnnotation ; k4p:annotationOf activity:A4.2 ;
+        k4p:givesTopic "topic/x", _:b, code:topic ; k4p:rank "abc", "1e400" ; k4p:confidence "NaN", "", "7" .
+      mention:odd k4p:mentionIn activity:A4.2 ; k4p:mentionOf _:b . _:b skos:prefLabel "x" .
+      code:topic skos:broader code:topic, "x", _:b ."""
+    added = ox.parse(prefix_declarations() + odd, format=ox.RdfFormat.TURTLE)
+    found = Detection.of(MemoryGraph([*knowledge, *(q.triple for q in added)]).select)
+    assert all(0 <= f.confidence <= 1 for f in found.findings)
+    assert found.triples(lambda query: [])

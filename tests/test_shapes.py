@@ -36,7 +36,7 @@ PARAMETERS = {
 }  # fmt: skip
 OTHER_WORDS = {
     "declare", "hasValue", "languageIn", "message", "name", "namespace", "path", "prefix",
-    "prefixes", "property", "qualifiedValueShape", "severity", "sparql", "targetClass",
+    "prefixes", "property", "qualifiedValueShape", "severity", "sparql", "targetClass", "targetSubjectsOf",
 }  # fmt: skip
 
 

@@ -167,11 +167,13 @@ def prefix_declarations() -> str:
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts A4.2 before A4.10."""
-    return [
-        (1, int(part), "") if part.isdecimal() else (0, 0, part)
-        for part in re.split(r"([0-9]+)", text)
-    ]
+    """Sort key that puts A4.2 before A4.10, however many digits a number has."""
+    key = []
+    for place, part in enumerate(re.split(r"([0-9]+)", text)):
+        number = place % 2
+        told = part.lstrip("0") if number else part
+        key.append((number, len(told) if number else 0, told))
+    return key
 
 
 def turtle(triples: Iterable[ox.Triple]) -> bytes:
@@ -190,8 +192,9 @@ def turtle(triples: Iterable[ox.Triple]) -> bytes:
     if not ordered:
         return b""
     written: bytes = ox.serialize(ordered, format=ox.RdfFormat.TURTLE, prefixes=PREFIXES)
-    # The writer lists every prefix in no fixed order and leaves no space between subjects.
-    lines = written.decode().splitlines()
+    # The writer lists every prefix in no fixed order and leaves no space between subjects. Other
+    # ends of lines than "\n" stand in literals.
+    lines = written.decode().removesuffix("\n").split("\n")
     body = [line for line in lines if not line.startswith("@prefix ")]
     text = "\n".join(line if line.startswith("\t") else "\n" + line for line in body)
     used = set(re.findall(r"(?<![\w<\"])([a-z0-9-]+):(?=[A-Za-z0-9_])", text))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from ..errors import BrokenFile
-from ..terms import CODE, ID, natural_key, prefix_declarations
+from ..terms import CODE, ID, curie, natural_key, prefix_declarations
+from ..texts import number
 
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
 #: What runs a SELECT query on the merge of the published graphs.
@@ -124,6 +125,7 @@ _ACTIVITIES = """SELECT ?activity ?id ?title ?text ?group WHERE {
 _FACETS = """SELECT ?activity ?code ?rank ?confidence WHERE {
   ?annotation a k4p:FacetAnnotation ; k4p:annotationOf|k4p:primaryAnnotationOf ?activity ;
     k4p:givesActionKind|k4p:givesDeliverable|k4p:givesTopic|k4p:givesTargetGroup ?code .
+  FILTER(isIRI(?code))
   OPTIONAL { ?annotation k4p:rank ?rank }
   OPTIONAL { ?annotation k4p:confidence ?confidence }
 }"""
@@ -134,17 +136,18 @@ _REFUSED = """SELECT ?activity ?code WHERE {
 _MENTIONS = """SELECT ?activity ?thing ?label WHERE {
   ?mention k4p:mentionIn ?activity ; k4p:mentionOf ?thing .
   ?activity a k4p:Activity .
-  ?thing skos:prefLabel ?label
+  ?thing skos:prefLabel ?label FILTER(isIRI(?thing))
 }"""
 _CODES = """SELECT ?code ?label ?broader ?note WHERE {
   ?code skos:inScheme ?scheme ; skos:prefLabel ?label
   FILTER(?scheme IN (code:action-kind, code:deliverable, code:topic, code:target-group))
-  OPTIONAL { ?code skos:broader ?broader }
+  OPTIONAL { ?code skos:broader ?broader FILTER(isIRI(?broader)) }
   OPTIONAL { ?code skos:definition ?note FILTER(LANG(?note) = LANG(?label)) }
 }"""
 _RELATIONS = """SELECT ?relation ?from ?to ?kind ?remark WHERE {
   ?relation a k4p:ObjectiveRelation ; k4p:relationKind ?kind ;
     k4p:relatesFrom/skos:notation ?from ; k4p:relatesTo/skos:notation ?to .
+  FILTER(isIRI(?relation))
   OPTIONAL { ?relation k4p:statedBy ?remark }
 }"""
 _PARALLEL = """SELECT ?text ?english WHERE {
@@ -165,7 +168,9 @@ def read(select: Select) -> Corpus:
 
     facets: dict[str, set[Facet]] = {}
     for row in ask(_FACETS):
-        made = Facet(row["code"], int(row["rank"] or 1), float(row["confidence"] or 1))
+        rank, sure = number(row["rank"]), number(row["confidence"])
+        sure = 1.0 if sure is None else min(max(0.0, sure), 1.0)
+        made = Facet(row["code"], max(1, int(rank or 1)), sure)
         if made.scheme in SCHEMES:
             facets.setdefault(row["activity"], set()).add(made)
     refused: dict[str, set[str]] = {}
@@ -178,6 +183,8 @@ def read(select: Select) -> Corpus:
     versions: dict[str, list[Activity]] = {}
     for row in ask(_ACTIVITIES):
         iri = row["activity"]
+        if curie(iri) != f"activity:{row['id']}":
+            continue  # a further notation, or one that no address can have
         if row["text"] and row["text@"] != row["title@"]:
             continue
         made_of = Activity(

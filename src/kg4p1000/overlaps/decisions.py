@@ -16,7 +16,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 
 from ..errors import BadParameter
 from ..store import Delta
-from ..terms import iri, mint, natural_key, prefix_declarations
+from ..terms import curie, iri, mint, natural_key, prefix_declarations
 from .corpus import Select
 
 GRAPH = iri("graph:decisions")
@@ -26,7 +26,7 @@ KINDS = ("duplicates", "overlaps", "complements")
 Pair = tuple[str, str]
 _NOTATION = re.compile(r"[A-Z][0-9]+[.][0-9]+")
 
-_DECISIONS = """SELECT ?decision ?a ?b ?status ?kind ?time ?reason ?who WHERE {
+_DECISIONS = """SELECT ?decision ?overlap ?a ?b ?status ?kind ?time ?reason ?who WHERE {
   ?decision a k4p:OverlapDecision ; k4p:decides ?overlap ; k4p:status/skos:notation ?status ;
     prov:generatedAtTime ?time ; k4p:reason ?reason ; prov:wasAttributedTo/rdfs:label ?who .
   ?overlap k4p:between ?one , ?other FILTER(STR(?one) < STR(?other))
@@ -60,6 +60,8 @@ def read(select: Select) -> list[Decision]:
     for row in select(prefix_declarations() + _DECISIONS):
         values = {name: getattr(term, "value", "") for name, term in row.items()}
         a, b = sorted((values["a"], values["b"]), key=natural_key)
+        if curie(values["overlap"]) != f"overlap:{a}-{b}":
+            continue  # a further notation of an activity, or one that no address can have
         found[values["decision"]] = Decision(
             values["decision"],
             (a, b),
@@ -159,7 +161,9 @@ def numbered(key: str, taken: Iterable[str]) -> NamedNode:
     """The IRI of the next decision about something: its key and a number above those that are taken."""
     start = mint("decision", key).value + "-"
     ends = [other.removeprefix(start) for other in taken if other.startswith(start)]
-    return NamedNode(f"{start}{1 + max((int(end) for end in ends if end.isdecimal()), default=0)}")
+    return NamedNode(
+        f"{start}{1 + max((int(end) for end in ends if end.isdecimal() and len(end) < 10), default=0)}"
+    )
 
 
 def person(name: str) -> NamedNode:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..texts import isolated
 from .corpus import SCHEMES, Activity, Code, Relation
 from .similarity import Space, stem, words
 
@@ -100,7 +101,7 @@ class Explainer:
         say = _WORDS[language]
 
         def label(code: Code | None) -> str:
-            return (code and (code.labels.get(language) or code.labels.get("en"))) or ""
+            return isolated((code and (code.labels.get(language) or code.labels.get("en"))) or "")
 
         def listed(iris: Sequence[str], names: Mapping[str, Code], joint: str = "and") -> str:
             named = [text for text in (label(names.get(i)) for i in iris[:_NAMED]) if text]
@@ -119,7 +120,7 @@ class Explainer:
             say["topic"].format(topic) if topic else "",
             say["group"].format(group) if group else "",
         ]
-        quoted = _series([f"“{phrase}”" for phrase in found.phrases], say["and"])
+        quoted = _series([f"“{isolated(phrase)}”" for phrase in found.phrases], say["and"])
         clauses = [
             say["then"].join(filter(None, work)) or (say["about"] if any(about) else ""),
             say["mentions"].format(listed(found.mentions, self._corpus.names))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..terms import natural_key
-from .corpus import SCHEMES, Activity, Corpus
+from .corpus import Activity, Corpus, scheme_of
 
 Pair = tuple[str, str]
 #: The most activities of a cluster; a larger one is no work package.
@@ -94,8 +94,7 @@ def _cluster(
     }
 
     def telling(code: str) -> tuple[float, int, str]:
-        scheme = next(s for s in SCHEMES if f"/{s}/" in code)
-        return -counts[code] / (1 + everywhere[code]) ** 0.5, order[scheme], code
+        return -counts[code] / (1 + everywhere[code]) ** 0.5, order[scheme_of(code)], code
 
     shared = [code for code, n in counts.items() if 2 * n >= len(members)]
     pairs = [

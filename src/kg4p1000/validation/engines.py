@@ -210,7 +210,7 @@ def _by_pyshacl(data: str, shapes: str) -> Iterator[Hit]:
 
 def _parsed(term: str) -> Any:
     """Read a term in Turtle or N-Triples syntax."""
-    if term.startswith("<"):
+    if term.startswith("<") and not term.startswith("<<"):
         iri, blank = term[1:-1], term[1:-1].removeprefix(_BLANK)
         return ox.NamedNode(iri) if blank == iri else ox.BlankNode(blank)
     return next(iter(ox.parse(f"<urn:s> <urn:p> {term} .", format=ox.RdfFormat.TURTLE))).object

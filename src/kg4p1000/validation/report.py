@@ -127,9 +127,14 @@ class Report:
         return turtle(ox.Triple(ox.BlankNode(s), ox.NamedNode(p), o) for s, p, o in facts if o)
 
 
-def _json_term(term: Term | None) -> dict[str, str] | None:
+def _json_term(term: Term | None) -> dict[str, Any] | None:
     if term is None:
         return None
+    if isinstance(term, ox.Triple):
+        parts = {
+            name: _json_term(getattr(term, name)) for name in ("subject", "predicate", "object")
+        }
+        return {"type": "triple", "value": parts}
     if not isinstance(term, ox.Literal):
         return {"type": "uri" if isinstance(term, ox.NamedNode) else "bnode", "value": term.value}
     kind = {"xml:lang": term.language} if term.language else {"datatype": term.datatype.value}

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from flask import Flask, Response, g, request
+from jinja2 import Environment
 
 from .. import processes
 from ..access import Clients, Tokens, networks
@@ -22,6 +23,7 @@ from ..queries import Library
 from ..settings import Settings
 from ..sparql import Reading
 from ..store import Entry, Readers, Store
+from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
     api,
@@ -42,7 +44,7 @@ from . import (
 from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
-from .rendering import graph_name, href, short
+from .rendering import bdi, graph_name, href, short, source
 from .requests import named_host
 from .server import Server
 from .services import Services, attach, services
@@ -63,8 +65,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     """The web application over a store."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = max(settings.query_size, settings.upload_size) + _SLACK
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
+    _prepare(app.jinja_env)
     with app.app_context():
         joined = Services(
             settings,
@@ -203,6 +204,18 @@ def _footer(store: Store) -> Callable[[], dict[str, Any]]:
         }
 
     return values
+
+
+def _prepare(templates: Environment) -> None:
+    templates.trim_blocks = templates.lstrip_blocks = True
+    templates.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
+    templates.filters.update(bdi=bdi, isolated=isolated, source=source)
+    # Whatever a template forgets to set apart: no text turns what stands outside of it.
+    templates.finalize = _closed
+
+
+def _closed(value: object) -> object:
+    return balanced(value) if type(value) is str else value
 
 
 def _count(number: int) -> str:

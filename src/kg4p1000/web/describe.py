@@ -168,10 +168,12 @@ def _group(outgoing: Iterable[Row], incoming: Iterable[Row], words: Vocabulary) 
 
     def add(row: Row, incoming: bool) -> None:
         prop, graph, value = row["property"], row["graph"], row["value"]
-        assert isinstance(prop, NamedNode) and isinstance(graph, NamedNode) and value is not None
-        held = grouped.setdefault(_key(prop.value, incoming, words), {})
         shown = cell(value)
-        assert shown is not None
+        if not (isinstance(prop, NamedNode) and isinstance(graph, NamedNode)):
+            return
+        if value is None or shown is None:
+            return
+        held = grouped.setdefault(_key(prop.value, incoming, words), {})
         held.setdefault(value, Value(shown, value)).graphs.add(graph.value)
 
     for row in outgoing:
@@ -210,9 +212,9 @@ def _nested(rows: Iterable[Row], words: Vocabulary) -> dict:
     found: dict[str, dict[str, list[Cell]]] = {}
     for row in rows:
         node, prop, value = row["node"], row["property"], row["value"]
-        assert isinstance(node, BlankNode) and isinstance(prop, NamedNode)
         shown = cell(value)
-        assert shown is not None
+        if not (isinstance(node, BlankNode) and isinstance(prop, NamedNode)) or not shown:
+            continue
         if isinstance(value, NamedNode):
             shown = replace(shown, text=words.name(value.value).full)
         elif isinstance(value, BlankNode):

@@ -181,12 +181,12 @@ def _service() -> Iterator[Triple]:
         return
     graphs = vocabulary(services(), version).graphs
     found = services().census.of(version)
-    for graph in graphs.values():
-        entry, name = BlankNode(graph.topic.replace(".", "-")), NamedNode(graph.iri)
+    for i, graph in enumerate(graphs.values()):
+        entry, name = BlankNode(f"named{i}"), NamedNode(graph.iri)
         yield Triple(dataset, _n("sd:namedGraph"), entry)
         yield Triple(entry, a, _n("sd:NamedGraph"))
         yield Triple(entry, _n("sd:name"), name)
-        about = BlankNode(graph.topic.replace(".", "-") + "-graph")
+        about = BlankNode(f"graph{i}")
         yield Triple(entry, _n("sd:graph"), about)
         yield Triple(about, a, _n("sd:Graph"))
         if found:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from ..terms import TERMS
+from ..texts import isolated
 from .reference import Entry, Module, Reference
 
 #: Pixels: of a character and a line of text, around a box, between rows, and how wide a row may be.
@@ -73,7 +74,7 @@ def draw(module: Module, reference: Reference, language: str) -> Drawing:
         entry = reference.entries.get(term)
         if entry is None or entry.kind != "class":
             return None
-        title = entry.label(language)[0]
+        title = _shown(entry, language)
         return boxes.setdefault(term, Box(entry, title, own=entry.module == module.iri))
 
     for entry in module.of_kind("class"):
@@ -84,7 +85,7 @@ def draw(module: Module, reference: Reference, language: str) -> Drawing:
     for entry in module.of_kind("object property", "data property"):
         if not _forward(entry, reference):
             continue
-        label = entry.label(language)[0]
+        label = _shown(entry, language)
         ends = [end for end in entry.ranges if end.startswith(TERMS)]
         for start in entry.domains:
             source = box(start)
@@ -99,6 +100,11 @@ def draw(module: Module, reference: Reference, language: str) -> Drawing:
     ordered = tuple(dict.fromkeys(links))
     width, height = _place(boxes, ordered)
     return Drawing(boxes, ordered, width, height)
+
+
+def _shown(entry: Entry, language: str) -> str:
+    """The label of a term, as it stands in a line with others."""
+    return isolated(entry.label(language)[0])
 
 
 def _forward(entry: Entry, reference: Reference) -> bool:
@@ -122,15 +128,18 @@ def _ranks(boxes: Mapping[str, Box], links: Iterable[Link]) -> dict[str, int]:
             below[upper].append(lower)
     ranks = dict.fromkeys(boxes, 0)
 
-    def sink(term: str, rank: int, path: tuple[str, ...]) -> None:
-        if rank > ranks[term] or not path:
-            ranks[term] = max(rank, ranks[term])
-            for other in below[term]:
-                if other not in path and other != term and rank < len(boxes):
-                    sink(other, ranks[term] + 1, (*path, term))
-
     for term in boxes:
-        sink(term, ranks[term], ())
+        # Each class of the way with those below it that are still to be looked at; no deep recursion,
+        # for a chain may be as long as the module.
+        path = {term: iter(below[term])}
+        while path:
+            upper = next(reversed(path))
+            lower = next(path[upper], None)
+            if lower is None:
+                del path[upper]
+            elif lower not in path and ranks[lower] <= ranks[upper] < len(boxes):
+                ranks[lower] = ranks[upper] + 1
+                path[lower] = iter(below[lower])
     return ranks
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyoxigraph import Literal, NamedNode
 
 from ..terms import natural_key
+from ..texts import number
 from .names import NAMING, Name, from_rows, unnamed
 from .services import Row, Services
 
@@ -38,7 +39,7 @@ class Finding:
 
     Attributes:
         one: the thing itself, or one of its activities.
-        confidence: from 0 to 1; empty when nobody said.
+        confidence: from 0 to 1, as the graph has it; empty when nobody said.
     """
 
     iri: str
@@ -51,7 +52,7 @@ class Finding:
 
 
 def findings(services: Services, subject: NamedNode, version: int) -> list[Finding]:
-    """The findings about a thing, those that are surest first."""
+    """The findings about a thing, those that are surest first; those without a name are left out."""
     rows = services.select(_FINDINGS, version, thing=subject)
     if not rows:
         return []
@@ -66,7 +67,8 @@ def findings(services: Services, subject: NamedNode, version: int) -> list[Findi
     found: dict[str, Finding] = {}
     for row in rows:
         one, other, finding = name(row, "one"), name(row, "other"), row["finding"]
-        assert one and other and isinstance(finding, NamedNode)
+        if not (one and other and isinstance(finding, NamedNode)):
+            continue  # a node without a name has no page
         confidence, reason = row["confidence"], row["reason"]
         found[finding.value + one.iri] = Finding(
             iri=finding.value,
@@ -78,5 +80,5 @@ def findings(services: Services, subject: NamedNode, version: int) -> list[Findi
             reason=reason.value if isinstance(reason, Literal) else "",
         )
     return sorted(
-        found.values(), key=lambda f: (-float(f.confidence or 0), natural_key(f.one.text))
+        found.values(), key=lambda f: (-(number(f.confidence) or 0), natural_key(f.one.text))
     )

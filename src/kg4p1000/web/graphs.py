@@ -27,6 +27,8 @@ _ORIGIN = """SELECT ?thing ?other ?property ?name WHERE {
   ?other ?property ?name
 }"""
 _WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
+# JSON-LD has no words for statements about statements; they are left out of it.
+_TOLD_IN_JSON_LD = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o FILTER(!isTRIPLE(?o)) }"
 
 
 def _count(row: Row) -> int:
@@ -44,7 +46,7 @@ def index() -> Response | str:
     """List the named graphs; as RDF, the register."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return _whole(GRAPH + "graphs", choice.key, choice.media_type)
+        return whole_graph(GRAPH + "graphs", choice.key, choice.media_type)
     version = page_version()
     counts = {_value(row, "graph"): _count(row) for row in services().select(_COUNTS, version)}
     register = vocabulary(services(), version).graphs
@@ -59,7 +61,7 @@ def graph(topic: str) -> Response | str:
     subject = node(f"graph/{topic}")
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return _whole(subject.value, choice.key, choice.media_type)
+        return whole_graph(subject.value, choice.key, choice.media_type)
     version = page_version()
     words = vocabulary(services(), version)
     content = services().select(_CONTENT, version, graph=subject)
@@ -82,14 +84,22 @@ def graph(topic: str) -> Response | str:
     )
 
 
-def _whole(iri: str, form: str, media_type: str) -> Response:
-    """All statements of a graph."""
+def whole_graph(iri: str, form: str, media_type: str) -> Response:
+    """All statements of a graph, as RDF.
+
+    Raises:
+        NotFound: there is none.
+    """
     version = asked_version(request.args)
     known = vocabulary(services(), version or services().store.current).graphs
     if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
         raise _unknown(iri)
     result = services().readers.query(
-        _WHOLE, default_graphs=[iri], rdf_format=form, version=version, gone=client_gone()
+        _TOLD_IN_JSON_LD if form == "jsonld" else _WHOLE,
+        default_graphs=[iri],
+        rdf_format=form,
+        version=version,
+        gone=client_gone(),
     )
     return cited(respond(result, media_type))
 

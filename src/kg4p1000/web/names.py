@@ -143,9 +143,12 @@ def from_rows(rows: Iterable[Row], thing: str = "other") -> dict[str, Name]:
     found: dict[str, _Found] = {}
     for row in rows:
         subject, prop, name = row[thing], row["property"], row["name"]
-        if not isinstance(subject, NamedNode) or not isinstance(name, Literal):
+        if not (
+            isinstance(subject, NamedNode)
+            and isinstance(prop, NamedNode)
+            and isinstance(name, Literal)
+        ):
             continue
-        assert isinstance(prop, NamedNode)
         entry = found.setdefault(subject.value, _Found())
         language = name.language or ""
         if prop.value == _NOTATION:

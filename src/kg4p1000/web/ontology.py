@@ -15,14 +15,15 @@ from pyoxigraph import BlankNode, NamedNode, Triple
 from .. import release as records
 from ..errors import BadParameter, NotFound
 from ..terms import BASE, GRAPH, ID_TYPES, PREFIXES, iri
+from ..texts import isolated, number
 from .describe import describe
 from .diagram import draw, in_words, svg
+from .graphs import whole_graph
 from .names import from_rows
 from .negotiation import TRIPLES, Choice, chosen
 from .reference import MODULES, Entry, Module, Reference, reference, released
-from .rendering import href, short
-from .services import asked_version, client_gone, page_version, services
-from .streaming import cited, respond
+from .rendering import href, short, text
+from .services import page_version, services
 from .things import answer, downloads, node
 from .vocabulary import vocabulary
 from .wording import LANGUAGES, NAMES, said
@@ -39,6 +40,7 @@ _RDF = {
 _MAPPINGS = """SELECT ?term ?mapping ?predicate ?other ?confidence ?status ?label WHERE {
   ?mapping k4p:mappingSubject ?term ; k4p:mappingPredicate ?predicate ; k4p:mappingObject ?other ;
     k4p:confidence ?confidence ; k4p:status ?status .
+  FILTER(isIRI(?mapping))
   OPTIONAL { ?other skos:prefLabel|rdfs:label ?label FILTER(LANG(?label) = "en") }
 }"""
 _NAMES_OF = """SELECT ?term ?other ?property ?name WHERE {
@@ -93,7 +95,7 @@ def index() -> Response:
     """The whole ontology: its modules and terms, or its graph as RDF."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return _graph(choice, asked_version(request.args))
+        return _varied(whole_graph(GRAPH + "ontology", choice.key, choice.media_type))
     return _index(_now())
 
 
@@ -144,17 +146,6 @@ def _record(folder: Path, number: str) -> tuple[Triple, ...]:
 def _now() -> Edition:
     version = page_version()
     return Edition(reference(services(), version), version)
-
-
-def _graph(choice: Choice, version: int | None) -> Response:
-    result = services().readers.query(
-        "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }",
-        default_graphs=[GRAPH + "ontology"],
-        rdf_format=choice.key,
-        version=version,
-        gone=client_gone(),
-    )
-    return _varied(cited(respond(result, choice.media_type)))
 
 
 def _recorded(triples: Iterable[Triple], choice: Choice) -> Response:
@@ -217,7 +208,7 @@ def _module(edition: Edition, name: str) -> Response:
     book, tongue = edition.book, language()
     found = _found(book, name)
     drawing = draw(found, book, tongue)
-    title = f"{said(tongue)['diagram']}: {found.title(tongue)[0]}"
+    title = f"{said(tongue)['diagram']}: {isolated(found.title(tongue)[0])}"
     return _page(
         "module.html",
         edition,
@@ -257,7 +248,7 @@ def _matches(subject: NamedNode, version: int) -> list[Match]:
     """The mappings of a term, the surest first."""
     found = {}
     for row in services().select(_MAPPINGS, version, term=subject):
-        value = {name: getattr(cell, "value", "") for name, cell in row.items()}
+        value = {name: text(term) for name, term in row.items()}
         found[value["mapping"]] = Match(
             value["mapping"],
             short(value["predicate"]),
@@ -266,7 +257,7 @@ def _matches(subject: NamedNode, version: int) -> list[Match]:
             value["confidence"],
             value["status"],
         )
-    return sorted(found.values(), key=lambda m: (-float(m.confidence), m.label))
+    return sorted(found.values(), key=lambda m: (-(number(m.confidence) or 0), m.label))
 
 
 def _page(template: str, edition: Edition, **values: object) -> Response:

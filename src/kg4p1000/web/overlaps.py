@@ -11,17 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
-from pyoxigraph import Literal, NamedNode
+from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Redirect
 
 from ..access import Account, Role
 from ..errors import BadParameter, Forbidden, MalformedRequest, NotFound, Unauthorized
 from ..overlaps import decisions
-from ..terms import curie, mint, natural_key
+from ..terms import curie, natural_key
+from ..texts import number
 from .authorization import require
 from .names import NAMING, Name, from_rows, unnamed
 from .negotiation import chosen
+from .rendering import text
 from .requests import FORM, decoded, whole_body
 from .services import Row, page_version, services
 
@@ -35,9 +37,10 @@ _COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 #: Pairs of a page.
 _A_PAGE = 25
 
-_OVERLAPS = """SELECT ?overlap ?a ?b ?titleA ?titleB ?kind ?confidence ?score ?status ?reason WHERE {
+_OVERLAPS = """SELECT ?overlap ?one ?other ?a ?b ?titleA ?titleB ?kind ?confidence ?score ?status ?reason WHERE {
   ?overlap a k4p:Overlap ; k4p:between ?one , ?other ; k4p:confidence ?confidence ; k4p:reason ?reason ;
     k4p:overlapKind/skos:notation ?kind ; k4p:status/skos:notation ?status .
+  FILTER(isIRI(?overlap) && isIRI(?one) && isIRI(?other))
   FILTER(STR(?one) < STR(?other) && LANG(?reason) = "en")
   ?one skos:notation ?a ; skos:prefLabel ?titleA FILTER(LANG(?titleA) = "en")
   ?other skos:notation ?b ; skos:prefLabel ?titleB FILTER(LANG(?titleB) = "en")
@@ -76,8 +79,11 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A stored overlap."""
+    """A stored overlap; `iri`, `one` and `other` are the addresses of it and of its activities."""
 
+    iri: str
+    one: str
+    other: str
     a: str
     b: str
     title_a: str
@@ -133,7 +139,7 @@ def index() -> str | Response:
     """The matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
     choice = chosen(_OFFERS)
     version = page_version()
-    titles = {_text(r["code"]): _text(r["title"]) for r in services().select(_OBJECTIVES, version)}
+    titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
     asked = _asked(request.args, codes)
     found = _pairs(version)
@@ -161,10 +167,10 @@ def clusters() -> str:
     names = from_rows(rows)
     found: dict[str, tuple[str, float, set[str]]] = {}
     for row in rows:
-        entry = found.setdefault(
-            _text(row["cluster"]), (_text(row["label"]), float(_text(row["confidence"])), set())
-        )
-        entry[2].add(_text(row["other"]))
+        said = {name: text(term) for name, term in row.items()}
+        if (sure := number(said["confidence"])) is not None and said["other"] in names:
+            entry = found.setdefault(said["cluster"], (said["label"], sure, set()))
+            entry[2].add(said["other"])
     made = [
         Cluster(label, sure, sorted((names[m] for m in members), key=lambda n: n.order))
         for label, sure, members in found.values()
@@ -198,12 +204,15 @@ def one(pair: str) -> str | Redirect:
             f"The graph has no overlap {pair}. /overlaps/ lists those that it has; a pair is named"
             " like A4.2-D2.3. A steward may decide on others: POST to this address and /decisions."
         )
-    subject = mint("overlap", pair)
+    subject = NamedNode(found.iri)
     shared, names = _shared(version, subject)
     return render_template(
         "overlap.html",
         pair=found,
-        sides=[_side(version, found.a, found.title_a), _side(version, found.b, found.title_b)],
+        sides=[
+            _side(version, found.one, found.a, found.title_a),
+            _side(version, found.other, found.b, found.title_b),
+        ],
         facets=[names[i] for i in shared.get("k4p:sharesFacet", ())],
         facet_lists=_by_list([names[i] for i in shared.get("k4p:sharesFacet", ())]),
         broader=[names[i] for i in shared.get("k4p:sharesBroaderFacet", ())],
@@ -211,7 +220,7 @@ def one(pair: str) -> str | Redirect:
         mentions=[names[i] for i in shared.get("k4p:sharesMention", ())],
         relations=[names[i] for i in shared.get("k4p:supportedBy", ())],
         made_by=[names[i] for i in shared.get("prov:wasAttributedTo", ())],
-        phrases=[_text(r["phrase"]) for r in services().select(_PHRASES, version, thing=subject)],
+        phrases=[text(r["phrase"]) for r in services().select(_PHRASES, version, thing=subject)],
         subject=subject.value,
         decisions=[d for d in _decisions(version) if d.pair == (found.a, found.b)][::-1],
         states=decisions.STATUSES,
@@ -261,11 +270,11 @@ def _named(pair: str) -> str:
 
 def _csv(found: Iterable[Pair]) -> Response:
     """Pairs as a table, with the columns of the command line."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    made = io.StringIO()
+    table = csv.writer(made, lineterminator="\n")
     table.writerow(_COLUMNS)
     table.writerows([getattr(pair, name) for name in _COLUMNS] for pair in found)
-    return Response(text.getvalue(), mimetype="text/csv")
+    return Response(made.getvalue(), mimetype="text/csv")
 
 
 def _body(is_form: bool) -> Mapping[str, str]:
@@ -298,18 +307,27 @@ def _steward(token: str) -> Account:
 
 
 def _pairs(version: int) -> list[Pair]:
-    """The stored overlaps, surest first; of those that are equally sure, the one with the higher score."""
+    """The stored overlaps, surest first; of those that are equally sure, the one with the higher score.
+
+    One whose confidence is no number is left out, for it has no place among the others.
+    """
     found = {}
     for row in services().select(_OVERLAPS, version):
-        said = {name: _text(term) for name, term in row.items()}
+        said = {name: text(term) for name, term in row.items()}
+        confidence = number(said["confidence"])
+        if confidence is None:
+            continue
         found[said["overlap"]] = Pair(
+            said["overlap"],
+            said["one"],
+            said["other"],
             said["a"],
             said["b"],
             said["titleA"],
             said["titleB"],
             said["kind"],
-            float(said["confidence"]),
-            float(said["score"] or 0),
+            confidence,
+            number(said["score"]) or 0,
             said["status"],
             said["reason"],
         )
@@ -408,12 +426,12 @@ def _cells(version: int, found: Iterable[Pair]) -> dict[tuple[str, str], Cell]:
         weights[pair.objectives] += pair.confidence  # type: ignore[assignment]
     said: dict[tuple[str, str], set[str]] = {}
     for row in services().select(_STATED, version):
-        ends = tuple(sorted((_text(row["from"]), _text(row["to"])), key=natural_key))
-        said.setdefault(ends, set()).add(_text(row["kind"]))  # type: ignore[arg-type]
+        ends = tuple(sorted((text(row["from"]), text(row["to"])), key=natural_key))
+        said.setdefault(ends, set()).add(text(row["kind"]))  # type: ignore[arg-type]
     for row in services().select(services().library[_TARGETS].text, version):
-        same = "true" in (_text(row["sameText"]), _text(row["sameFigure"]))
+        same = "true" in (text(row["sameText"]), text(row["sameFigure"]))
         if same or row["indicator"]:
-            ends = _text(row["code"]), _text(row["otherCode"])
+            ends = text(row["code"]), text(row["otherCode"])
             said.setdefault(ends, set()).add(f"{'identical' if same else 'similar'} target")
     return {
         ends: Cell(
@@ -432,7 +450,9 @@ def _shared(version: int, subject: NamedNode) -> tuple[dict[str, list[str]], dic
     names = from_rows(rows)
     found: dict[str, list[str]] = {}
     for row in rows:
-        how, other = curie(_text(row["how"])) or "", _text(row["other"])
+        if not isinstance(row["other"], NamedNode):
+            continue
+        how, other = curie(text(row["how"])) or "", row["other"].value
         names.setdefault(other, unnamed(other))
         if other not in found.setdefault(how, []):
             found[how].append(other)
@@ -453,22 +473,17 @@ def _by_list(facets: Sequence[Name]) -> list[tuple[str, list[Name]]]:
     return [(label, names) for label, names in found if names]
 
 
-def _side(version: int, code: str, title: str) -> dict[str, object]:
+def _side(version: int, activity: str, code: str, title: str) -> dict[str, object]:
     """One of the two activities."""
-    subject = mint("activity", code)
-    rows: list[Row] = services().select(_TEXTS, version, thing=subject)
+    rows: list[Row] = services().select(_TEXTS, version, thing=NamedNode(activity))
     first = rows[0] if rows else {}
     return {
-        "name": Name(subject.value, title, notation=code),
-        "text": _text(first.get("text")),
-        "objective": f"{_text(first.get('objective'))} {_text(first.get('title'))}".strip(),
-        "objective_code": _text(first.get("objective")),
+        "name": Name(activity, title, notation=code),
+        "text": text(first.get("text")),
+        "objective": f"{text(first.get('objective'))} {text(first.get('title'))}".strip(),
+        "objective_code": text(first.get("objective")),
     }
 
 
 def _decisions(version: int) -> list[decisions.Decision]:
     return decisions.read(lambda query: services().select(query, version))
-
-
-def _text(term: object) -> str:
-    return term.value if isinstance(term, NamedNode | Literal) else ""

@@ -203,7 +203,6 @@ def released(services: Services, number: str, triples: Iterable[Triple]) -> Refe
 def _read(triples: Iterable[Triple], library: Library) -> Reference:
     facts: dict[str, dict[str, list[Term]]] = defaultdict(lambda: defaultdict(list))
     for triple in triples:
-        assert isinstance(triple.subject, NamedNode | BlankNode)
         facts[_key(triple.subject)][triple.predicate.value].append(triple.object)
     named: dict[str, list[StoredQuery]] = defaultdict(list)
     for query in library:
@@ -237,8 +236,8 @@ def _read(triples: Iterable[Triple], library: Library) -> Reference:
     )
 
 
-def _key(node: NamedNode | BlankNode) -> str:
-    return node.value if isinstance(node, NamedNode) else f"_:{node.value}"
+def _key(node: Term) -> str:
+    return node.value if isinstance(node, NamedNode) else str(node)
 
 
 def _inverses(facts: Facts) -> dict[str, set[str]]:
@@ -330,7 +329,9 @@ def _module(subject: str, facts: Facts, entries: Mapping[str, Entry]) -> Module:
         titles=_texts(of("dcterms:title")),
         descriptions=_texts(of("dcterms:description")),
         version_iri=next(_named(of("owl:versionIRI")), ""),
-        unreviewed=tuple(sorted(v.value for v in of("k4p:unreviewedLanguage"))),
+        unreviewed=tuple(
+            sorted(v.value for v in of("k4p:unreviewedLanguage") if isinstance(v, Literal))
+        ),
         terms=tuple(entry for entry in entries.values() if entry.module == subject),
     )
 

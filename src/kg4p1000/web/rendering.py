@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from flask import request
+from markupsafe import Markup, escape
 from pyoxigraph import BlankNode, Literal, NamedNode
 
 from ..terms import BASE, GRAPH, ID, PREFIXES, curie
+from ..texts import CONTROLS, balanced, turns
 from .services import Term
 
 #: Parts of our name space that this service answers, as they begin in its own addresses.
@@ -17,6 +20,7 @@ _OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "releases/",
 _PLAIN_TYPES = {
     PREFIXES["xsd"] + name for name in ("string", "integer", "decimal", "boolean", "double")
 } | {PREFIXES["rdf"] + "langString"}
+_STRING_OR_IRI = re.compile(r'("(?:[^"\\]|\\.)*"|<[^<>"\s]*>)')
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def short(iri: str) -> str:
 def href(iri: str) -> str | None:
     """Where the link of an IRI goes: our own to this service, others to themselves.
 
-    An IRI that is neither http nor https gets no link, for it might be a script.
+    What is neither http nor https gets no link, for it might be a script.
     """
     if iri.startswith(BASE):
         path = iri.removeprefix(BASE)
@@ -71,7 +75,12 @@ def href(iri: str) -> str | None:
         elif path and not path.startswith(_OWN):
             return iri
         return f"{request.script_root}/{quote(path, safe='/:@!$&()*+,;=~%')}"
-    return iri if urlsplit(iri).scheme in ("http", "https") else None
+    try:
+        scheme = urlsplit(iri).scheme
+    except ValueError:  # an address that no browser would open either
+        return None
+    # What would turn the text around it is written so that it leads to the same place.
+    return CONTROLS.sub(lambda m: quote(m[0]), iri) if scheme in ("http", "https") else None
 
 
 def data_href(iri: str, suffix: str) -> str:
@@ -79,6 +88,22 @@ def data_href(iri: str, suffix: str) -> str:
     if iri.startswith(ID):
         return f"{request.script_root}/data/{quote(iri.removeprefix(ID))}.{suffix}"
     return f"{href(iri)}?format={suffix}"
+
+
+def bdi(text: object) -> Markup:
+    """A text of the graph for a page, apart from the text around it where it could turn that."""
+    told = text if isinstance(text, Markup) else escape(balanced(str(text)))
+    return Markup("<bdi>%s</bdi>") % told if turns(told) else told
+
+
+def source(text: str) -> Markup:
+    """Turtle for a page, each string and each IRI in it apart from the others."""
+    return Markup("").join(map(bdi, _STRING_OR_IRI.split(text)))
+
+
+def text(term: object) -> str:
+    """What an IRI or a literal says; nothing for other terms, which have no name."""
+    return term.value if isinstance(term, NamedNode | Literal) else ""
 
 
 def graph_name(iri: str) -> str:

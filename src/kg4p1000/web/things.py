@@ -44,6 +44,10 @@ _DATA = """CONSTRUCT { ?thing ?p ?o . ?o ?p2 ?o2 . ?s ?q ?thing . ?other ?naming
     ?other ?naming ?name
   }
 }"""
+#: What JSON-LD has no words for (statements about statements) is left out of it.
+_TOLD_IN_JSON_LD = "".join(
+    f" FILTER(!COALESCE(isTRIPLE({name}), false))" for name in ("?o", "?o2", "?name")
+)
 _LIST = f"""SELECT ?start ?other ?property ?name WHERE {{
   {{ SELECT DISTINCT ?start ?other WHERE {{ ?other a ?class FILTER(STRSTARTS(STR(?other), ?start)) }} }}
   VALUES ?property {{ {NAMING} }}
@@ -131,8 +135,9 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         raise NotFound(f"The graph says nothing of {subject.value}.")
     merged = any(row["merged"] == Literal(True) for row in graphs)
     outside = [row["graph"].value for row in graphs if isinstance(row["graph"], NamedNode)]
+    text = f"{_DATA[:-1]}{_TOLD_IN_JSON_LD}}}" if choice.key == "jsonld" else _DATA
     result = services().readers.query(
-        _DATA,
+        text,
         bindings={"thing": subject},
         # Shapes and later editions are not part of the default graph.
         default_graphs=None if merged else outside,
@@ -140,7 +145,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         version=version,
         gone=client_gone(),
     )
-    return cited(respond(result, choice.media_type), _DATA)
+    return cited(respond(result, choice.media_type), text)
 
 
 def _trail(names: dict[str, Name]) -> list[Name]:

@@ -182,9 +182,9 @@ def _pairs(relations: Iterable[Row], wanted: tuple[str, ...]) -> list[tuple[str,
     pairs = []
     for row in relations:
         one, prop, other = row["one"], row["property"], row["other"]
-        if isinstance(one, NamedNode) and isinstance(prop, NamedNode) and prop.value in wanted:
-            assert isinstance(other, NamedNode)
-            pairs.append((one.value, other.value))
+        known = all(isinstance(term, NamedNode) for term in (one, prop, other))
+        if known and prop.value in wanted:  # type: ignore[union-attr]
+            pairs.append((one.value, other.value))  # type: ignore[union-attr]
     return pairs
 
 
@@ -226,7 +226,8 @@ def _graphs(rows: list[Row]) -> dict[str, GraphEntry]:
     found: dict[str, dict] = {}
     for row in rows:
         graph, prop, value = row["graph"], row["property"], row["value"]
-        assert isinstance(graph, NamedNode) and isinstance(prop, NamedNode)
+        if not (isinstance(graph, NamedNode) and isinstance(prop, NamedNode)):
+            continue
         entry = found.setdefault(graph.value, {"title": graph.value.removeprefix(GRAPH)})
         if prop.value in fields and isinstance(value, (Literal, NamedNode)):
             name = fields[prop.value]
