@@ -196,14 +196,12 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
     Raises:
         KgError: what it is refused for.
     """
-    shapes = load_shapes(files)
-    made_graph = False
+    shapes, role, made_graph = load_shapes(files), Role(request["role"]), False
     common = {
         "author": request["author"],
         "message": request.get("message", ""),
         "dry_run": request.get("dry_run", False),
     }
-    role = Role(request["role"])
     if request["kind"] == "undo":
         done = curation.undo(
             store,
@@ -229,21 +227,17 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
 
         def change(draft: Draft) -> None:
             nonlocal made_graph
-            editable = _editable(draft)
             if request["kind"] in ("put", "post"):
                 made_graph = next(draft.quads(NamedNode(request["graph"])), None) is None
-            _CHANGES[request["kind"]](draft, request)
-            added = {quad.graph_name.value for quad in draft.delta.added}
-            sparql.refuse_foreign("The graph", added)
-            _permit(_graphs(draft.delta), role, editable)
-            if role < Role.ADMIN:
-                _in_own_name(draft, request["author"])
-            if proposals.concerns(draft.delta.added | draft.delta.removed):
-                _settle(draft)
+            _write(draft, role, request)
 
         done = curation.commit(
             store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
         )
+    return _answer(done, made_graph)
+
+
+def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
     delta = done.delta
     stated = [q for q in delta.added | delta.removed if q.graph_name != curation.INFERRED]
     added, removed = ([q for q in stated if q in side] for side in (delta.added, delta.removed))
@@ -258,6 +252,19 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "report": done.report.to_dict(),
         "overlaps_follow": bool(done.entry) and proposals.matters(stated),
     }
+
+
+def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
+    """Do an update, or what the Graph Store Protocol asks for."""
+    editable = _editable(draft)  # before the change might say otherwise
+    _CHANGES[request["kind"]](draft, request)
+    added = {quad.graph_name.value for quad in draft.delta.added}
+    sparql.refuse_foreign("The graph", added)
+    _permit(_graphs(draft.delta), role, editable)
+    if role < Role.ADMIN:
+        _in_own_name(draft, request["author"])
+    if proposals.concerns(draft.delta.added | draft.delta.removed):
+        _settle(draft)
 
 
 def _update(draft: Draft, request: dict[str, Any]) -> None:
