@@ -124,10 +124,19 @@ def test_a_stream_is_compressed_as_it_comes_and_ends_well(address):
 
 
 def test_an_http_1_0_client_gets_the_length_of_the_compressed_answer(address):
-    connection, response = served(address, LONG, "HTTP/1.0")
+    connection, response = served(address, LONG.replace("9000", "900"), "HTTP/1.0")
     data = response.read()
     assert int(response.getheader("Content-Length")) == len(data)
-    assert len(json.loads(gzip.decompress(data))["results"]["bindings"]) == 9000
+    assert len(json.loads(gzip.decompress(data))["results"]["bindings"]) == 900
+    connection.close()
+
+
+def test_a_very_long_answer_to_an_http_1_0_client_has_a_length_and_is_held_in_no_memory(address):
+    connection, response = served(address, LONG, "HTTP/1.0")
+    data = response.read()
+    assert response.getheader("Content-Encoding") is None
+    assert int(response.getheader("Content-Length")) == len(data) > 1 << 20
+    assert len(json.loads(data)["results"]["bindings"]) == 9000
     connection.close()
 
 

@@ -14,7 +14,7 @@ import kg4p1000.web
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app, make_server
-from kg4p1000.web.visits import AccessLog, Visit
+from kg4p1000.web.visits import NO_LINE, AccessLog, Visit
 
 HUGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f }"
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -153,7 +153,7 @@ def test_the_lines_go_to_a_new_file_when_the_old_one_was_moved(logged, tmp_path)
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, caplog):
     log = AccessLog(str(tmp_path / "no-such-folder" / "access.log"))
-    log.add(Visit("1", "x", "GET", "/"))
+    log.add(Visit("1", "x", "GET", "/", NO_LINE))
     log.flush()
     assert "No such file or directory" in caplog.text
 
@@ -162,19 +162,19 @@ def test_lines_are_written_without_being_asked(tmp_path, monkeypatch):
     path = tmp_path / "access.log"
     log = AccessLog(str(path))
     monkeypatch.setattr(AccessLog, "_LONG", 0)
-    log.add(Visit("1", "x", "GET", "/"))
+    log.add(Visit("1", "x", "GET", "/", NO_LINE))
     log.tick()
     assert path.read_text().count("\n") == 1
     monkeypatch.setattr(AccessLog, "_LONG", 1000)
     for _ in range(AccessLog._MANY):
-        log.add(Visit("1", "x", "GET", "/"))
+        log.add(Visit("1", "x", "GET", "/", NO_LINE))
     assert path.read_text().count("\n") == 1 + AccessLog._MANY
 
 
 def test_strange_words_make_no_second_line(tmp_path):
     path = tmp_path / "access.log"
     log = AccessLog(str(path))
-    log.add(Visit("1", "x", 'G"\n', "/\n{}\u2028é\ud800"))
+    log.add(Visit("1", "x", 'G"\n', "/\n{}\u2028é\ud800", NO_LINE))
     log.flush()
     assert json.loads(path.read_text())["path"] == "/\n{}\u2028é\ud800"
 

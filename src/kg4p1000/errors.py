@@ -131,6 +131,12 @@ class Busy(KgError):
     slug, title, status = "busy", "Too many queries are running", 503
 
 
+class SlowReader(KgError):
+    """Answers wait to be read that fill the room for them; member ``retry_after`` in seconds."""
+
+    slug, title, status = "slow-reader", "Too many answers wait to be read", 503
+
+
 class Killed(KgError):
     slug, title, status = "killed", "The query was stopped by an administrator", 503
 

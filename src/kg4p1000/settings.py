@@ -69,6 +69,12 @@ class Settings:
     )
     client_burst: float = _setting(100.0, "Queries that one client may send at once.")
     client_concurrency: int = _setting(8, "Queries of one client that may be under way.")
+    client_spool: int = _setting(
+        512, "Megabytes of answers that one client may have that it has not read yet."
+    )
+    spool: int = _setting(
+        2048, "Megabytes of answers that all clients together may have that they have not read yet."
+    )
     cache_size: int = _setting(
         64, "Megabytes of answers that are kept for who asks the same again."
     )

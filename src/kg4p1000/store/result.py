@@ -46,12 +46,14 @@ class Result:
         default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
     )
     _written: int = 0
+    #: So many bytes were read, and are kept no longer.
+    _let_go: int = 0
     _ended: bool = False
     _fault: KgError | None = None
     _news: threading.Condition = field(default_factory=threading.Condition)
 
     def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
-        """The serialised result in pieces.
+        """The serialised result in pieces, once.
 
         Args:
             gone: tells whether the client has gone; then the query is stopped.
@@ -72,12 +74,39 @@ class Result:
                         if self._fault:
                             raise self._fault
                         return
-                    self._spool.seek(position)
+                    self._spool.seek(position - self._let_go)
                     data = self._spool.read(min(_CHUNK, self._written - position))
-                position += len(data)
+                    position += len(data)
+                    if position == self._written:
+                        self._let_go = position
+                        self._spool.seek(0)
+                        self._spool.truncate()
                 yield data
         finally:
             self.close()
+
+    def wait(self, gone: Callable[[], bool] = lambda: False) -> bool:
+        """Wait a moment for more of the result, and tell whether it is there to its end.
+
+        Raises:
+            ClientGone, KgError: as `chunks` does.
+        """
+        with self._news:
+            if not self._ended:
+                self._news.wait(GLANCE)
+            ended, fault = self._ended, self._fault
+        if fault:
+            self.close()
+            raise fault
+        if not ended and gone():
+            self.close()
+            raise ClientGone
+        return ended
+
+    @property
+    def held(self) -> int:
+        """Bytes of the result that are kept now."""
+        return 0 if self._spool.closed else self._written - self._let_go
 
     @property
     def whole(self) -> bool:
@@ -123,7 +152,7 @@ class Result:
     def _add(self, data: bytes) -> None:
         with self._news:
             if not self._spool.closed:
-                self._spool.seek(self._written)
+                self._spool.seek(self._written - self._let_go)
                 self._spool.write(data)
                 self._written += len(data)
                 self._news.notify_all()

@@ -26,7 +26,7 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from ..errors import ClientGone, KgError
 from .problems import by_status, fields
 from .shortcut import Passage, Short
-from .visits import Visits
+from .visits import LINE, Visits
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class _Task(WSGITask):  # type: ignore[misc]
 
     def get_environment(self) -> dict[str, Any]:
         environ = cast(dict[str, Any], super().get_environment())
+        environ[LINE] = self.channel
         if passage := getattr(self.request, "passage", None):
             environ.update(passage.carried())
         return environ
@@ -69,7 +70,10 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         visits, request = self.channel.server.visits, self.request
         visit = visits.begin(
-            getattr(request, "command", "none"), getattr(request, "path", ""), self.channel.addr[0]
+            getattr(request, "command", "none"),
+            getattr(request, "path", ""),
+            self.channel.addr[0],
+            line=self.channel,
         )
         problem = by_status(request.error.code, _TOLD.get(request.error.code, request.error.body))
         visit.outcome = problem.slug or f"http-{problem.status}"
@@ -106,6 +110,15 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.request.expect_continue = False
         else:
             super().send_continue()
+
+    def unsent(self) -> int | None:
+        """Bytes that the client has not taken yet; None when the connection was lost."""
+        return self.total_outbufs_len if self.connected else None
+
+    def drop(self) -> None:
+        """Close the connection, whatever the client has not taken yet."""
+        self.will_close = True
+        self.server.pull_trigger()
 
     def write_soon(self, data: Any) -> int:
         """Send data when the client takes it; until then it is kept, on the disk if it is much."""
@@ -228,10 +241,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 self._pass(wait.channel, wait.passage)
             elif wait.passage.result:
                 wait.passage.result.stop(ClientGone())  # and its reader will say that it has ended
+        self.visits.unread.tick()
         self.visits.log.tick()
 
     def _begin(self, channel: _Channel) -> None:
-        passage = self._short.begin(channel.requests[0], channel.addr[0]) if self._short else None
+        passage = self._short.begin(channel.requests[0], channel) if self._short else None
         if passage is None:
             self.task_dispatcher.add_task(channel)
         elif passage.waits:

@@ -89,18 +89,23 @@ class Short:
         self._base = of.settings.public_url.rstrip("/")
         self._plans: OrderedDict[tuple[str, ...], Plan] = OrderedDict()
 
-    def begin(self, request: HTTPRequestParser, remote: str) -> Passage | None:
-        """Answer a request, or begin to; None when it is not of the kind that goes this way."""
+    def begin(self, request: HTTPRequestParser, channel: Any) -> Passage | None:
+        """Answer a request, or begin to; None when it is not of the kind that goes this way.
+
+        Args:
+            channel: the connection; has the address of the client, and is a `Line`.
+        """
         if not _usual(request):
             return None
-        headers = request.headers
+        headers, remote = request.headers, channel.addr[0]
         try:
             decided = self._plan(request.query, headers, remote)
         except KgError:
             return None  # the long way says what is wrong
         if decided is None or decided.choice.key == "html" or self._advised(decided):
             return None
-        visit = self._visits.begin("GET", "/sparql", remote, headers.get("X_FORWARDED_FOR", ""))
+        forwarded = headers.get("X_FORWARDED_FOR", "")
+        visit = self._visits.begin("GET", "/sparql", remote, forwarded, channel)
         visit.endpoint = "sparql.endpoint"
         passage = Passage(visit, decided, headers)
         with suppress(KgError):

@@ -34,22 +34,31 @@ def respond(
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
     """
-    chunks = result.chunks(client_gone())
-    whole = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    gone, visit = client_gone(), g.visit
+    visit.result = result
+    length = None
+    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        while not result.wait(gone):
+            services().visits.unread.grow(visit)
+        length = result.size
+    chunks = result.chunks(gone)
     head: list[bytes] = []
     size = 0
     body: bytes | Iterator[bytes]
     for chunk in chunks:
         head.append(chunk)
         size += len(chunk)
-        if size > SHORT and not whole:
-            body = _rest(head, chunks, g.visit)
+        if size > SHORT:
+            body = _rest(head, chunks, visit)
             break
     else:
         body = b"".join(head)
         keep(body)
     g.version = result.version
-    return Response(body, content_type=f"{media_type}; charset=utf-8")
+    response = Response(body, content_type=f"{media_type}; charset=utf-8")
+    if length is not None:
+        response.content_length = length
+    return response
 
 
 def cited(response: Response, query: str = "", exact: bool = True) -> Response:

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..access import Network, address_outside, client_address, trusted
 from . import encoding
+from .unread import Line, Unread
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from ..store import Result
     from .services import Services
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,12 @@ _log = logging.getLogger(__name__)
 Headers = list[tuple[str, str]]
 #: Where the visit stands in the environment of WSGI.
 VISIT = "kg4p1000.visit"
+#: Where the connection stands there.
+LINE = "kg4p1000.line"
 #: Bodies up to so many bytes are compressed as a whole, and have a length.
 _AT_ONCE = 1 << 20
+#: Up to so many bytes an answer takes no room worth counting.
+_SMALL = 1 << 16
 
 _ALWAYS: Headers = [
     (
@@ -73,19 +79,42 @@ class Visit:
         outcome: ``ok``, or the slug of a problem; ``client-gone`` when the client left before the end.
         counted: whether the request has a place in the limits of its client.
         broken: whether the transfer was cut after bytes had gone out.
+        line: the connection.
+        result: the query whose result is sent, if there is one.
     """
 
     __slots__ = (
-        "asked", "begun", "broken", "client", "counted", "ended", "endpoint", "first", "id", "method", "outcome",
-        "path", "size", "status", "version",
+        "asked", "begun", "broken", "client", "counted", "ended", "endpoint", "first", "id", "line", "method",
+        "outcome", "path", "result", "size", "status", "version",
     )  # fmt: skip
 
-    def __init__(self, number: str, client: str, method: str, path: str) -> None:
+    def __init__(self, number: str, client: str, method: str, path: str, line: Line) -> None:
         self.id, self.client, self.method, self.path = number, client, method, path
         self.begun = self.first = time.monotonic()
         self.endpoint, self.asked, self.outcome = "none", "", "ok"
         self.version = self.status = self.size = 0
         self.counted = self.broken = self.ended = False
+        self.line = line
+        self.result: Result | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of the answer that are kept for the client now."""
+        return (self.line.unsent() or 0) + (self.result.held if self.result else 0)
+
+
+class _NoLine:
+    """No connection: whatever is sent has been taken."""
+
+    def unsent(self) -> int | None:
+        """Return nothing that waits."""
+        return 0
+
+    def drop(self) -> None:
+        """Do nothing."""
+
+
+NO_LINE = _NoLine()
 
 
 class Visits:
@@ -104,8 +133,12 @@ class Visits:
         self._prefix = f"{chance[:8]}-{chance[8:12]}-4{chance[12:15]}-a{chance[15:18]}-"
         self._count, self._strangers = count(1), count()
         self._latencies: dict[tuple[str, str, int], Any] = {}
+        settings = of.settings
+        self.unread = Unread(settings.client_spool << 20, settings.spool << 20, self._end)
 
-    def begin(self, method: str, path: str, remote: str, forwarded: str = "") -> Visit:
+    def begin(
+        self, method: str, path: str, remote: str, forwarded: str = "", line: Line = NO_LINE
+    ) -> Visit:
         """A visit that begins now."""
         client = remote
         if forwarded:
@@ -117,7 +150,7 @@ class Visits:
                     remote,
                     remote,
                 )
-        return Visit(f"{self._prefix}{next(self._count):012x}", client, method, path)
+        return Visit(f"{self._prefix}{next(self._count):012x}", client, method, path, line)
 
     def outside(self, remote: str, scheme: str, host: str) -> tuple[str, str]:
         """The scheme and host that a proxy says in X-Forwarded-Proto and -Host; see `access.address_outside`."""
@@ -147,10 +180,15 @@ class Visits:
         latency.observe(visit.first - visit.begun)
 
     def end(self, visit: Visit) -> None:
-        """Note that the response has ended, or was given up; the first time counts."""
-        if visit.ended:
-            return
-        visit.ended = True
+        """Note that the response was made to its end, or was given up; the first time counts.
+
+        Until the client has read it, it counts as under way.
+        """
+        if not visit.ended:
+            visit.ended = True
+            self.unread.sent(visit)
+
+    def _end(self, visit: Visit) -> None:
         if visit.counted:
             visit.counted = False
             self._of.clients.leave(visit.client)
@@ -176,6 +214,7 @@ class Edge:
                 environ.get("PATH_INFO", ""),
                 remote,
                 environ.get("HTTP_X_FORWARDED_FOR", ""),
+                environ.get(LINE, NO_LINE),
             )
         scheme, host = visits.outside(
             remote,
@@ -234,6 +273,7 @@ class _Body:
         old = environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         if (
             status in (204, 206, 304)
+            or (old and (length or 0) > _AT_ONCE)
             or "content-encoding" in known
             or (length or 0 if length is not None or old else encoding.LEAST) < encoding.LEAST
             or not encoding.takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
@@ -257,6 +297,8 @@ class _Body:
     def _counted(self) -> Iterator[bytes]:
         for piece in self._pieces:
             self._visit.size += len(piece)
+            if self._visit.size > _SMALL:
+                self._visits.unread.grow(self._visit)
             yield piece
 
     def __iter__(self) -> Iterator[bytes]:
