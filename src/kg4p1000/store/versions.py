@@ -373,9 +373,15 @@ class Store:
             pass  # whoever holds the lock is at work, and has recovered already
         except (DiskFull, StoreUnusable) as e:
             # What is published can be read all the same; a change is refused.
-            if isinstance(e, StoreUnusable) and not (self.current and self.has(self.current)):
+            if isinstance(e, StoreUnusable) and not self._shown():
                 raise
             _log.error("%s", e.detail)
+
+    def _shown(self) -> bool:
+        """Whether the database of the published version is there."""
+        with suppress(StoreUnusable):
+            return self.current > 0 and self.has(self.current)
+        return False
 
     def _recover_locked(self, tell: Tell) -> None:
         """Finish a change that was logged, drop one that was not.
