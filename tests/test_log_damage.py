@@ -117,8 +117,12 @@ def stray(folder, n, at):
     shutil.copy(entry(folder, n), folder / "log" / f"{n}-copy.rdfp")
 
 
+def nought(folder, n, at):
+    shutil.copy(entry(folder, n), entry(folder, 0))
+
+
 DAMAGES = [
-    delete, cut, flip, append, insert, recount, forge, spoil, duplicate, beyond, swap, stray,
+    delete, cut, flip, append, insert, recount, forge, spoil, duplicate, beyond, swap, stray, nought,
 ]  # fmt: skip
 damages = st.tuples(st.sampled_from(DAMAGES), st.integers(1, LAST), st.integers(0, 2000))
 once = settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -14,7 +15,7 @@ from .changes import Entry
 #: Is told how far something is: what is done, and what there is to do.
 Tell = Callable[[int, int], None]
 
-_NAME = re.compile(r"(\d{8})\.(rdfp|sha256)")
+_NAME = re.compile(r"(?!0{8})(\d{8})\.(rdfp|sha256)")
 
 
 def quiet(done: int, total: int) -> None:
@@ -41,15 +42,20 @@ def foreign(log: Path) -> list[str]:
     """A sentence for each file in the folder that is not of the log; hidden ones are being written."""
     return [
         f"{name} in the folder of the change log is no entry of it; move it away."
-        for name in sorted(path.name for path in log.iterdir())
+        for name in sorted(_names(log))
         if not name.startswith(".") and not _NAME.fullmatch(name)
     ]
 
 
 def numbers(log: Path) -> set[int]:
     """The numbers of the entries that are there."""
-    found = (_NAME.fullmatch(path.name) for path in log.iterdir())
+    found = map(_NAME.fullmatch, _names(log))
     return {int(match[1]) for match in found if match and match[2] == "rdfp"}
+
+
+def _names(log: Path) -> list[str]:
+    with os.scandir(log) as found:  # at every change, and there may be thousands
+        return [entry.name for entry in found]
 
 
 def missing(log: Path, last: int) -> list[str]:

@@ -372,10 +372,9 @@ class Store:
         except BlockingIOError:
             pass  # whoever holds the lock is at work, and has recovered already
         except (DiskFull, StoreUnusable) as e:
-            # What is published can be read all the same; a change is refused.
-            if isinstance(e, StoreUnusable) and not self._shown():
+            if not self._shown():
                 raise
-            _log.error("%s", e.detail)
+            _log.error("%s", e.detail)  # what is published can be read all the same
 
     def _shown(self) -> bool:
         """Whether the database of the published version is there."""
@@ -454,7 +453,7 @@ class Store:
 
     def _rebuild(self, version: int, tell: Tell) -> None:
         """Make a version again from the log and a version that is there."""
-        with self._lock("rebuilding"):
+        with self._lock("rebuilding"), damage.told(version):
             self._versions.mkdir(exist_ok=True)
             for leftover in self._versions.glob(".rebuild-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
