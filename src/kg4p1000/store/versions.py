@@ -374,7 +374,9 @@ class Store:
         except (DiskFull, StoreUnusable) as e:
             if not self._shown():
                 raise
-            _log.error("%s", e.detail)  # what is published can be read all the same
+            # What is published can be read all the same, and for a store to be read-only is no fault.
+            if self.writable:
+                _log.error("%s", e.detail)
 
     def _shown(self) -> bool:
         """Whether the database of the published version is there."""
