@@ -214,3 +214,15 @@ def test_a_start_on_a_full_disk_serves_what_is_published(graph, small):
     assert len(list(again.quads())) > 1000
     filler.unlink()
     assert Store(graph.path).current == 2
+
+
+def test_a_restoration_without_room_leaves_nothing(graph, small, tmp_path):
+    graph.backup(tmp_path / "backup")
+    filler = fill(
+        small, 3_000_000 + sum(p.stat().st_size for p in (tmp_path / "backup").rglob("*"))
+    )
+    with pytest.raises(DiskFull, match="no room left"):
+        Store.restore(tmp_path / "backup", small / "new")
+    assert not (small / "new").exists()
+    filler.unlink()
+    assert Store.restore(tmp_path / "backup", small / "new").check() == []

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import quote
 
 import pytest
@@ -25,13 +25,15 @@ def served(store, library, tmp_path):
     """Starts a service with settings; gives where it answers, and its visits."""
     with ExitStack() as stack:
 
-        def start(**given):
+        def start(silence=60, **given):
             readers = Readers(store, size=2, timeout=60, memory=512, queue=60)
             log = tmp_path / "access.log"
             app = create_app(
                 Settings(store=store.path, access_log=str(log), **given), store, readers, library
             )
             server = make_server(app, "127.0.0.1", 0, 90)
+            server.adj.channel_timeout = silence
+            server.adj.cleanup_interval = silence / 2
             stack.callback(readers.close)
             stack.callback(server.close)
             threading.Thread(target=server.run, daemon=True).start()
@@ -107,8 +109,9 @@ def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(served):
         with ask(place, LONG.replace("20000", "60000"), "192.0.2.2") as other:
             assert len(whole(other)) == 60000  # several times what it may leave unread
         rest = b""
-        while piece := unread.recv(1 << 16):
-            rest += piece
+        with suppress(ConnectionResetError):
+            while piece := unread.recv(1 << 16):
+                rest += piece
         assert not rest.endswith(b"0\r\n\r\n")
     within(60, lambda: visits.unread.size == 0)
 
@@ -147,3 +150,11 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(served):
     with ask(place, LONG.replace("20000", "2000"), version="HTTP/1.0") as connection:
         assert len(whole(connection)) == 2000
     within(60, lambda: visits.unread.size == 0)
+
+
+def test_an_answer_that_nobody_reads_is_held_no_longer_than_the_time_for_silence(served):
+    place, visits = served(silence=2)
+    with ask(place, LONG) as unread:
+        assert status(unread) == 200
+        within(60, lambda: visits.unread.size > 1 << 20)
+        within(100, lambda: visits.unread.size == 0)

@@ -30,7 +30,7 @@ from ipaddress import (
 )
 from pathlib import Path
 
-from .errors import BadParameter, BadSettings, NotFound, TooManyRequests
+from .errors import BadParameter, BadSettings, NotFound, StoreUnusable, TooManyRequests
 from .settings import Settings
 
 _BYTES = 32
@@ -132,7 +132,11 @@ class Tokens:
         return token
 
     def all(self) -> tuple[Token, ...]:
-        """The tokens that were made and not revoked, the oldest first."""
+        """The tokens that were made and not revoked, the oldest first.
+
+        Raises:
+            StoreUnusable: the file cannot be read, or holds something else.
+        """
         with self._lock:
             return self._load()
 
@@ -150,7 +154,11 @@ class Tokens:
             self._write(left)
 
     def account(self, token: str) -> Account | None:
-        """Whom a token stands for, or None. Takes as long for a wrong token as for a right one."""
+        """Whom a token stands for, or None. Takes as long for a wrong token as for a right one.
+
+        Raises:
+            StoreUnusable: the file cannot be read, or holds something else.
+        """
         with self._lock:
             tokens = self._load()
         digest = _digest(token)
@@ -163,13 +171,19 @@ class Tokens:
     def _load(self) -> tuple[Token, ...]:
         try:
             stat = self._path.stat()
+            state = (stat.st_mtime_ns, stat.st_ino)
+            if state != self._read:
+                rows = json.loads(self._path.read_text(encoding="utf-8"))
+                self._tokens = tuple(_token(row) for row in rows)
+                self._read = state
         except FileNotFoundError:
             return ()
-        state = (stat.st_mtime_ns, stat.st_ino)
-        if state != self._read:
-            rows = json.loads(self._path.read_text(encoding="utf-8"))
-            self._tokens = tuple(Token(**row) for row in rows)
-            self._read = state
+        except (OSError, ValueError, TypeError, RecursionError) as e:
+            raise StoreUnusable(
+                f"The file {self._path.name} of the store cannot be read, so no token can be looked up; what"
+                " needs none goes on. Whoever runs the service has to put back a copy of the file, or to"
+                " delete it and make new tokens."
+            ) from e
         return self._tokens
 
     def _write(self, tokens: Iterable[Token]) -> None:
@@ -180,6 +194,17 @@ class Tokens:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)
+
+
+def _token(row: dict[str, str]) -> Token:
+    """A token from its row in the file; raises ValueError or TypeError for anything else."""
+    token = Token(**row)
+    if not all(isinstance(value, str) for value in row.values()):
+        raise TypeError("a value that is no text")
+    if token.role.upper() not in Role.__members__:
+        raise ValueError(f"no role: {token.role!r}")
+    _ = token.expired
+    return token
 
 
 def _digest(token: str) -> str:

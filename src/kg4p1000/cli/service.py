@@ -81,6 +81,8 @@ def _serve_here(given: Settings) -> None:
     from .. import web  # noqa: PLC0415 - Flask is needed here only
 
     store = Store(given.store)
+    if not store.writable:
+        messages.print("The store cannot be written: changes are refused, queries are answered.")
     readers = Readers(
         store,
         given.readers,
@@ -104,17 +106,18 @@ def _serve_here(given: Settings) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 def backup_(given: Settings, target: Path) -> None:
     """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
-    with progress("Copying"):
-        version = existing(given).backup(target)
+    store = existing(given)
+    with progress("Copying and verifying") as tell:
+        version = store.backup(target, tell)
     click.echo(f"Version {version} and all before it are in {target}.")
 
 
 @verb("restore", cls=Verb)
 @click.argument("backup", type=click.Path(path_type=Path))
 def restore_(given: Settings, backup: Path) -> None:
-    """Make the store anew from the folder BACKUP; the store's folder must be empty."""
-    with progress("Restoring"):
-        store = Store.restore(backup, given.store)
+    """Make the store anew from the folder BACKUP, which is verified first; the store's folder must be empty."""
+    with progress("Verifying and restoring") as tell:
+        store = Store.restore(backup, given.store, tell)
     click.echo(f"Version {store.current} is restored in {given.store}.")
 
 

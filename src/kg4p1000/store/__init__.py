@@ -5,6 +5,7 @@ A store is a folder::
     current              the number of the published version
     versions/00000001/   one Oxigraph database a version, never changed once published
     log/00000001.rdfp    one entry a change, as RDF Patch; the truth from which versions can be rebuilt
+    log/00000001.sha256  the hash of that entry
     builds/00000001.nq   what the files of a build said (see `build`)
     checked              by which rules and shapes the published version was made (see `curation`)
     lock                 held by whoever writes
@@ -18,8 +19,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .chain import Tell
     from .changes import Delta, Entry
-    from .comparison import Tell
     from .draft import Draft
     from .faults import CALLS_NOBODY, parse_query
     from .graphs import MemoryGraph, dataset
@@ -44,8 +45,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "chain": ("Tell",),
     "changes": ("Delta", "Entry"),
-    "comparison": ("Tell",),
     "draft": ("Draft",),
     "graphs": ("MemoryGraph", "dataset"),
     "faults": ("CALLS_NOBODY", "parse_query"),

@@ -2,7 +2,7 @@
 
 An entry is an RDF Patch file: header rows (``H``), then one row for each quad removed (``D``) and
 added (``A``) in sorted order, so that the same change always gives the same bytes. Its SHA-256 stands
-in the header of the next entry; a log that was tampered with does not add up.
+in the header of the next entry, and in a file beside it; a log that was tampered with does not add up.
 
 Source: RDF Patch, https://afs.github.io/rdf-delta/rdf-patch.html
 """
@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import IO
 
 import pyoxigraph as ox
 from pyoxigraph import Quad
@@ -25,8 +26,9 @@ from ..errors import StoreUnusable, TooLarge
 from .bulk import Rows
 
 GENESIS = "0" * 64
-#: With this an entry ends.
-_END = b"\nTC .\n"
+#: With these the header ends, and the entry.
+_BEGIN = b"TX .\n"
+_END = b"TC .\n"
 #: Bytes of a statement at most: the engine's parser reads up to 16 MiB, and the log must be read again.
 STATEMENT = 1 << 22
 #: So many rows of an entry are read at once.
@@ -124,10 +126,14 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
             yield part
 
     path = entry_path(folder, entry.version)
-    put(write_aside(path, parts()), path)
-    # Only to save hashing a large entry again; `check` never trusts it. The change counts without it.
-    with suppress(OSError):
-        write_whole(path.with_suffix(".sha256"), f"{sha.hexdigest()}\n".encode())
+    aside, beside = write_aside(path, parts()), path.with_suffix(".sha256")
+    try:
+        write_whole(beside, f"{sha.hexdigest()}\n".encode())  # before the entry counts
+        put(aside, path)
+    except BaseException:
+        if not path.exists():
+            aside.unlink(missing_ok=True), beside.unlink(missing_ok=True)
+        raise
     return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
 
 
@@ -142,15 +148,28 @@ def _short(row: bytes) -> bytes:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of an entry; of no entry, `GENESIS`."""
-    if not path.exists():
-        return GENESIS
-    with suppress(FileNotFoundError):
-        told = path.with_suffix(".sha256").read_text(encoding="ascii").strip()
-        if len(told) == len(GENESIS):
-            return told
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The SHA-256 of an entry.
+
+    Raises:
+        StoreUnusable: the entry is missing, or is not the one whose hash stands beside it.
+    """
+    with _reading(path), open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if told_digest(path) not in ("", found):
+        raise StoreUnusable(changed(path))
+    return found
+
+
+def told_digest(path: Path) -> str:
+    """The SHA-256 that stands beside an entry; after a power failure there may be none."""
+    with suppress(FileNotFoundError), _reading(path.with_suffix(".sha256")):
+        return path.with_suffix(".sha256").read_text(encoding="ascii").strip()
+    return ""
+
+
+def changed(path: Path) -> str:
+    """A sentence on an entry that is not what its hash says."""
+    return f"{path.name} in the change log was changed: the hash beside it is of something else."
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -202,27 +221,86 @@ def read_entry(path: Path, whole: bool = True) -> Entry:
     """Read the header of an entry.
 
     Args:
-        whole: also hash the file and see that it is complete; a header alone is quicker.
+        whole: also hash the file, and see that it is complete and has the rows that its header counts; a
+            header alone is quicker.
 
     Raises:
-        StoreUnusable: the file is not a whole entry.
+        StoreUnusable: the file is missing, or is not a whole entry of the number that its name says.
     """
-    header: dict[str, str] = {}
-    with open(path, "rb") as file:
-        for row in file:
-            if not row.startswith(b"H "):
-                break
-            _, name, value = row.decode().rstrip(" .\n").split(" ", 2)
-            header[name] = _literal(value)
-        digest = ""
-        if whole:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - len(_END)))
-            if file.read() != _END:
-                raise StoreUnusable(f"{path.name} in the change log is not complete.")
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with _reading(path), open(path, "rb") as file:
+        entry = _header(path, file)
+        if not whole:
+            return entry
+        for _ in _rows(path, file, entry):
+            pass
+        file.seek(0)
+        return replace(entry, digest=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def read_delta(path: Path) -> Delta:
+    """Read what an entry adds and removes.
+
+    Raises:
+        StoreUnusable: as `read_entry`.
+    """
+    with _reading(path), open(path, "rb") as file:
+        return _delta(_rows(path, file, _header(path, file)))
+
+
+def parts(path: Path) -> Iterator[Delta]:
+    """What an entry adds and removes, in parts of bounded size, for those that keep nothing of it.
+
+    Raises:
+        StoreUnusable: as `read_entry`, but that may be known at the end alone.
+    """
+    with _reading(path), open(path, "rb") as file:
+        rows = _rows(path, file, _header(path, file))
+        while part := list(islice(rows, _ROWS)):
+            yield _delta(part)
+
+
+def _delta(rows: Iterable[bytes]) -> Delta:
+    sides: dict[bytes, list[bytes]] = {b"A ": [], b"D ": []}
+    for row in rows:
+        sides[row[:2]].append(row[2:])
+    parsed = (ox.parse(b"".join(side), format=ox.RdfFormat.N_QUADS) for side in sides.values())
+    return Delta(*map(frozenset, parsed))
+
+
+def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:
+    """Parse N-Quads statements, blank node labels kept."""
+    return ox.parse("".join(lines), format=ox.RdfFormat.N_QUADS)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell in words what is wrong with a file of the log."""
     try:
-        return Entry(
+        yield
+    except FileNotFoundError:
+        if path.suffix != ".rdfp":
+            raise
+        raise StoreUnusable(f"Entry {int(path.stem)} is missing from the change log.") from None
+    except OSError as e:
+        raise StoreUnusable(
+            f"{path.name} in the change log cannot be read: {e.strerror or e}."
+        ) from e
+    except (SyntaxError, ValueError) as e:
+        raise StoreUnusable(f"{path.name} in the change log has a row that is not one: {e}") from e
+
+
+def _header(path: Path, file: IO[bytes]) -> Entry:
+    """Read a file up to the row that ends its header."""
+    header: dict[str, str] = {}
+    try:
+        while (row := file.readline()) != _BEGIN:
+            if not row:
+                raise ValueError("the file ends before it does")
+            kind, name, value = row.decode().removesuffix(" .\n").split(" ", 2)
+            if kind != "H" or name in header:
+                raise ValueError(f"{row[:80]!r}")
+            header[name] = _literal(value)
+        entry = Entry(
             version=int(header["version"]),
             previous=header["previous"],
             author=header["author"],
@@ -231,46 +309,42 @@ def read_entry(path: Path, whole: bool = True) -> Entry:
             source=header["source"],
             added=int(header["added"]),
             removed=int(header["removed"]),
-            digest=digest,
         )
-    except (KeyError, ValueError) as e:
+        if entry.time.tzinfo is None:
+            raise ValueError("a time without its offset from UTC")
+    except (KeyError, ValueError, SyntaxError, StopIteration) as e:
         raise StoreUnusable(f"{path.name} in the change log has no valid header: {e}") from e
+    if entry.version != int(path.stem):
+        raise StoreUnusable(f"{path.name} in the change log says that it is entry {entry.version}.")
+    return entry
 
 
-def read_delta(path: Path) -> Delta:
-    """Read what an entry adds and removes."""
-    rows: dict[str, list[str]] = {"A": [], "D": []}
-    with open(path, encoding="utf-8") as file:
-        for row in file:
-            if row[:2] in ("A ", "D "):
-                rows[row[0]].append(row[2:])
-    return Delta(frozenset(parse_lines(rows["A"])), frozenset(parse_lines(rows["D"])))
-
-
-def parts(path: Path) -> Iterator[Delta]:
-    """What an entry adds and removes, in parts of bounded size, for those that keep nothing of it."""
-    rows: dict[str, list[str]] = {"A": [], "D": []}
-
-    def part() -> Delta:
-        return Delta(frozenset(parse_lines(rows["A"])), frozenset(parse_lines(rows["D"])))
-
-    with open(path, encoding="utf-8") as file:
-        for number, row in enumerate(file, 1):
-            if row[:2] in ("A ", "D "):
-                rows[row[0]].append(row[2:])
-            if number % _ROWS == 0:
-                yield part()
-                rows = {"A": [], "D": []}
-    yield part()
-
-
-def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:
-    """Parse N-Quads statements, blank node labels kept."""
-    return ox.parse("".join(lines), format=ox.RdfFormat.N_QUADS)
+def _rows(path: Path, file: IO[bytes], entry: Entry) -> Iterator[bytes]:
+    """The rows after a header that add and remove, and a look at whether the entry is whole."""
+    counts, ended = {b"A ": 0, b"D ": 0}, False
+    for row in file:
+        if ended:
+            raise StoreUnusable(f"{path.name} in the change log has rows after its end.")
+        if row[:2] in counts and row.endswith(b" .\n"):
+            counts[row[:2]] += 1
+            yield row
+        elif row == _END:
+            ended = True
+        elif row.endswith(b"\n"):
+            raise ValueError(f"{row[:80]!r}")
+    if not ended:
+        raise StoreUnusable(f"{path.name} in the change log is not complete.")
+    if (counts[b"A "], counts[b"D "]) != (entry.added, entry.removed):
+        raise StoreUnusable(
+            f"{path.name} in the change log has {counts[b'A ']} statements added and {counts[b'D ']}"
+            f" removed, and its header counts {entry.added} and {entry.removed}."
+        )
 
 
 def _literal(text: str) -> str:
     quad = next(parse_lines([f"<s:> <p:> {text} ."]))
+    if not isinstance(quad.object, ox.Literal):
+        raise ValueError(f"{text[:80]!r}")
     return quad.object.value
 
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,19 +15,13 @@ import pyoxigraph as ox
 from pyoxigraph import DefaultGraph
 
 from ..errors import StoreUnusable
-from . import changes
+from . import chain, changes, damage
 from .bulk import Graph, difference, extend, sorted_lines
+from .chain import Steps, Tell
 from .graphs import merged_graphs
 
 if TYPE_CHECKING:
     from .versions import Store
-
-#: Is told how far something is: what is done, and what there is to do.
-Tell = Callable[[int, int], None]
-
-
-def quiet(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 class Comparison:
@@ -39,47 +33,31 @@ class Comparison:
     def __init__(self, store: Store, tell: Tell) -> None:
         self._store = store
         self._current = store.current
-        self._paths = [changes.entry_path(store.path / "log", n + 1) for n in range(self._current)]
-        there = sum(path.stat().st_size for path in self._paths if path.exists())
-        # Each byte of the log is hashed and applied; to compare takes about twice as long.
-        self._done, self._total = 0, 4 * there
-        self._tell = tell
+        self._log = store.path / "log"
+        # Each byte of the log is verified and applied; to compare takes about twice as long.
+        self._step = Steps(tell, 4 * chain.size(self._log))
 
     def findings(self) -> list[str]:
-        """What is wrong, one sentence each; nothing when all is well."""
-        findings, whole = self._chain()
-        if whole and self._current:
-            with self._aside() as folder:
-                findings += self._differences(folder)
-        self._tell(self._total, self._total)
-        return findings
+        """What is wrong, one sentence each; nothing when all is well.
 
-    def of_the_log(self) -> list[str]:
-        """What is wrong with the log alone."""
-        return self._chain()[0]
-
-    def _chain(self) -> tuple[list[str], bool]:
-        """What is wrong with the entries themselves, and whether all can be read."""
-        findings: list[str] = []
-        previous = changes.GENESIS
-        for number, path in enumerate(self._paths, 1):
-            if not path.exists():
-                return [*findings, f"Entry {number} is missing from the change log."], False
+        Only a log that is whole is compared with the version.
+        """
+        last = self._store.last
+        findings = chain.foreign(self._log)
+        faults = list(chain.faults(self._log, last, step=self._step))
+        if self._current and not faults:
             try:
-                entry = changes.read_entry(path)
+                with self._aside() as folder, damage.told(self._current):
+                    findings += self._differences(folder)
             except StoreUnusable as e:
-                return [*findings, e.detail], False
-            if entry.previous != previous:
-                findings.append(
-                    f"Entry {number} does not follow entry {number - 1}: its hash differs."
-                )
-            previous = entry.digest
-            self._step(path.stat().st_size)
-        return findings, True
+                findings.append(e.detail)
+        self._step.end()
+        return findings + faults
 
     def _differences(self, folder: Path) -> list[str]:
         said = ox.Store(str(folder / "database"))
-        for path in self._paths:
+        for number in range(1, self._current + 1):
+            path = changes.entry_path(self._log, number)
             for part in changes.parts(path):
                 for quad in part.removed:
                     said.remove(quad)
@@ -116,19 +94,19 @@ class Comparison:
         self._step(files[0].stat().st_size)
         return not any(True for _ in difference(*map(sorted_lines, files)))
 
-    def _step(self, size: int) -> None:
-        self._done = min(self._done + size, self._total)
-        self._tell(self._done, self._total)
-
     @contextmanager
     def _aside(self) -> Iterator[Path]:
-        """A new folder beside the versions; those that a crash left there go."""
+        """A new folder beside the versions; those that a crash left there go.
+
+        Where nothing may be written, it is one for temporary files.
+        """
         versions = self._store.path / "versions"
         for leftover in versions.glob(".check-*"):
             with _locked(leftover) as ours:
                 if ours:
                     shutil.rmtree(leftover, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=".check-", dir=versions))
+        beside = versions if self._store.writable else None
+        folder = Path(tempfile.mkdtemp(prefix=".check-", dir=beside))
         with _locked(folder):
             try:
                 yield folder

@@ -80,6 +80,8 @@ class Readers:
         self.memory = memory
         self.lanes = Lanes(size, slow, queue, patience=timeout)
         self.outcomes: Counter[str] = Counter()
+        #: Why no reader of the published version could be started, the last time; empty when one could.
+        self.unusable = ""
         self._idle: list[Handle] = []
         self._running: dict[str, Result] = {}
         self._lock = threading.Lock()
@@ -217,6 +219,8 @@ class Readers:
         for _ in range(self.lanes.fast - len(self._idle)):
             if version := self.store.current:
                 self._warm(version)
+            if self.unusable:
+                break
 
     def need(self, version: int) -> None:
         """See that the database of a version is there, before it is read otherwise.
@@ -267,7 +271,7 @@ class Readers:
         while True:
             reader, fresh = self._take(version)
             # Starting is not evaluation: it counts neither for the lane nor for the limit.
-            if fresh and not reader.wait():
+            if fresh and not self._opened(reader):
                 raise ReaderLost(f"A reader could not be started (exit code {reader.close()}).")
             try:
                 reader.send(request)
@@ -382,10 +386,22 @@ class Readers:
     def _warm(self, version: int) -> None:
         with suppress(KgError, OSError):
             reader = Handle(self.store, version)
-            if reader.wait():
+            if self._opened(reader):
                 self._keep(reader)
-            else:
-                reader.close()
+
+    def _opened(self, reader: Handle) -> bool:
+        """Wait until a reader has opened its version; one that could not is ended, and that is told."""
+        if opened := reader.wait():
+            fault = ""
+        else:
+            reader.close()
+            _log.error(
+                "no reader of version %d: %s", reader.version, reader.last_words.strip()[-500:]
+            )
+            fault = f"The database of version {reader.version} cannot be opened."
+        if reader.version == self.store.current:
+            self.unusable = fault
+        return opened
 
     def _finish(
         self,

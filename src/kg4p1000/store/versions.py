@@ -5,23 +5,26 @@ What this does not do: validate, infer or decide who may write (`curation` does)
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Quad
 
 from ..errors import DiskFull, NotFound, StoreUnusable
-from . import changes
+from . import backups, chain, changes, damage
+from .chain import Tell, quiet
 from .changes import Delta, Entry
-from .comparison import Comparison, Tell, quiet
+from .comparison import Comparison
 from .draft import Draft, Working
+from .pointer import Pointer
 from .room import room
 
 _log = logging.getLogger(__name__)
@@ -32,53 +35,60 @@ class Store:
 
     Args:
         path: the folder; made when it is not there.
+        tell: is told how far it is when the published version must be made again first.
 
     Raises:
-        StoreUnusable: the folder is something else, or its log does not add up.
+        StoreUnusable: the folder is something else; or its log does not add up, or it cannot be written, and
+            the published version is not there to be read all the same.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tell: Tell = quiet) -> None:
         self.path = path
         self._versions = path / "versions"
         self._log = path / "log"
-        self._current = path / "current"
-        self._pointer = str(self._current)
-        self._seen = (0, 0, 0)
+        self.pointer = Pointer(path / "current")
         self._entries: dict[int, Entry] = {}  # an entry never changes
         if path.exists() and any(path.iterdir()) and not self._log.is_dir():
             raise StoreUnusable(
                 f"{path} has files in it and is not a store; choose another folder."
             )
-        for folder in (self._versions, self._log, path / "builds"):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._recover()
+        with room("a store"):
+            for folder in (self._versions, self._log, path / "builds"):
+                folder.mkdir(parents=True, exist_ok=True)
+        self._recover(tell)
 
     # reading
 
     @property
     def current(self) -> int:
-        """The number of the published version; 0 before the first."""
+        """The number of the published version; 0 before the first. See `Pointer.seen`."""
+        return self.pointer.seen()
+
+    @property
+    def last(self) -> int:
+        """The number up to which there must be entries in the log: something speaks of that version."""
+        return max(self._made() | chain.numbers(self._log) | {self.current})
+
+    @property
+    def writable(self) -> bool:
+        """Whether changes can be made: neither the file system nor the permissions forbid it."""
         try:
-            # Asked for at every request: the file is replaced, never changed, so its inode tells.
-            stat = os.stat(self._pointer)  # noqa: PTH116 - three times as fast as by Path
-        except FileNotFoundError:
-            return 0
-        seen = (stat.st_ino, stat.st_mtime_ns)
-        if seen != self._seen[:2]:
-            with open(self._pointer, encoding="ascii") as file:
-                self._seen = (*seen, int(file.read()))
-        return self._seen[2]
+            forbidden = os.statvfs(self.path).f_flag & os.ST_RDONLY
+        except OSError:
+            return False
+        return not forbidden and os.access(self.path, os.W_OK)
 
     def entry(self, version: int | None = None) -> Entry:
         """The log entry of a version (default: the published one).
 
         Raises:
             NotFound: there is no such version.
+            StoreUnusable: its entry is missing or damaged.
         """
         number = self.current if version is None else version
         if number not in self._entries:
-            path = changes.entry_path(self._log, number)
-            if not 0 < number <= self.current or not path.exists():
+            path = self._entry(number)
+            if not 0 < number <= self.current:
                 raise NotFound(
                     f"There is no version {number}; versions run from 1 to {self.current}."
                 )
@@ -92,7 +102,7 @@ class Store:
     def log_path(self, version: int) -> Path:
         """Where the log entry of a version stands."""
         self.entry(version)
-        return changes.entry_path(self._log, version)
+        return self._entry(version)
 
     def delta(self, version: int) -> Delta:
         """What a version changed."""
@@ -133,7 +143,8 @@ class Store:
             self.ensure(version)
         folder = self._folder(version)
         try:
-            os.utime(folder)  # what is in use is pruned last
+            with suppress(OSError):  # where nothing may be written, nothing is pruned
+                os.utime(folder)  # what is in use is pruned last
             yield folder
         finally:
             os.close(fd)
@@ -168,7 +179,8 @@ class Store:
             The numbers of the versions whose databases went.
         """
         used: list[tuple[int, Path]] = []
-        for folder in self._versions.glob("[0-9]*"):
+        for number in self._made():
+            folder = self._folder(number)
             with suppress(FileNotFoundError):  # somebody else prunes too
                 used.append((folder.stat().st_mtime_ns, folder))
         gone: list[int] = []
@@ -207,56 +219,52 @@ class Store:
                 files[stat.st_ino] = stat.st_blocks * 512
         return sum(files.values())
 
-    def backup(self, target: Path) -> int:
+    def backup(self, target: Path, tell: Tell = quiet) -> int:
         """Copy what the store cannot make again into a new folder, while it is in use.
+
+        Args:
+            tell: is told how far it is, as bytes verified and in all.
 
         Returns:
             The number of the version that the copy can be restored to.
 
         Raises:
-            StoreUnusable: the folder is not empty.
+            StoreUnusable: the folder is not empty, or the change log is not whole.
         """
-        if target.exists() and any(target.iterdir()):
-            raise StoreUnusable(f"{target} is not empty; name a new folder for the backup.")
-        with room("the backup, so there is none"), _whole_or_none(target):
-            with self._lock():
+        backups.require_new(target, "name a new folder for the backup")
+        with room("the backup, so there is none"), backups.whole_or_none(target):
+            with self._lock() if self.writable else nullcontext():
                 number = self.current
-                self._copy_kept(self.path, target)
-            changes.write_durably(target / "current", f"{number}\n".encode())
-        return number
-
-    @staticmethod
-    def _copy_kept(source: Path, target: Path) -> None:
-        """Copy the files that versions cannot be made again without."""
-        for part in ("log", "builds"):
-            shutil.copytree(source / part, target / part)
-        with suppress(FileNotFoundError):  # not needed, but the next change is slow without it
-            shutil.copy(source / "checked", target / "checked")
+                backups.copy_kept(self.path, target)
+            return backups.seal(target, number, tell)
 
     @classmethod
-    def restore(cls, backup: Path, path: Path) -> Store:
-        """Make a store from a backup, in a new folder.
+    def restore(cls, backup: Path, path: Path, tell: Tell = quiet) -> Store:
+        """Make a store from a backup, in a new folder; the backup is verified first.
+
+        Args:
+            tell: is told how far it is: with verifying, then with making the version.
 
         Raises:
             StoreUnusable: the folder is not empty, or the backup is not one or not whole.
         """
-        if not (backup / "log").is_dir():
-            raise StoreUnusable(f"{backup} is not a backup of a store.")
-        if path.exists() and any(path.iterdir()):
-            raise StoreUnusable(f"{path} is not empty; restore into a new folder.")
-        with room("the restored store, so there is none"), _whole_or_none(path):
-            cls._copy_kept(backup, path)
-            store = cls(path)
-            if findings := Comparison(store, quiet).of_the_log():
-                raise StoreUnusable(f"The backup is not whole: {findings[0]}")
-        return store
+        backups.require_new(path, "restore into a new folder")
+        number = backups.verify(backup, tell)
+        with room("the restored store, so there is none"), backups.whole_or_none(path):
+            backups.copy_kept(backup, path)
+            Pointer(path / "current").write(number)
+            return cls(path, tell)
 
     def quads(self, version: int | None = None) -> Iterator[Quad]:
-        """The quads of the named graphs of a version, without the default graph made from them."""
+        """The quads of the named graphs of a version, without the default graph made from them.
+
+        Raises:
+            StoreUnusable: the database of the version is damaged.
+        """
         number = self.current if version is None else version
         if number == 0:
             return
-        with self.lease(number) as folder:
+        with self.lease(number) as folder, damage.told(number):
             database = ox.Store.read_only(str(folder))
             for quad in database:
                 if not isinstance(quad.graph_name, DefaultGraph):
@@ -272,6 +280,10 @@ class Store:
         """
         return Comparison(self, tell).findings()
 
+    def notes(self) -> list[str]:
+        """What is odd about the log and yet may be right; see `chain.notes`."""
+        return chain.notes(self._log, self.entries())
+
     # writing
 
     @contextmanager
@@ -281,9 +293,9 @@ class Store:
         Only one draft is open at a time, in whichever process: others wait.
         """
         with room("this change, nothing of which was kept"), self._lock():
-            self._recover_locked()
+            self._recover_locked(quiet)
             base = self.current
-            with self._aside(".draft-") as aside:
+            with damage.told(base), self._aside(".draft-") as aside:
                 self._copy(base, aside)
                 draft = Draft(self, base, aside)
                 try:
@@ -292,18 +304,18 @@ class Store:
                     draft.drop()
 
     def _publish(self, draft: Draft, author: str, message: str, source: str) -> Entry:
-        number = draft.base + 1
+        base, number = draft.base, draft.base + 1
         draft.close()
-        previous = changes.digest(changes.entry_path(self._log, draft.base))
+        previous = changes.digest(self._entry(base)) if base else changes.GENESIS
         entry = Entry(number, previous, author, changes.now(), message, source, 0, 0)
         # Before the log has the change, so that what comes after it needs no room.
-        pointer = changes.write_aside(self._current, [f"{number}\n".encode()])
+        pointer = changes.write_aside(self.pointer.path, [f"{number}\n".encode()])
         try:
             entry = changes.write_entry(self._log, entry, *draft.rows())
             try:
                 os.rename(draft.folder, self._folder(number))
                 changes.sync_folder(self._versions)
-                changes.put(pointer, self._current)
+                changes.put(pointer, self.pointer.path)
             except OSError as e:
                 raise StoreUnusable(
                     f"The change is made and in the log as version {number}, but that cannot be shown"
@@ -336,36 +348,64 @@ class Store:
     def _folder(self, version: int) -> Path:
         return self._versions / f"{version:08}"
 
-    def _point_to(self, number: int) -> None:
-        changes.write_durably(self._current, f"{number}\n".encode())
-
     @contextmanager
     def _lock(self, name: str = "lock", wait: bool = True) -> Iterator[None]:
-        fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as e:
+            if e.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            raise StoreUnusable(
+                f"The store cannot be written ({e.strerror}), so nothing is changed; the versions that are"
+                " there can be read. Whoever runs the service has to make its folder writable."
+            ) from e
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
         finally:
             os.close(fd)
 
-    def _recover(self) -> None:
+    def _recover(self, tell: Tell) -> None:
         try:
             with room("what a crash left unfinished"), self._lock(wait=False):
-                self._recover_locked()
+                self._recover_locked(tell)
         except BlockingIOError:
             pass  # whoever holds the lock is at work, and has recovered already
-        except DiskFull as e:
-            _log.error("%s", e.detail)  # what is published can be read all the same
+        except (DiskFull, StoreUnusable) as e:
+            if not self._shown():
+                raise
+            # What is published can be read all the same, and for a store to be read-only is no fault.
+            if self.writable:
+                _log.error("%s", e.detail)
 
-    def _recover_locked(self) -> None:
-        """Finish a change that was logged, drop one that was not."""
+    def _shown(self) -> bool:
+        """Whether the database of the published version is there."""
+        with suppress(StoreUnusable):
+            return self.current > 0 and self.has(self.current)
+        return False
+
+    def _recover_locked(self, tell: Tell) -> None:
+        """Finish a change that was logged, drop one that was not.
+
+        Raises:
+            StoreUnusable: the log lacks an entry, or one that is not published does not follow.
+        """
         for leftover in self._versions.glob(".draft-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        logged = max((int(path.stem) for path in self._log.glob("[0-9]*.rdfp")), default=0)
-        if logged and not self._folder(logged).exists():
-            self._rebuild(logged, quiet)
-        if logged != self.current:
-            self._point_to(logged)
+        try:
+            published = self.pointer.read()
+        except StoreUnusable:
+            published = 0  # so that all of the log is verified
+        last = max(self._made() | chain.numbers(self._log) | {published})
+        findings = chain.foreign(self._log) or chain.missing(self._log, last)
+        if last != published:
+            findings = findings or list(chain.faults(self._log, last, after=published))
+        if findings:
+            raise StoreUnusable(" ".join(findings))
+        if last and not self.has(last):
+            self._rebuild(last, tell)
+        if last != published:
+            self.pointer.write(last)
 
     # versions made again
 
@@ -382,37 +422,63 @@ class Store:
         if not self.has(version):
             self._rebuild(version, tell)
 
+    def _made(self) -> set[int]:
+        """The versions whose databases are there."""
+        names = (path.name for path in self._versions.glob("[0-9]*"))
+        return {int(name) for name in names if len(name) == 8 and name.isdecimal()}
+
     def way_to(self, version: int) -> tuple[int, list[Path]]:
         """How a version is made again at the least cost.
 
         Returns:
             The version to start from, 0 for nothing, and the log entries to go through.
-        """
-        there = [int(folder.name) for folder in self._versions.glob("[0-9]*")]
-        ways = {base: self._entries_between(base, version) for base in {*there, 0}}
-        base = min(ways, key=lambda number: sum(path.stat().st_size for path in ways[number]))
-        return base, ways[base]
 
-    def _entries_between(self, base: int, version: int) -> list[Path]:
-        back = range(base, version, -1)
-        return [changes.entry_path(self._log, n) for n in back or range(base + 1, version + 1)]
+        Raises:
+            StoreUnusable: entries are missing, so that there is no way.
+        """
+        there = chain.numbers(self._log)
+        ways = {base: self._steps(base, version) for base in {*self._made(), 0}}
+        whole = {base: way for base, way in ways.items() if there.issuperset(way)}
+        if not whole:
+            raise StoreUnusable(" ".join(chain.missing(self._log, version)))
+        sizes = {n: self._entry(n).stat().st_size for n in set().union(*whole.values())}
+        base = min(whole, key=lambda number: sum(sizes[n] for n in whole[number]))
+        return base, [self._entry(n) for n in whole[base]]
+
+    def _entry(self, number: int) -> Path:
+        return changes.entry_path(self._log, number)
+
+    @staticmethod
+    def _steps(base: int, version: int) -> range:
+        """The entries that lead from one version to another, in their order."""
+        return range(base, version, -1) if base > version else range(base + 1, version + 1)
 
     def _rebuild(self, version: int, tell: Tell) -> None:
         """Make a version again from the log and a version that is there."""
-        with self._lock("rebuilding"):
+        with self._lock("rebuilding"), damage.told(version):
+            self._versions.mkdir(exist_ok=True)
             for leftover in self._versions.glob(".rebuild-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             while not self.has(version):
-                with suppress(FileNotFoundError):  # what it starts from was pruned meanwhile
-                    self._rebuild_locked(version, tell)
+                base, entries = self.way_to(version)
+                try:
+                    self._rebuild_from(base, entries, version, tell)
+                except (RuntimeError, OSError) as e:
+                    if base and damage.damaged(e):
+                        _log.warning("the database of version %d is damaged: %s", base, e)
+                        entries = [self._entry(n) for n in self._steps(0, version)]
+                        self._rebuild_from(0, entries, version, tell)
+                    elif not base or self.has(base):
+                        raise
+                    # Otherwise what it starts from was pruned meanwhile.
 
-    def _rebuild_locked(self, version: int, tell: Tell) -> None:
-        base, entries = self.way_to(version)
+    def _rebuild_from(self, base: int, entries: list[Path], version: int, tell: Tell) -> None:
         done, total = 0, sum(path.stat().st_size for path in entries)
         with room(f"version {version} of the graph"), self._aside(".rebuild-") as aside:
             self._copy(base, aside)
             working = Working(aside)
             for path in entries:
+                changes.digest(path)  # is as its hash says
                 for part in changes.parts(path):
                     working.apply(part.inverse() if base > version else part, tidy=False)
                 done += path.stat().st_size
@@ -421,13 +487,3 @@ class Store:
             working.close()
             os.rename(aside, self._folder(version))
             changes.sync_folder(self._versions)
-
-
-@contextmanager
-def _whole_or_none(folder: Path) -> Iterator[None]:
-    """What was copied into a folder goes again when the copying fails."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ..access import Role
+from ..errors import KgError, StoreUnusable
+from ..store import Readers, Store
 from .authorization import require
 from .services import Services, services
 
@@ -67,21 +70,50 @@ class Metrics(Collector):
 
 @blueprint.route("/health")
 def health() -> tuple[Response, int]:
-    """Whether the service is ready to answer, for whoever watches it."""
-    version = services().store.current
-    if not version:
-        return jsonify(status="empty", live=True, ready=False, version=0), 503
-    occupancy = services().readers.lanes.occupancy
-    return (
-        jsonify(
-            status="ok",
-            live=True,
-            ready=True,
-            version=version,
-            queries={"fast": occupancy.fast, "slow": occupancy.slow, "waiting": occupancy.waiting},
-        ),
-        200,
+    """Whether queries are answered (200, else 503), whether changes can be made, and what is wrong."""
+    store, readers = services().store, services().readers
+    version, faults = _readable(store, readers)
+    problems = list(faults)
+    for look in (store.pointer.read, services().tokens.all):
+        try:
+            look()
+        except StoreUnusable as e:
+            problems += {e.detail} - {*faults}
+    if not store.writable:
+        problems.append("The store cannot be written, so changes are refused; queries go on.")
+    occupancy = readers.lanes.occupancy
+    answer = jsonify(
+        status="ok" if not faults else "unusable" if version else "empty",
+        live=True,
+        ready=not faults,
+        version=version,
+        writable=store.writable,
+        problems=problems,
+        queries={"fast": occupancy.fast, "slow": occupancy.slow, "waiting": occupancy.waiting},
     )
+    return answer, 503 if faults else 200
+
+
+#: Held while somebody who asks for the health waits for a reader to be started.
+_starting = threading.Lock()
+
+
+def _readable(store: Store, readers: Readers) -> tuple[int, list[str]]:
+    """The version that is published, and why queries of it cannot be answered, if so."""
+    try:
+        version = store.current
+        if not version:
+            return 0, ["The store is empty; run 'kg4p1000 build' first."]
+        readers.need(version)
+    except KgError as e:
+        return store.pointer.known, [e.detail]
+    if readers.unusable and _starting.acquire(blocking=False):
+        try:
+            readers.warm()  # it may have been mended meanwhile
+        finally:
+            _starting.release()
+    told = f"{readers.unusable} 'kg4p1000 check' says what is wrong and what to do."
+    return version, [told] if readers.unusable else []
 
 
 @blueprint.route("/metrics")

@@ -118,6 +118,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def drop(self) -> None:
         """Close the connection, whatever the client has not taken yet."""
         self.will_close = True
+        self.server.closes_at = 0.0
         self.server.pull_trigger()
 
     def write_soon(self, data: Any) -> int:
@@ -173,6 +174,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._waits: dict[int, _Wait] = {}
         self._parked: deque[_Wait] = deque()
         self._thread = 0
+        #: When connections that are to be closed are looked for.
+        self.closes_at = 0.0
         adjustments = Adjustments(threads=threads, **settings)
         dispatcher = ThreadedTaskDispatcher()
         # A request that waits for a thread is no news, and a line about each would be a load.
@@ -241,6 +244,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 self._pass(wait.channel, wait.passage)
             elif wait.passage.result:
                 wait.passage.result.stop(ClientGone())  # and its reader will say that it has ended
+        if self.closes_at <= now:
+            self.closes_at = now + _IDLE
+            for channel in [c for c in self.active_channels.values() if c.will_close]:
+                channel.handle_close()  # waitress waits until the client takes more, and it may never
         self.visits.unread.tick()
         self.visits.log.tick()
 

@@ -57,13 +57,14 @@ class Unread:
                 continue
             largest = max(held, key=lambda other: held[other])
             largest.outcome = SlowReader.slug
+            if largest.line.unsent():  # it will not be taken
+                largest.line.drop()
             if largest is visit:
                 raise SlowReader(
                     f"{sum(held.values()) >> 20:,} MB of answers wait to be read, and {most >> 20:,} MB may. Read faster,"
                     " ask for less at once, or take the download under /dumps/.",
                     retry_after=60,
                 )
-            largest.line.drop()
 
     def sent(self, visit: Visit) -> None:
         """Take an answer that was made to its end; the visit ends when the client has it."""

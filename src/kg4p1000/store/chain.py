@@ -1,0 +1,129 @@
+"""The change log as a whole: whether an entry is missing, and whether each follows the one before."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from ..errors import StoreUnusable
+from . import changes
+from .changes import Entry
+
+#: Is told how far something is: what is done, and what there is to do.
+Tell = Callable[[int, int], None]
+
+_NAME = re.compile(r"(?!0{8})(\d{8})\.(rdfp|sha256)")
+
+
+def quiet(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Steps:
+    """Counts bytes that were gone through, and tells of them."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self._tell, self._done, self._total = tell, 0, total
+
+    def __call__(self, size: int) -> None:
+        """So many bytes more are done."""
+        self._done = min(self._done + size, self._total)
+        self._tell(self._done, self._total)
+
+    def end(self) -> None:
+        """All is done."""
+        self._tell(self._total, self._total)
+
+
+def foreign(log: Path) -> list[str]:
+    """A sentence for each file in the folder that is not of the log; hidden ones are being written."""
+    return [
+        f"{name} in the folder of the change log is no entry of it; move it away."
+        for name in sorted(_names(log))
+        if not name.startswith(".") and not _NAME.fullmatch(name)
+    ]
+
+
+def numbers(log: Path) -> set[int]:
+    """The numbers of the entries that are there."""
+    found = map(_NAME.fullmatch, _names(log))
+    return {int(match[1]) for match in found if match and match[2] == "rdfp"}
+
+
+def _names(log: Path) -> list[str]:
+    with os.scandir(log) as found:  # at every change, and there may be thousands
+        return [entry.name for entry in found]
+
+
+def missing(log: Path, last: int) -> list[str]:
+    """A sentence for each gap in the entries up to the last."""
+    found, expected = [], 1
+    for number in sorted(numbers(log) | {last + 1}):
+        if number - expected == 1:
+            found.append(f"Entry {expected} is missing from the change log.")
+        elif number > expected:
+            found.append(f"Entries {expected} to {number - 1} are missing from the change log.")
+        expected = number + 1
+    return found
+
+
+def faults(
+    log: Path, last: int, after: int = 0, step: Callable[[int], None] = lambda size: None
+) -> Iterator[str]:
+    """What is wrong with the entries that follow one, one sentence each; where some are missing, that alone.
+
+    Args:
+        last: the number of the last.
+        after: the number of the one before the first.
+        step: is told the bytes of each that was read.
+    """
+    if gaps := missing(log, last):
+        yield from gaps
+        return
+    previous = changes.GENESIS
+    if after:
+        try:
+            previous = changes.digest(changes.entry_path(log, after))
+        except StoreUnusable as e:
+            yield e.detail
+            return
+    for number in range(after + 1, last + 1):
+        path = changes.entry_path(log, number)
+        try:
+            entry = changes.read_entry(path)
+            beside = changes.told_digest(path)
+        except StoreUnusable as e:
+            yield e.detail
+            previous = ""  # whether the next follows cannot be said
+            continue
+        if previous and entry.previous != previous:
+            yield f"Entry {number} does not follow entry {number - 1}: its hash differs."
+        if beside and beside != entry.digest:
+            yield changes.changed(path)
+        previous = entry.digest
+        step(path.stat().st_size)
+
+
+def size(log: Path) -> int:
+    """Bytes of the entries that are there."""
+    return sum(changes.entry_path(log, number).stat().st_size for number in numbers(log))
+
+
+def notes(log: Path, entries: list[Entry]) -> list[str]:
+    """What is odd and yet may be right: a clock that was set back, a hash that was lost.
+
+    Args:
+        entries: all, the newest first.
+    """
+    found = [
+        f"the clock was set back: version {later.version} says {later.time.isoformat()}, the one before"
+        f" it {earlier.time.isoformat()}"
+        for later, earlier in pairwise(entries)
+        if later.time < earlier.time
+    ]
+    if entries and not changes.told_digest(changes.entry_path(log, entries[0].version)):
+        found.append("the hash of the newest entry was lost, as after a power failure")
+    return found
