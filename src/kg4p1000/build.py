@@ -23,7 +23,7 @@ from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
 from .mappings import judgements
 from .overlaps.decisions import OVERLAPS
 from .sources import sssom
-from .store import Delta, Draft, Store, Tell
+from .store import Delta, Draft, Store, Tell, statements
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
 from .terms import GRAPH, iri, turtle
 from .validation import Shapes
@@ -316,10 +316,7 @@ def load(
             if path.stat().st_size > _LARGE and graph not in _WHOLE:
                 draft.load(file, form, graph, replace=replace)
                 return
-            found = ox.parse(
-                file, format=form, base_iri=graph.value,
-                without_named_graphs=True, rename_blank_nodes=True,
-            )  # fmt: skip
+            found = statements(file, form, graph.value)
             wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
             gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
             draft.apply(Delta(wanted, gone))

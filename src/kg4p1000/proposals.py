@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad
 
-from . import processes
+from . import logs, processes
 from .build import load_shapes, merged_sources, parse_file
 from .curation import Commit, commit
 from .errors import NotFound
@@ -196,5 +196,6 @@ def _activities(store: Store) -> int:
 
 if __name__ == "__main__":
     processes.confine()
+    logs.begin()
     os.nice(10)  # answers go first
     refresh(Store(Path(sys.argv[1])), load_shapes(Path(sys.argv[2])), most=MOST)

@@ -9,6 +9,7 @@ Run as ``python -m kg4p1000.writer STORE FILES``.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, mappings, processes, proposals, sparql
+from . import curation, errors, logs, mappings, processes, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -41,7 +42,7 @@ from .errors import (
     WriterLost,
 )
 from .overlaps import decisions
-from .store import Delta, Draft, Store
+from .store import Delta, Draft, Store, statements
 from .terms import ID, curie, iri
 
 _RDF = {
@@ -305,13 +306,8 @@ _CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {
 def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
     """The triples of a body, in a graph; blank nodes get names that nothing else has."""
     try:
-        parsed = ox.parse(
-            base64.b64decode(request["data"]),
-            format=_RDF[request["media_type"]],
-            base_iri=request["graph"],
-            without_named_graphs=True,
-            rename_blank_nodes=True,
-        )
+        body = io.BytesIO(base64.b64decode(request["data"]))
+        parsed = statements(body, _RDF[request["media_type"]], request["graph"])
         return {Quad(q.subject, q.predicate, q.object, graph) for q in parsed}
     except SyntaxError as e:
         place = f"Line {e.lineno}, column {e.offset}: " if e.lineno else ""
@@ -388,6 +384,7 @@ def _in_own_name(draft: Draft, author: str) -> None:
 def main(store: str, files: str) -> None:
     """Serve until standard input ends."""
     processes.confine()
+    logs.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
     folder = Path(store)
     out = sys.stdout.buffer

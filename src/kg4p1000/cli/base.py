@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import pyoxigraph as ox
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from .. import __version__, processes, settings, terms
+from .. import __version__, logs, processes, settings, terms
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
 from ..store.room import room
@@ -96,9 +94,7 @@ def _told() -> Iterator[None]:
 @click.pass_context
 def main(ctx: click.Context, **flags: Any) -> None:
     """The knowledge graph of the "4 per 1000" Implementation Plan: build, check, query and serve it."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    logs.begin()
     ctx.obj = {**(ctx.obj or {}), **{k: v for k, v in flags.items() if v is not None}}
 
 

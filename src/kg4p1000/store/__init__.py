@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bulk import statements
     from .chain import Tell
     from .changes import Delta, Entry
     from .draft import Draft
@@ -42,9 +43,11 @@ __all__ = [
     "Tell",
     "dataset",
     "parse_query",
+    "statements",
 ]
 
 _HOMES = {
+    "bulk": ("statements",),
     "chain": ("Tell",),
     "changes": ("Delta", "Entry"),
     "draft": ("Draft",),

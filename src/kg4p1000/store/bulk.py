@@ -16,6 +16,8 @@ from uuid import uuid4
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
+from .rdfxml import Screened
+
 #: From this many quads on, the loader that writes sorted files pays off.
 MANY = 20_000
 #: So many lines are sorted in memory, or parsed, at once.
@@ -114,6 +116,19 @@ def load_triples(database: ox.Store, triples: Triples, graphs: Iterable[Graph]) 
             done.result()
 
 
+def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]:
+    """Read what somebody sent, triples alone; blank nodes get labels that nothing else has.
+
+    Raises:
+        SyntaxError: it does not parse; has ``lineno`` and ``offset``.
+        TooLarge: it would unfold to very much more than it is.
+    """
+    given = Screened(file) if form == ox.RdfFormat.RDF_XML else file
+    return ox.parse(
+        given, format=form, base_iri=base, without_named_graphs=True, rename_blank_nodes=True
+    )
+
+
 def write_canonical(file: IO[bytes], form: ox.RdfFormat, base: str, path: Path) -> Path:
     """Write what a file says as N-Triples, in the literal forms in which the engine keeps them.
 
@@ -132,8 +147,7 @@ def write_canonical(file: IO[bytes], form: ox.RdfFormat, base: str, path: Path) 
 
 
 def _stores(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[ox.Store]:
-    options = {"without_named_graphs": True, "rename_blank_nodes": True}
-    found = ox.parse(file, format=form, base_iri=base, **options)
+    found = statements(file, form, base)
     while block := list(islice(found, _PARSED)):
         memory = ox.Store()
         memory.bulk_extend(block)

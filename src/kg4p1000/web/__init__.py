@@ -44,8 +44,9 @@ from . import (
 from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
+from .problems import by_status
 from .rendering import bdi, graph_name, href, short, source
-from .requests import named_host
+from .requests import LONGEST_HEADER, named_host
 from .server import Server
 from .services import Services, attach, services
 from .shortcut import Short
@@ -166,6 +167,7 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
 def _begin() -> None:
     visit = g.visit = request.environ[VISIT]
     visit.endpoint = request.endpoint or "none"
+    _refuse_long_headers()
     if visit.endpoint in _UNCOUNTED or request.method == "OPTIONS":
         return
     if not visit.counted:
@@ -177,6 +179,22 @@ def _begin() -> None:
         _ = request.args
     except UnicodeDecodeError:
         raise MalformedRequest("The parameters of the request are not UTF-8.") from None
+
+
+def _refuse_long_headers() -> None:
+    """See that no header takes long to read, before any is.
+
+    Raises:
+        KgError: one is too long (431).
+    """
+    for name, value in request.environ.items():
+        if name.startswith("HTTP_") and len(value) > LONGEST_HEADER:
+            request.environ[name] = ""  # nobody is to read it
+            told = name.removeprefix("HTTP_").replace("_", "-").title()
+            raise by_status(
+                431,
+                f"The header {told} has more than {LONGEST_HEADER:,} characters; send a shorter one.",
+            )
 
 
 def _finish(response: Response) -> Response:

@@ -15,6 +15,10 @@ from ..sparql import refuse_foreign
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
 UPDATE = "application/sparql-update"
+#: Characters of a header at most; to read some takes time that grows faster than their length.
+LONGEST_HEADER = 8192
+#: Parameters of a request at most.
+_FIELDS = 10_000
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
 
 
@@ -41,8 +45,10 @@ def decoded(data: bytes) -> MultiDict[str, str]:
     """Percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error.
 
     Raises:
-        MalformedRequest: the parameters are not UTF-8.
+        MalformedRequest: the parameters are not UTF-8, or very many.
     """
+    if data.count(b"&") > _FIELDS:
+        raise MalformedRequest(f"The request has more than {_FIELDS:,} parameters.")
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:

@@ -26,7 +26,7 @@ from .answers import Plan, plan, read
 from .citation import Answer
 from .datasets import naming
 from .encoding import LEAST, compressed, takes_gzip
-from .requests import decoded
+from .requests import LONGEST_HEADER, decoded
 from .services import BEGUN, Services
 from .streaming import SHORT
 from .visits import VISIT, Headers, Visit, Visits
@@ -235,6 +235,7 @@ def _usual(request: HTTPRequestParser) -> bool:
         and not request.connection_close
         and not request.proxy_netloc
         and len(request.query) <= _LONGEST
+        and all(len(value) <= LONGEST_HEADER for value in headers.values())
         and "CONTENT_LENGTH" not in headers
         and not request.chunked
         and "AUTHORIZATION" not in headers
