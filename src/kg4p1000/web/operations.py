@@ -64,6 +64,11 @@ class Metrics(Collector):
             ("kg4p1000_cache_bytes", "Bytes of answers that are kept.", cache.used),
             ("kg4p1000_version", "Number of the published version.", store.current),
             ("kg4p1000_store_bytes", "Bytes of the store on disk.", store.size()),
+            (
+                "kg4p1000_unread_bytes",
+                "Bytes of answers that wait to be read.",
+                self._of.visits.unread.size,
+            ),
         ):
             yield GaugeMetricFamily(name, what, value=value)
 
