@@ -161,6 +161,14 @@ def test_a_name_with_dots_is_one_name(written, named, readers):
     assert [row["x"]["value"] for row in rows] == [named, "http://e.x/y"]
 
 
+@pytest.mark.parametrize("before", ["", "# a\n", "PREFIX ec: <http://e.x/>\n\n"])
+def test_an_error_behind_names_with_dots_is_told_where_it_was_written(before, client):
+    text = before + "SELECT ?x { VALUES ?x { activity:A4.2.x.y overlap:A4.2-D2.3 } ?x ?y }"
+    told = client.get("/sparql", query_string={"query": text}).json
+    assert (told["line"], told["column"]) == (before.count("\n") + 1, len(text) + 1 - len(before))
+    assert told["detail"].startswith(f"Line {told['line']}, column {told['column']}: ")
+
+
 def test_what_might_be_in_a_string_is_left_as_it_is():
     text = "SELECT * { ?s ?p ?x FILTER(?x<'a>b' && ?y = 'ec:1.1.1') }"
     assert guard(text).for_engine == text

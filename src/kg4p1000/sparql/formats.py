@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from ..errors import MalformedQuery
 from ..store import Readers, Result
 from .guard import Query
 
@@ -40,14 +42,34 @@ def run(
         form: a key of `RDF_FORMATS` when the query gives triples, else of `RESULT_FORMATS`.
         gone: tells whether the client has gone; then the query is stopped.
     """
-    return readers.query(
-        query.for_engine,
-        bindings=bindings,
-        version=version,
-        timeout=timeout,
-        gone=gone,
-        **_options(query, form),
-    )
+    with placed(query):
+        return readers.query(
+            query.for_engine,
+            bindings=bindings,
+            version=version,
+            timeout=timeout,
+            gone=gone,
+            **_options(query, form),
+        )
+
+
+@contextmanager
+def placed(query: Query) -> Iterator[None]:
+    """Say of what the engine finds wrong with a query where it stands in the text that was sent."""
+    try:
+        yield
+    except MalformedQuery as e:
+        line, column = e.members.get("line"), e.members.get("column")
+        if query.for_engine == query.text or not line or not column:
+            raise
+        given, sent = (text.split("\n")[line - 1] for text in (query.for_engine, query.text))
+        at = 0
+        for sign in given[: column - 1]:
+            at += sign == sent[at : at + 1]  # else it is an escape of ours
+        told = e.detail.removeprefix(f"Line {line}, column {column}: ")
+        raise MalformedQuery(
+            f"Line {line}, column {at + 1}: {told}", line=line, column=at + 1
+        ) from None
 
 
 def attempt(

@@ -108,7 +108,8 @@ def _check_limit(seconds: float) -> None:
 
 def _run(decided: Plan) -> Result:
     if begun := request.environ.get(BEGUN, lambda: None)():
-        return services().readers.follow(begun, client_gone())
+        with sparql.placed(decided.query):
+            return services().readers.follow(begun, client_gone())
     return sparql.run(
         services().readers,
         decided.query,
