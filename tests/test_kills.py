@@ -1,6 +1,6 @@
 """The service killed at random points, all of its kinds of processes, while changes come by HTTP.
 
-The variable KILLS says how many times (9 by default); `python -m bench --parts kills` does it a hundred times.
+The variable KILLS says how many times (12 by default).
 """
 
 import json
@@ -25,9 +25,14 @@ from kg4p1000.access import Tokens
 from kg4p1000.store import Store
 
 ROOT = Path(__file__).parent.parent
-KILLS = int(os.environ.get("KILLS", "9"))
+KILLS = int(os.environ.get("KILLS", "12"))
 #: Kinds of processes by a word of their command.
-KINDS = {"web": b"--alone", "writer": b"kg4p1000.writer", "reader": b"kg4p1000.store.reader"}
+KINDS = {
+    "web": b"--alone",
+    "writer": b"kg4p1000.writer",
+    "reader": b"kg4p1000.store.reader",
+    "supervisor": b"serve",
+}
 INSERT = (
     "INSERT DATA {{ GRAPH graph:notes {{ activity:A4.2 skos:editorialNote 'note {0} a'@en , 'note {0} b'@en }}"
     " GRAPH graph:actors {{ activity:A4.2 skos:editorialNote 'note {0} c'@en }} }}"
@@ -44,12 +49,27 @@ class Service:
         self.port = self.address.rpartition(":")[2]
         self.folder = folder
         self.token = Tokens(folder / "tokens.json").create("Ada", "admin")
-        command = ["serve", "--store", str(folder), "--port", self.port, "--readers", "2"]
+        self.start()
+
+    def start(self):
+        command = ["serve", "--store", str(self.folder), "--port", self.port, "--readers", "2"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kg4p1000.cli", *command],
             cwd=ROOT,
             stderr=subprocess.DEVNULL,
         )
+
+    def start_again(self):
+        """Start the service anew at once, its first process being killed; nothing of the old one may be left."""
+        old = {pid for kind in KINDS for pid in self.victims(kind)}
+        self.process.wait()
+        self.start()
+        until = time.monotonic() + 60
+        while old & {pid for kind in KINDS for pid in self.victims(kind)}:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert self.answers()
+        assert self.process.poll() is None
 
     def ask(self, path, data=None, **headers):
         """Status and body of the answer; status 0 when there was none."""
@@ -74,6 +94,9 @@ class Service:
 
     def victims(self, kind):
         """The processes of a kind that belong to this service."""
+        if kind == "supervisor":
+            yield self.process.pid
+            return
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = path.read_bytes()
@@ -117,6 +140,8 @@ def kill_at_random(service):
             killed[kind] += 1
             if kind == "web":
                 assert service.answers()
+            if kind == "supervisor":
+                service.start_again()
     return killed
 
 
