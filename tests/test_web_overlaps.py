@@ -222,8 +222,16 @@ def test_a_form_without_scripts_takes_the_token_as_a_field(deciding):
         ({"data": {"status": "accepted", "why": "x", "token": "contributor"}}, 403),
         ({"data": {"status": "perhaps", "why": "x", "token": "steward"}}, 400),
         ({"data": {"status": "accepted", "why": " ", "token": "steward"}}, 400),
-        ({"json": ["accepted"]}, 400),
-        ({"data": b"{", "content_type": "application/json"}, 400),
+        ({"json": ["accepted"]}, 401),
+        ({"json": ["accepted"], "headers": {"Authorization": "Bearer steward"}}, 400),
+        (
+            {
+                "data": b"{",
+                "content_type": "application/json",
+                "headers": {"Authorization": "Bearer steward"},
+            },
+            400,
+        ),
     ],
 )
 def test_what_is_no_decision_of_a_steward_is_refused(deciding, given, status):
@@ -231,6 +239,8 @@ def test_what_is_no_decision_of_a_steward_is_refused(deciding, given, status):
     before = store.current
     if isinstance(given.get("data"), dict) and given["data"].get("token") in tokens:
         given = {"data": {**given["data"], "token": tokens[given["data"]["token"]]}}
+    if "headers" in given:
+        given = {**given, "headers": {"Authorization": f"Bearer {tokens['steward']}"}}
     assert client.post(f"{PAIR}/decisions", **given).status_code == status
     assert store.current == before
 

@@ -78,6 +78,12 @@ class Reading:
             raise errors.from_plain(problem)
         return Query(text, **{**answer, "terms": frozenset(answer["terms"])})
 
+    def warm(self) -> None:
+        """Start a process, so that the first long query need not wait for it."""
+        process = self._take()
+        with self._lock:
+            self._idle.append(process)
+
     def _take(self) -> subprocess.Popen[bytes]:
         with self._lock:
             while self._idle:

@@ -153,6 +153,7 @@ def serve(app: Flask, host: str, port: int, threads: int) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    app.extensions["kg4p1000"].reading.warm()
     if processes.can_deny_network():
         processes.deny_network()  # it listens already, and calls nobody
     try:

@@ -52,6 +52,7 @@ _ANSWERS: dict[str, Offers] = {
 #: Addresses that need a token; a test asks each without one.
 GUARDED = {
     "write.update", "write.write", "write.delete", "write.undo", "operations.running", "operations.kill",
+    "overlaps.decide",
 }  # fmt: skip
 _TEXT = {"type": "string"}
 _IRIS = {"type": "array", "items": {"type": "string", "format": "iri"}}
