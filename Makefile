@@ -35,7 +35,7 @@ build: $(VENV)/.core ## Build the graph from the files into the store of this fo
 	$(BIN)/kg4p1000 build --store $(STORE)
 
 serve: build ## Set up what is missing and serve the graph at http://localhost:8000
-	$(BIN)/kg4p1000 serve --store $(STORE)
+	$(BIN)/kg4p1000 serve --store $(STORE) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 test: setup lint ## Run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q

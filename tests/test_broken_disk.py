@@ -271,6 +271,16 @@ def test_an_older_version_is_not_made_from_a_damaged_one(own):
     assert len(list(store.quads(2))) == told
 
 
+def test_health_says_when_current_is_lost(own, web):
+    store = own()
+    client = web(store)
+    assert client.get("/health").json["problems"] == []
+    (store.path / "current").unlink()
+    health = client.get("/health")
+    assert (health.status_code, health.json["version"]) == (200, 1)
+    assert "'current' of the store is lost" in " ".join(health.json["problems"])
+
+
 def test_health_says_when_no_reader_can_be_started_and_when_one_can_again(own, web):
     store = own()
     kept = shutil.copytree(database(store), store.path.parent / "kept")

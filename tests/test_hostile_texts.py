@@ -304,3 +304,21 @@ def test_an_event_is_one_line_of_the_log_whatever_it_says():
     line = formatter.format(record)
     assert line.startswith("ERROR a\\r\\nb\\u2028c\\x1b[31m d\\ne\\nTraceback")
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", line)
+
+
+def test_a_child_that_ends_by_a_fault_says_so_in_one_line():
+    code = "from kg4p1000 import logs\nlogs.begin_child()\nraise ValueError('one\\ntwo')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("ValueError: one\\ntwo")
+    code = """
+import threading
+from kg4p1000 import logs
+logs.begin()
+thread = threading.Thread(target=lambda: int("x\\ny"))
+thread.start()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert len(done.stderr.splitlines()) == 1

@@ -87,6 +87,14 @@ def test_what_cannot_be_right_behind_a_proxy_is_told_at_the_start(tmp_path, host
     assert not told or told in words
 
 
+def test_a_port_that_cannot_be_is_refused(tmp_path):
+    command = [*COMMAND, "serve", "--store", str(tmp_path / "store"), "--port", "99999"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, "must be 1 to 65535" in done.stderr) == (2, True)
+
+
 def pairs(rows):
     return [(row["code"], row["otherCode"], row["kind"], row["reason"]) for row in rows]
 

@@ -362,6 +362,17 @@ def test_an_error_says_where_it_is_in_the_whole_request(draft, text, line, colum
     assert parsed_again(draft)
 
 
+def test_an_error_behind_names_with_dots_is_told_where_it_was_written(draft):
+    for names in ("ex:a ex:b", "ex:a.1.2.3 ex:b.1.2.3.4"):
+        text = f"INSERT {{ GRAPH graph:a {{ ?s ex:p 1 }} }} WHERE {{ VALUES ?s {{ {names} }} ?s nope:p ?o }}"
+        with pytest.raises(MalformedQuery) as caught:
+            after(draft, text)
+        told = caught.value.members
+        assert told["line"] == 2
+        # The engine tells of an end that is a little farther, the same for both.
+        assert 0 <= told["column"] - text.index("nope:p") < 15
+
+
 @pytest.mark.parametrize(
     ("where", "line"),
     [

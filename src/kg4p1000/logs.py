@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 #: Characters that end a line for some reader, or steer a terminal, with what is written in their place.
 _SHOWN = {
@@ -21,7 +23,21 @@ class OneLine(logging.Formatter):
 
 
 def begin() -> None:
-    """Have this process log to standard error."""
+    """Have this process log to standard error, and its threads say there what they end by."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    threading.excepthook = lambda end: _log_end(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def begin_child() -> None:
+    """Do the same in a child, whose own end by a fault is an event of the log too."""
+    begin()
+    sys.excepthook = _log_end
+
+
+def _log_end(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    if error is not None:
+        logging.getLogger(__name__).critical("ended by a fault", exc_info=(kind, error, trace))

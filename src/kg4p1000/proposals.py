@@ -196,6 +196,6 @@ def _activities(store: Store) -> int:
 
 if __name__ == "__main__":
     processes.confine()
-    logs.begin()
+    logs.begin_child()
     os.nice(10)  # answers go first
     refresh(Store(Path(sys.argv[1])), load_shapes(Path(sys.argv[2])), most=MOST)

@@ -5,6 +5,7 @@ Only `cli` loads settings; everybody else gets them, or a value from them, as an
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -108,6 +109,14 @@ class Settings:
     )
 
 
+_EXPECTED = {
+    "int": "a whole number above zero",
+    "float": "a number above zero",
+    "str": "text",
+    "Path": "a path",
+}
+
+
 def load(
     flags: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
@@ -153,10 +162,10 @@ def _typed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
             if isinstance(value, bool) or (number and isinstance(value, (list, dict))):
                 raise ValueError
             result[name] = convert[wanted](value)
-            if number and result[name] <= 0:
+            if number and not 0 < result[name] < math.inf:
                 raise ValueError
-        except (TypeError, ValueError):
-            expected = f"a {wanted} above zero" if number else f"a {wanted}"
+        except (TypeError, ValueError, OverflowError):
+            expected = _EXPECTED[wanted]
             raise BadSettings(f"{where}: {name} is {value!r} and must be {expected}.") from None
     public = result.get("public_url")
     if public and not _ADDRESS.fullmatch(public):

@@ -384,7 +384,7 @@ def _in_own_name(draft: Draft, author: str) -> None:
 def main(store: str, files: str) -> None:
     """Serve until standard input ends."""
     processes.confine()
-    logs.begin()
+    logs.begin_child()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
     folder = Path(store)
     out = sys.stdout.buffer

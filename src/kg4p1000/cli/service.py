@@ -62,6 +62,8 @@ def _require_port(host: str, port: int) -> None:
     Raises:
         BadSettings: it cannot; exit code 2, which the supervisor takes for an answer.
     """
+    if port > 65535:
+        raise BadSettings(f"The port is {port} and must be 1 to 65535.")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

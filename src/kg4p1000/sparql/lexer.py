@@ -132,14 +132,19 @@ def for_engine(text: str) -> str:
 
     Oxigraph 0.5.13 takes a name to end before the second group of full stops, and reads on there.
     """
-    parts, at = [], 0
+    return "".join(piece for piece, _ in engine_pieces(text))
+
+
+def engine_pieces(text: str) -> list[tuple[str, int]]:
+    """Give the pieces of `for_engine`, each with the place in the text where it begins."""
+    pieces, at = [], 0
     for token in tokens(text):
         if is_ambiguous(token):
-            return text  # what looks like a name behind it may be part of a string
+            return [(text, 0)]  # what looks like a name behind it may be part of a string
         if is_dotted(token):
-            parts += text[at : token.start], _DOT.sub(r"\.", token.text)
+            pieces += (text[at : token.start], at), (_DOT.sub(r"\.", token.text), token.start)
             at = token.end
-    return "".join((*parts, text[at:]))
+    return [*pieces, (text[at:], at)]
 
 
 def is_dotted(token: Token) -> bool:

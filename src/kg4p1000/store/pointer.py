@@ -44,21 +44,23 @@ class Pointer:
         return self._seen[2]
 
     def read(self) -> int:
-        """The number that the file holds now; 0 when there is no file.
+        """The number that the file holds now; 0 before there is one.
 
         Raises:
-            StoreUnusable: it holds none.
+            StoreUnusable: it holds none, or is lost.
         """
         try:
             with open(self._path, encoding="ascii") as file:
                 text = file.read(20).removesuffix("\n")
         except FileNotFoundError:
-            return 0
+            if not self._seen[2]:
+                return 0
+            text = ""
         except (OSError, ValueError):
             text = ""
         if not (text.isdecimal() and len(text) <= 8):
             raise StoreUnusable(
-                "The file 'current' of the store does not hold the number of a version. If the change log is"
+                "The file 'current' of the store is lost, or does not hold the number of a version. If the change log is"
                 " whole, the next change, or the next start, writes it again."
             )
         return int(text)
