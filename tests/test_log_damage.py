@@ -1,6 +1,7 @@
 """A change log, or a backup of it, that lacks an entry or has one that was cut, changed or added: told at once."""
 
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -416,3 +417,26 @@ def test_the_hash_beside_an_entry_is_of_that_entry(whole):
         path = entry(whole / "store", n)
         told = path.with_suffix(".sha256").read_text().strip()
         assert told == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a device"])
+def test_what_has_no_end_is_no_entry(whole, tmp_path, what):
+    """A file that would be read for ever is told as what it is."""
+
+    def replace(folder):
+        entry(folder, 3).unlink()
+        os.mkfifo(entry(folder, 3)) if what == "a pipe" else entry(folder, 3).symlink_to(
+            "/dev/zero"
+        )
+
+    backup, store = (shutil.copytree(whole / name, tmp_path / name) for name in ("backup", "store"))
+    replace(backup), replace(store)
+    for words in (
+        ["restore", str(backup), "--store", str(tmp_path / "new")],
+        ["check", "--store", str(store)],
+    ):
+        command = [sys.executable, "-m", "kg4p1000.cli", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "00000003.rdfp" in done.stdout + done.stderr

@@ -73,12 +73,39 @@ def test_what_would_unfold_to_very_much_is_refused_before_it_does(name):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
-def test_elements_very_deep_in_one_another_are_refused_at_once():
-    assert len(values(whole("", "x", depth=rdfxml._DEEPEST - 10))) == 1
+#: What takes the engine a minute and more, each behind something that looks like an end and is none.
+SLOW = {
+    "deep": "<rdf:Description><rdf:value>" * 100_000,
+    "behind comments": "<rdf:Description><rdf:value><!-- </a></a> -->" * 100_000,
+    "behind CDATA": "<rdf:Description><rdf:value><![CDATA[</a></a>]]>" * 80_000,
+    "behind instructions": "<rdf:Description><rdf:value><?x </a></a> ?>" * 80_000,
+    "behind attributes": "<rdf:Description rdf:label='/>/>/>'><rdf:value>" * 80_000,
+    "attributes": f"<rdf:Description {' '.join(f'rdf:x{n}=' + chr(34) * 2 for n in range(60_000))}/>",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_takes_more_than_linear_time_is_refused_at_once(name):
     began = time.process_time()
-    with pytest.raises(TooLarge, match="deep in one another"):
-        values(whole("", "x", depth=100_000))  # a minute and a half of work
+    with pytest.raises(TooLarge, match="deep in one another, or one with more than"):
+        values(document("", "", SLOW[name]))
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 100, 1 << 20])
+def test_elements_that_end_are_counted_no_more(piece):
+    parts = (
+        "<rdf:value rdf:parseType='Literal'><b a='>'>x</b><br/><!-- <c> --><?y <d> ?></rdf:value>"
+        '<rdf:li rdf:resource="http://x/&amp;/"/><rdf:value><![CDATA[<e><f>]]></rdf:value>\n'
+    )
+    data = document("", "", parts * 500) + b"</rdf:Description></rdf:RDF>"
+    assert len(values(data)) == 1001
+    screened = rdfxml.Screened(Pieces(data, piece))
+    while screened.read(100):
+        pass
+    assert screened._depth == 0
+    deep = whole("", "x", depth=rdfxml._DEEPEST - 10)
+    assert len(values(deep)) == 1
 
 
 @given(

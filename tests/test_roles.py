@@ -165,3 +165,39 @@ def test_nobody_decides_where_decisions_are_not_for_the_role(client, tokens, upd
         )
         assert decided.status_code == status, decided.text
         assert (graph.current > before) == (status == 200)
+
+
+MAPPING = """mapping:evil a k4p:Mapping ; rdfs:label "Evil"@en ; k4p:inMappingSet mapping-set:agrovoc-plan ;
+  k4p:mappingSubject activity:A4.2 ; k4p:mappingPredicate skos:exactMatch ; k4p:mappingObject <http://evil.example/x> ;
+  k4p:confidence 0.9 ; k4p:status status:%s """
+PERSON = 'agent:person-x a prov:Person ; rdfs:label "Steward" .'
+
+
+@pytest.mark.parametrize("status", ["proposed", "accepted", "rejected"])
+def test_what_follows_from_decisions_follows_from_no_other_graph(client, tokens, graph, status):
+    """Neither a mapping nor an overlap that stands in a graph of hers makes statements in one that is not."""
+    guarded = [iri(f"graph:{name}") for name in ("alignments", "overlaps")]
+    before = {q for q in graph.quads() if q.graph_name in guarded}
+    victim = next(q for q in before if q.predicate == iri("k4p:mappingObject"))
+    copied = " ; ".join(
+        f"<{q.predicate.value}> {q.object}"
+        for q in before
+        if q.subject == victim.subject and q.predicate != iri("k4p:status")
+    )
+    for mapping in (MAPPING % status, f"mapping:copy {copied} ; k4p:status status:{status}"):
+        for text in (
+            f"INSERT DATA {{ GRAPH graph:notes {{ {mapping} }} }}",
+            f"INSERT DATA {{ GRAPH graph:notes {{ overlap:A4.1-D2.6 a k4p:Overlap ; k4p:status status:{status} }} }}",
+            f"INSERT DATA {{ GRAPH graph:decisions {{ {PERSON} }} }}",
+        ):
+            client.post("/update", data=text, headers=UPDATE | tokens["steward"])
+        assert {q for q in graph.quads() if q.graph_name in guarded} == before
+
+
+@pytest.mark.parametrize("kind", ["OverlapDecision", "MappingDecision"])
+def test_a_decision_stands_in_no_other_graph_under_whatever_name(client, tokens, graph, kind):
+    before = graph.current
+    text = f"INSERT DATA {{ GRAPH graph:notes {{ <http://e.x/d> a k4p:{kind} ; k4p:decides overlap:A4.2-D2.3 }} }}"
+    refused = client.post("/update", data=text, headers=UPDATE | tokens["steward"])
+    assert refused.status_code in (409, 422)
+    assert graph.current == before

@@ -152,6 +152,29 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(served):
     within(60, lambda: visits.unread.size == 0)
 
 
+def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(served):
+    place, visits = served(client_spool=2)
+    with ask(place, ENDLESS, version="HTTP/1.0") as connection:
+        assert status(connection) == 503
+        readers = visits._of.readers
+        within(20, lambda: not readers.running())  # its own limit is a minute
+        within(20, lambda: visits.unread.size == 0)
+
+
+def test_a_client_that_reads_slowly_gets_all_of_it(served):
+    place, _ = served(silence=2)
+    with ask(place, LONG) as slow:
+        data, until = b"", time.monotonic() + 10  # several times the time for silence
+        while time.monotonic() < until:
+            data += slow.recv(1 << 15)
+            time.sleep(0.2)
+        while not data.endswith(b"\r\n0\r\n\r\n"):
+            piece = slow.recv(1 << 20)
+            assert piece
+            data += piece
+    assert data.count(b'"type"') > 100_000
+
+
 def test_an_answer_that_nobody_reads_is_held_no_longer_than_the_time_for_silence(served):
     place, visits = served(silence=2)
     with ask(place, LONG) as unread:

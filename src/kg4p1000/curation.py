@@ -266,6 +266,13 @@ def _see_that_decisions_stand(draft: Draft, wipe: bool) -> None:
     if gone and wipe and next(draft.quads(DECISIONS), None) is None:
         return
     judged = (draft.merged | {DECISIONS}) - {INFERRED}
+    kinds = {iri("k4p:OverlapDecision"), iri("k4p:MappingDecision")}
+    gone |= {
+        q.subject
+        for q in change.added
+        if q.object in kinds and q.predicate == iri("rdf:type")
+        if q.graph_name in judged - {DECISIONS}
+    }
     for subject, graph in {(q.subject, q.graph_name) for q in change.added}:
         if graph in judged:
             held = draft.match(subject, None, None, DECISIONS)
@@ -286,7 +293,7 @@ def _see_that_decisions_stand(draft: Draft, wipe: bool) -> None:
 
 
 def _settle_overlaps(draft: Draft) -> None:
-    draft.apply(decisions.settle(draft.select))
+    draft.apply(decisions.settle(draft))
 
 
 def _decision_alone(draft: Draft, made: Delta) -> Delta:

@@ -176,10 +176,11 @@ def _quads(
 
 def settle(draft: Draft) -> None:
     """Bring status, reviewer and statement of each mapping to the decision that holds for it."""
-    held = standing(read(draft.select))
+    # Whatever stands in other graphs is no mapping of this one, nor a decision.
+    held = standing(read(lambda query: draft.select(query, [GRAPH])))
     added: set[Quad] = set()
     removed: set[Quad] = set()
-    for link in links(draft.select):
+    for link in links(lambda query: draft.select(query, [ALIGNMENTS])):
         decision = held.get(link.iri)
         status = decision.status if decision else "proposed"
         wanted = {Quad(link.iri, iri("k4p:status"), iri(f"status:{status}"), ALIGNMENTS)}

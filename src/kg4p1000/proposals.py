@@ -172,7 +172,7 @@ def decision(
 
 def settle(draft: Draft) -> None:
     """Give every overlap of a draft the status of the decision that holds for it."""
-    draft.apply(decisions.settle(draft.select))
+    draft.apply(decisions.settle(draft))
 
 
 def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:

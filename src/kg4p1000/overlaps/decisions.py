@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pyoxigraph import Literal, NamedNode, Quad
 
 from ..errors import BadParameter
-from ..store import Delta
+from ..store import Delta, Draft
 from ..terms import curie, iri, mint, natural_key, prefix_declarations
 from .corpus import Select
 
@@ -195,19 +195,21 @@ def slug(name: str) -> str:
     return re.sub("-+", "-", kept).strip("-") or "unnamed"
 
 
-def settle(select: Select) -> Delta:
-    """The change that gives every stored overlap the status of the decision that holds for it."""
-    wanted = {overlap_iri(p).value: d.status for p, d in latest(read(select)).items()}
-    prop = iri("k4p:status")
+def settle(draft: Draft) -> Delta:
+    """Give every stored overlap the status of the decision that holds for it, as a change.
+
+    Only ``graph:overlaps`` says what is stored: what stands elsewhere has no status to be given.
+    """
+    wanted = {overlap_iri(p).value: d.status for p, d in latest(read(draft.select)).items()}
+    prop, is_a, kind = iri("k4p:status"), iri("rdf:type"), iri("k4p:Overlap")
+    stored = {quad.subject for quad in draft.match(None, is_a, kind, OVERLAPS)}
     added: list[Quad] = []
     removed: list[Quad] = []
-    query = "SELECT ?overlap ?status WHERE { ?overlap a k4p:Overlap ; k4p:status ?status }"
-    for row in select(prefix_declarations() + query):
-        subject, is_now = row["overlap"], row["status"]
-        status = iri(f"status:{wanted.get(getattr(subject, 'value', ''), 'proposed')}")
-        if is_now != status:
-            removed.append(Quad(subject, prop, is_now, OVERLAPS))
-            added.append(Quad(subject, prop, status, OVERLAPS))
+    for quad in draft.match(None, prop, None, OVERLAPS):
+        status = iri(f"status:{wanted.get(getattr(quad.subject, 'value', ''), 'proposed')}")
+        if quad.subject in stored and quad.object != status:
+            removed.append(quad)
+            added.append(Quad(quad.subject, prop, status, OVERLAPS))
     return Delta.of(added, removed)
 
 

@@ -118,6 +118,8 @@ def _files(backup: Path) -> dict[str, Path]:
 
 def _hash(path: Path, step: Steps) -> str:
     """The SHA-256 of a file; none when it cannot be read."""
+    if not path.is_file():
+        return ""  # a pipe or a device has no end
     try:
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

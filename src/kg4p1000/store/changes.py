@@ -275,6 +275,8 @@ def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Tell in words what is wrong with a file of the log."""
+    if path.exists() and not path.is_file():  # a pipe or a device might have no end
+        raise StoreUnusable(f"{path.name} in the change log is no file.")
     try:
         yield
     except FileNotFoundError:

@@ -15,10 +15,22 @@ from ..errors import TooLarge
 
 #: Bytes that all references to entities of a text may add to it, and characters of one entity.
 _UNFOLDED, _ENTITY = 20_000_000, 10_000
-_DEEPEST = 1000
+#: Elements in one another, and attributes of an element.
+_DEEPEST, _ATTRIBUTES = 100, 1000
 _DECLARED = re.compile(rb'<!ENTITY\s+([^\s"\'>]+)\s+"([^"<>]*+)"')
 _REFERENCE = re.compile(rb"&([^#&;<>\s\"']++);")
-_TAG = re.compile(rb"<(?=[^!?/])|</|/>")
+#: What comes next, by where one is.
+_NEXT = {
+    b"": re.compile(rb"<!--|<!\[CDATA\[|<\?|</|<(?=[^!?/])"),
+    b"<!--": re.compile(rb"-->"),
+    b"<![CDATA[": re.compile(rb"\]\]>"),
+    b"<?": re.compile(rb"\?>"),
+    b"<": re.compile(rb"[\"']|/>|>"),
+    b'"': re.compile(rb'"'),
+    b"'": re.compile(rb"'"),
+}
+#: Bytes of the longest of them; so many of the end of a piece are looked at with the next one.
+_LONGEST = 9
 #: Bytes that are kept of what was read, as the next piece may go on with them; more than a declaration may have.
 _KEPT = 2 * _ENTITY
 _PIECE = 1 << 20
@@ -35,7 +47,8 @@ class Screened:
         self._file = file
         self._piece, self._kept = io.BytesIO(), b""
         self._sizes: dict[bytes, int] = {}
-        self._unfolded = self._depth = self._declarations = 0
+        self._unfolded = self._depth = self._declarations = self._attributes = 0
+        self._inside, self._rest = b"", b""
 
     def read(self, size: int) -> bytes:
         """Read at most so many bytes; none at the end."""
@@ -51,12 +64,7 @@ class Screened:
         """Count what a piece declares, refers to and opens."""
         text = self._kept + piece
         done = max((found.end() for found in self._found(text)), default=0)
-        for tag in _TAG.finditer(text, max(len(self._kept) - 1, 0)):
-            self._depth += 1 if tag.group() == b"<" else -1
-            if self._depth > _DEEPEST:
-                raise TooLarge(
-                    f"The RDF/XML has elements more than {_DEEPEST:,} deep in one another."
-                )
+        self._follow(piece)
         cut = max(done, len(text) - _KEPT)
         self._declarations += text.count(b"<!ENTITY", 0, cut)
         if self._declarations > len(self._sizes):
@@ -65,6 +73,31 @@ class Screened:
                 f" {_ENTITY:,} characters; write the text itself in its place."
             )
         self._kept = text[cut:]
+
+    def _follow(self, piece: bytes) -> None:
+        """Follow the elements of a piece; what stands in comments, CDATA and attributes is none."""
+        text = self._rest + piece
+        last, at = len(text) - _LONGEST if piece else len(text), 0
+        while (found := _NEXT[self._inside].search(text, at)) and found.start() < last:
+            sign, at = found.group(), found.end()
+            if sign == b"</" or (sign == b"/>" and self._inside == b"<"):
+                self._depth -= 1
+            elif sign == b"<":
+                self._depth, self._attributes = self._depth + 1, 0
+            elif self._inside == b"<" and sign in b"\"'":
+                self._attributes += 1
+            if self._depth > _DEEPEST or self._attributes > _ATTRIBUTES:
+                raise TooLarge(
+                    f"The RDF/XML has elements more than {_DEEPEST} deep in one another, or one with more than"
+                    f" {_ATTRIBUTES:,} attributes."
+                )
+            if self._inside in (b'"', b"'"):
+                self._inside = b"<"
+            elif self._inside:
+                self._inside = sign if sign in (b'"', b"'") else b""
+            else:
+                self._inside = b"" if sign == b"</" else sign
+        self._rest = text[max(at, last) :] if piece else b""
 
     def _found(self, text: bytes) -> Iterator[re.Match[bytes]]:
         """Find declarations and references, and keep count of them."""

@@ -8,8 +8,10 @@ holds nothing but its own spool, a client that has gone is noticed, an answer th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import termios
 import threading
 import time
 from collections import deque
@@ -41,6 +43,8 @@ _TOLD = {
     413: "The body is larger than any request may be.",
     431: "The headers, or the address, are too long; send a long query by POST.",
 }
+#: So many times the time for silence may pass until a client takes some of what waits for it.
+_PATIENT = 2
 #: Seconds after which the loop looks after itself when nothing happens.
 _IDLE = 1.0
 
@@ -90,6 +94,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection."""
 
+    _waits, _taken = b"", 0.0
     task_class = _Task
     error_task_class = _Refusal
 
@@ -114,6 +119,20 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def unsent(self) -> int | None:
         """Bytes that the client has not taken yet; None when the connection was lost."""
         return self.total_outbufs_len if self.connected else None
+
+    def look(self, now: float) -> None:
+        """Close the connection if it is to be; see, while something is unsent, whether the client takes any.
+
+        The socket can be written again only after much was taken, so how much waits in it tells of a slow client.
+        """
+        if self.will_close:
+            self.handle_close()  # waitress waits until the client takes more, and it may never
+        elif self.total_outbufs_len and self.connected:
+            waits = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))
+            if waits != self._waits:
+                self._waits, self._taken = waits, now
+            if now - self._taken < _PATIENT * self.adj.channel_timeout:
+                self.last_activity = time.time()
 
     def drop(self) -> None:
         """Close the connection, whatever the client has not taken yet."""
@@ -246,8 +265,8 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
                 wait.passage.result.stop(ClientGone())  # and its reader will say that it has ended
         if self.closes_at <= now:
             self.closes_at = now + _IDLE
-            for channel in [c for c in self.active_channels.values() if c.will_close]:
-                channel.handle_close()  # waitress waits until the client takes more, and it may never
+            for channel in list(self.active_channels.values()):
+                channel.look(now)
         self.visits.unread.tick()
         self.visits.log.tick()
 

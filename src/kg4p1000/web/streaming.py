@@ -38,8 +38,12 @@ def respond(
     visit.result = result
     length = None
     if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        while not result.wait(gone):
-            services().visits.unread.grow(visit)
+        try:
+            while not result.wait(gone):
+                services().visits.unread.grow(visit)
+        except KgError:
+            result.close()
+            raise
         length = result.size
     chunks = result.chunks(gone)
     head: list[bytes] = []
