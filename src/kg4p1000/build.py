@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,13 +18,15 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
+from . import merging
 from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
 from .mappings import judgements
+from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
 from .sources import sssom
 from .store import Delta, Draft, Store, Tell, statements
-from .store.changes import canonical, parse_lines, sorted_lines, write_durably
+from .store.changes import canonical, write_durably
 from .terms import GRAPH, iri, turtle
 from .validation import Shapes
 
@@ -55,8 +57,6 @@ _WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
 #: Bytes between two reports of how far a file was read.
 _TELL = 1 << 20
 
-Key = tuple[object, object, object]
-
 
 @dataclass(frozen=True)
 class Source:
@@ -67,23 +67,17 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """Statements of one subject and property that both the files and a steward changed."""
-
-    graph: NamedNode
-    subject: NamedNode
-    predicate: NamedNode
-    steward: frozenset[Quad]
-    files: frozenset[Quad]
-
-
-@dataclass(frozen=True)
 class Build:
-    """What a build did."""
+    """What a build did.
+
+    Attributes:
+        differ: statements in which files and graph differ after it, what follows from others aside.
+    """
 
     commit: Commit
     files: int
     conflicts: tuple[Conflict, ...] = ()
+    differ: int = 0
 
 
 def sources(folder: Path) -> list[Source]:
@@ -241,23 +235,22 @@ def build(
         ShapesViolated: the files do not fit the shapes; nothing was changed. Has the report.
     """
     files = sources(folder)
-    now = canonical(quad for source in files for quad in read(source))
-    last = _last_build(store)
-    theirs = Delta(now - last, last - now)
-    held = frozenset(store.quads()) if last else last
-    followed = bool(last) and _of(OVERLAPS, held) != _of(OVERLAPS, last)
-    if followed:
-        theirs = Delta(*(quads - _of(OVERLAPS, quads) for quads in (theirs.added, theirs.removed)))
-    conflicts, settled = _conflicts(held, last, theirs)
+    said = {source: read(source) for source in files}
+    now = canonical(quad for quads in said.values() for quad in quads)
+    merge = Merge(Delta(), (), now, followed=False)
+    differ = 0
 
     def change(draft: Draft) -> None:
-        draft.apply(settled)
-        if followed and detect and settled:
+        nonlocal merge, differ
+        held, base = frozenset(draft.quads()), read_base(store)
+        _refuse_emptied(said, base)
+        merge = merging.merge(held, base, now)
+        draft.apply(merge.delta)
+        if merge.followed and detect and merge.delta:
             detect(draft)
-
-    def remember(version: int) -> None:
-        lines = "".join(f"{line} .\n" for line in sorted_lines(now))
-        write_durably(store.path / "builds" / f"{version:08}.nq", lines.encode())
+        differ = sum(
+            q.graph_name not in (INFERRED, OVERLAPS) for q in now ^ frozenset(draft.quads())
+        )
 
     done = commit(
         store,
@@ -267,9 +260,25 @@ def build(
         message=message or f"Build from {len(files)} files",
         source="build",
         dry_run=dry_run,
-        before=remember,
+        before=lambda version: write_base(store, version, merge.base),
     )
-    return Build(done, len(files), conflicts)
+    return Build(done, len(files), merge.conflicts, differ)
+
+
+def _refuse_emptied(said: Mapping[Source, list[Quad]], base: frozenset[Quad]) -> None:
+    """See that no file has lost all that it said: a file that was cut is not a wish to delete.
+
+    Raises:
+        BrokenFile: one has.
+    """
+    known = {quad.graph_name for quad in base}
+    for source, quads in said.items():
+        if source.graph in known and not quads:
+            raise BrokenFile(
+                f"{source.path} says nothing any more. If what it said is to go, delete the file; if not, bring back"
+                " an earlier state of it.",
+                file=str(source.path),
+            )
 
 
 def is_current(store: Store, folder: Path) -> bool:
@@ -393,73 +402,41 @@ class _Read(io.RawIOBase):
         super().close()
 
 
-def write_files(store: Store, folder: Path, version: int | None = None) -> list[Path]:
+def write_files(
+    store: Store, folder: Path, version: int | None = None, *, overwrite: bool = False
+) -> tuple[list[Path], dict[Path, int]]:
     """Write the graphs that stand in files of ``data/`` back to them, in canonical form.
 
+    What the files then say is what the next build compares them with.
+
+    Args:
+        version: an older one than the published one; then the next build takes the files for changed.
+        overwrite: also write files that say what no build has brought into the graph; so that is lost.
+
     Returns:
-        The files that changed.
+        The files that changed, and those that were left as they are, with how many of their changes no build knows.
     """
-    graphs: dict[NamedNode, list[Triple]] = {}
-    for quad in store.quads(version):
-        graphs.setdefault(quad.graph_name, []).append(quad.triple)
-    changed: list[Path] = []
+    number = store.current if version is None else version
+    graphs: dict[NamedNode, list[Quad]] = {}
+    for quad in store.quads(number):
+        graphs.setdefault(quad.graph_name, []).append(quad)
+    base = read_base(store)
+    agreed, changed, left = set(base), [], {}
     for source in sources(folder):
         if source.path.parent.name != "data":
             continue
-        data = turtle(graphs.get(source.graph, []))
+        wanted = graphs.get(source.graph, [])
+        said, known = canonical(read(source)), merging.of(source.graph, base)
+        lost = 0 if source.graph == OVERLAPS else unknown(known, said, frozenset(wanted))
+        if lost and not overwrite:
+            left[source.path] = lost
+            continue
+        data = turtle(quad.triple for quad in wanted)
         if data != source.path.read_bytes():
             write_durably(source.path, data)
             changed.append(source.path)
-    return changed
-
-
-def _last_build(store: Store) -> frozenset[Quad]:
-    """What the files said at the last build that was accepted."""
-    for entry in store.entries():
-        path = store.path / "builds" / f"{entry.version:08}.nq"
-        if entry.source == "build" and path.exists():
-            return frozenset(parse_lines(path.read_text(encoding="utf-8").splitlines(True)))
-    return frozenset()
-
-
-def _of(graph: NamedNode, quads: frozenset[Quad]) -> frozenset[Quad]:
-    return frozenset(quad for quad in quads if quad.graph_name == graph)
-
-
-def _conflicts(
-    held_now: frozenset[Quad], last: frozenset[Quad], theirs: Delta
-) -> tuple[tuple[Conflict, ...], Delta]:
-    """Sort a build's changes into those to apply and those that meet a steward's.
-
-    Statements are compared by graph, subject and property: where files and steward changed the same
-    one to different values, the steward's stay. A decision that is there stays in any case.
-    """
-    by_files = _by_key(theirs.added | theirs.removed)
-    touched = {quad.graph_name for quad in last} | {DECISIONS}
-    present = frozenset(q for q in held_now if q.graph_name in touched)
-    by_steward = _by_key(present ^ last)
-    wanted, held = _by_key((last - theirs.removed) | theirs.added), _by_key(present)
-    decided = {quad.subject for quad in _of(DECISIONS, present)}
-    stand = {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
-    conflicts: list[Conflict] = []
-    for key in sorted((by_files.keys() & by_steward.keys()) | stand, key=str):
-        ours, files = held.get(key, frozenset()), wanted.get(key, frozenset())
-        if ours != files:
-            conflicts.append(Conflict(key[0], key[1], key[2], ours, files))  # type: ignore[arg-type]
-    kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
-
-    def free(quads: Iterable[Quad]) -> frozenset[Quad]:
-        return frozenset(q for q in quads if _key(q) not in kept)
-
-    return tuple(conflicts), Delta(free(theirs.added), free(theirs.removed))
-
-
-def _key(quad: Quad) -> Key:
-    return quad.graph_name, quad.subject, quad.predicate
-
-
-def _by_key(quads: Iterable[Quad]) -> dict[Key, frozenset[Quad]]:
-    grouped: dict[Key, set[Quad]] = {}
-    for quad in quads:
-        grouped.setdefault(_key(quad), set()).add(quad)
-    return {key: frozenset(group) for key, group in grouped.items()}
+            said = canonical(read(source))
+        agreed = (agreed - known) | said
+    if number == store.current and agreed != base and store.writable:
+        write_base(store, number, agreed)
+    return changed, left

@@ -137,6 +137,16 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
     return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
 
 
+def refuse_long(added: Rows) -> None:
+    """See that the log could take what is added, as `write_entry` does.
+
+    Raises:
+        TooLarge: a statement has more than `STATEMENT` bytes.
+    """
+    for row in added.lines:
+        _short(row)
+
+
 def _short(row: bytes) -> bytes:
     if len(row) > STATEMENT:
         raise TooLarge(

@@ -406,6 +406,9 @@ class Store:
             self._rebuild(last, tell)
         if last != published:
             self.pointer.write(last)
+        for record in (self.path / "builds").glob("[0-9]*.nq"):
+            if int(record.stem) > last:  # of a build that was not accepted
+                record.unlink()
 
     # versions made again
 
