@@ -7,10 +7,8 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,13 +17,13 @@ import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from . import merging
-from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
-from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
+from .curation import INFERRED, Commit, commit
+from .errors import BrokenFile
 from .mappings import judgements
 from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
 from .sources import sssom
-from .store import Delta, Draft, Store, Tell, statements
+from .store import Delta, Draft, Store
 from .store.changes import canonical, write_durably
 from .terms import GRAPH, iri, turtle
 from .validation import Shapes
@@ -42,20 +40,6 @@ _TABLES = {
 
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
-#: What `load` takes, by suffix.
-_FORMATS = {
-    ".nt": ox.RdfFormat.N_TRIPLES,
-    ".ttl": ox.RdfFormat.TURTLE,
-    ".rdf": ox.RdfFormat.RDF_XML,
-    ".jsonld": ox.RdfFormat.JSON_LD,
-}
-#: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
-_LARGE = 5_000_000
-#: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
-#: statement by statement.
-_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
-#: Bytes between two reports of how far a file was read.
-_TELL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -285,121 +269,6 @@ def is_current(store: Store, folder: Path) -> bool:
     """Whether the store holds what the files say, no more and no less, inferences aside."""
     said = canonical(quad for source in sources(folder) for quad in read(source))
     return said == frozenset(q for q in store.quads() if q.graph_name != INFERRED)
-
-
-def load(
-    store: Store,
-    folder: Path,
-    path: Path,
-    graph: NamedNode,
-    *,
-    author: str,
-    message: str = "",
-    replace: bool = False,
-    dry_run: bool = False,
-    limit: int,
-    tell: Tell,
-) -> Commit:
-    """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
-
-    Args:
-        folder: of the knowledge, for the shapes.
-        path: N-Triples, Turtle, RDF/XML or JSON-LD by its suffix, or one of them packed (``.gz``).
-        replace: what the graph held before goes.
-        limit: bytes, unpacked, that are taken.
-        tell: is told how many bytes of the file were read.
-
-    Raises:
-        BadParameter: the suffix is not known.
-        BrokenFile: the file cannot be read or does not parse; nothing was changed.
-        Forbidden: the graph is the one of the inferences.
-        ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
-        TooLarge: the file has more bytes than are taken.
-    """
-    form = _form(path)
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
-
-    def change(draft: Draft) -> None:
-        with _explained(path), _Read(path, limit, tell) as file:
-            if path.stat().st_size > _LARGE and graph not in _WHOLE:
-                draft.load(file, form, graph, replace=replace)
-                return
-            found = statements(file, form, graph.value)
-            wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
-            gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
-            draft.apply(Delta(wanted, gone))
-
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message or f"Loaded from {path.name}",
-        source="load",
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
-
-
-def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    if not suffixes or suffixes[-1] not in _FORMATS:
-        raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
-    return _FORMATS[suffixes[-1]]
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Errors of a file, told with place; those of a full disk are left to whoever writes."""
-    try:
-        yield
-    except SyntaxError as e:
-        raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
-            file=str(path),
-            line=e.lineno,
-            column=e.offset,
-        ) from e
-    except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
-        why = getattr(e, "strerror", None) or str(e)
-        raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
-
-
-class _Read(io.RawIOBase):
-    """A file, unpacked, that is read up to a limit and tells how far."""
-
-    def __init__(self, path: Path, limit: int, tell: Tell) -> None:
-        self._packed = path.open("rb")
-        self._file = gzip.GzipFile(fileobj=self._packed) if path.suffix == ".gz" else self._packed
-        self._size = path.stat().st_size
-        self._limit, self._tell = limit, tell
-        self._read = self._told = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; none at the end."""
-        data = self._file.read(size)
-        self._read += len(data)
-        if self._read > self._limit:
-            raise TooLarge(
-                f"The file has more than {self._limit:,} bytes; the setting load_size says how many"
-                " are taken.",
-                limit_bytes=self._limit,
-            )
-        if self._read - self._told > _TELL or not data:
-            self._told = self._read
-            self._tell(self._packed.tell(), self._size)
-        return data
-
-    def readable(self) -> bool:
-        """That it can be read."""
-        return True
-
-    def close(self) -> None:
-        """Close the file."""
-        if not self.closed:
-            self._packed.close()
-        super().close()
 
 
 def write_files(

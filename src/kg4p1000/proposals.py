@@ -1,6 +1,6 @@
 """Overlaps in the store: detected anew when what they rest on has changed, and decided on.
 
-Run as ``python -m kg4p1000.proposals STORE FILES`` to bring ``graph:overlaps`` up to date, which the
+Run as ``python -m kg4p1000.proposals STORE FILES KEEP`` to bring ``graph:overlaps`` up to date, which the
 service does after a change.
 """
 
@@ -198,4 +198,5 @@ if __name__ == "__main__":
     processes.confine()
     logs.begin()
     os.nice(10)  # answers go first
-    refresh(Store(Path(sys.argv[1])), load_shapes(Path(sys.argv[2])), most=MOST)
+    given = Store(Path(sys.argv[1]), keep=int(sys.argv[3]))
+    refresh(given, load_shapes(Path(sys.argv[2])), most=MOST)

@@ -25,7 +25,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
 
     Files that do not parse or do not fit the shapes are refused, and the store stays as it was.
     """
-    store = Store(given.store)
+    store = Store(given.store, keep=given.keep_versions)
     with progress("Building"):
         done = build.build(
             store,
@@ -35,7 +35,6 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             dry_run=dry_run,
             detect=proposals.detect,
         )
-    store.prune(given.keep_versions)
     change = done.commit.delta
     counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
     if done.commit.report.count("warning"):

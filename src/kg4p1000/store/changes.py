@@ -277,6 +277,17 @@ def _delta(rows: Iterable[bytes]) -> Delta:
     return Delta(*map(frozenset, parsed))
 
 
+def touches(path: Path, graph: ox.NamedNode) -> bool:
+    """Whether an entry adds or removes a statement of a graph.
+
+    Raises:
+        StoreUnusable: the entry is missing or cannot be read.
+    """
+    end = f" {graph} .\n".encode()
+    with _reading(path), open(path, "rb") as rows:
+        return any(row.startswith((b"A ", b"D ")) and row.endswith(end) for row in rows)
+
+
 def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:
     """Parse N-Quads statements, blank node labels kept."""
     return ox.parse("".join(lines), format=ox.RdfFormat.N_QUADS)
