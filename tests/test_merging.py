@@ -1,6 +1,7 @@
 """Files and service: what a steward took back stays, and conflicts are told until they are settled."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -129,13 +130,13 @@ def test_a_conflict_is_settled_by_taking_what_the_graph_says(store, files):
 def test_a_file_with_changes_that_no_build_has_read_is_not_overwritten(store, files):
     steward(store, [ONUAA])
     edit(files, "actors.ttl", '"Benin"@en', '"Republic of Benin"@en')
-    changed, left = write_files(store, files)
-    assert changed == []
-    assert {path.name: count for path, count in left.items()} == {"actors.ttl": 2}
+    done = write_files(store, files)
+    assert done.changed == []
+    assert {path.name: count for path, count in done.left.items()} == {"actors.ttl": 2}
     build(store, files, author="t")
-    changed, left = write_files(store, files)
-    assert ([path.name for path in changed], left) == (["actors.ttl"], {})
-    assert "Republic of Benin" in changed[0].read_text("utf-8")
+    done = write_files(store, files)
+    assert ([path.name for path in done.changed], done.left) == (["actors.ttl"], {})
+    assert "Republic of Benin" in done.changed[0].read_text("utf-8")
 
 
 def whole(store, thing):
@@ -204,3 +205,39 @@ def test_a_damaged_record_of_a_build_is_told(store, files):
     (store.path / "builds" / "00000001.nq").write_text("<no")
     with pytest.raises(StoreUnusable, match=r"00000001\.nq is damaged"):
         build(store, files, author="t")
+
+
+def changed_lines(files, name):
+    """Lines that are in one of the file here and the file of the repository alone."""
+    old, new = (
+        Counter((folder / "data" / name).read_text("utf-8").splitlines())
+        for folder in (ROOT, files)
+    )
+    return (old - new).total() + (new - old).total()
+
+
+def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
+    shapes = load_shapes(ROOT)
+    proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
+    proposals.refresh(store, shapes)  # the ranking learns, and other pairs shift
+    done = write_files(store, files)
+    assert sorted(path.name for path in done.changed) == ["decisions.ttl", "overlaps.ttl"]
+    assert done.computed > 10
+    assert 0 < changed_lines(files, "overlaps.ttl") < 10
+    text = (files / "data" / "overlaps.ttl").read_text("utf-8")
+    assert "status:rejected" in text
+    assert build(store, files, author="t", detect=proposals.detect).commit.entry is None
+    curation.undo(store, shapes, 2, "t")
+    proposals.refresh(store, shapes)
+    write_files(store, files)
+    assert changed_lines(files, "overlaps.ttl") < 10
+    assert "status:rejected" not in (files / "data" / "overlaps.ttl").read_text("utf-8")
+
+
+def test_what_changes_the_overlaps_is_dumped_with_them(store, files):
+    shapes = load_shapes(ROOT)
+    note = said(iri("activity:A4.2"), "skos:note", "changed", "graph:plan-2021-10-14")
+    proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
+    proposals.refresh(store, shapes)
+    steward(store, [note])
+    assert write_files(store, files).computed == 0

@@ -17,7 +17,7 @@ import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from . import merging
-from .curation import INFERRED, Commit, commit
+from .curation import DECISIONS, INFERRED, Commit, commit
 from .errors import BrokenFile
 from .mappings import judgements
 from .merging import Conflict, Merge, read_base, unknown, write_base
@@ -271,41 +271,58 @@ def is_current(store: Store, folder: Path) -> bool:
     return said == frozenset(q for q in store.quads() if q.graph_name != INFERRED)
 
 
+@dataclass
+class Written:
+    """What a dump to the files did.
+
+    Attributes:
+        changed: the files that it wrote.
+        left: files that say what no build has brought into the graph, so that they stay as they are, with the number
+            of those changes.
+        computed: in how many statements the overlaps of graph and file differ by what was computed.
+    """
+
+    changed: list[Path]
+    left: dict[Path, int]
+    computed: int = 0
+
+
 def write_files(
     store: Store, folder: Path, version: int | None = None, *, overwrite: bool = False
-) -> tuple[list[Path], dict[Path, int]]:
+) -> Written:
     """Write the graphs that stand in files of ``data/`` back to them, in canonical form.
 
-    What the files then say is what the next build compares them with.
+    What the files then say is what the next build compares them with. Where decisions alone have changed, those overlaps
+    alone are written that people decided about.
 
     Args:
         version: an older one than the published one; then the next build takes the files for changed.
         overwrite: also write files that say what no build has brought into the graph; so that is lost.
-
-    Returns:
-        The files that changed, and those that were left as they are, with how many of their changes no build knows.
     """
     number = store.current if version is None else version
     graphs: dict[NamedNode, list[Quad]] = {}
     for quad in store.quads(number):
         graphs.setdefault(quad.graph_name, []).append(quad)
     base = read_base(store)
-    agreed, changed, left = set(base), [], {}
-    for source in sources(folder):
-        if source.path.parent.name != "data":
-            continue
-        wanted = graphs.get(source.graph, [])
+    agreed, done, anew = set(base), Written([], {}), False
+    own = [source for source in sources(folder) if source.path.parent.name == "data"]
+    for source in sorted(own, key=lambda source: source.graph == OVERLAPS):  # those last
+        wanted = frozenset(graphs.get(source.graph, ()))
         said, known = canonical(read(source)), merging.of(source.graph, base)
-        lost = 0 if source.graph == OVERLAPS else unknown(known, said, frozenset(wanted))
-        if lost and not overwrite:
-            left[source.path] = lost
+        if source.graph == OVERLAPS:
+            if said and not anew:
+                wanted = merging.with_decisions(said, held := wanted)
+                done.computed = len(wanted ^ held)
+        elif (lost := unknown(known, said, wanted)) and not overwrite:
+            done.left[source.path] = lost
             continue
+        anew = anew or (source.graph != DECISIONS and merging.matters(wanted ^ said))
         data = turtle(quad.triple for quad in wanted)
         if data != source.path.read_bytes():
             write_durably(source.path, data)
-            changed.append(source.path)
+            done.changed.append(source.path)
             said = canonical(read(source))
         agreed = (agreed - known) | said
     if number == store.current and agreed != base and store.writable:
         write_base(store, number, agreed)
-    return changed, left
+    return done

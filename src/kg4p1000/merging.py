@@ -19,10 +19,18 @@ from .errors import StoreUnusable
 from .overlaps.decisions import OVERLAPS
 from .store import Delta, Store
 from .store.changes import parse_lines, sorted_lines, write_durably
-from .terms import iri
+from .terms import ID, iri
 
 Key = tuple[Any, Any, Any]
-_TYPE = iri("rdf:type")
+_TYPE, _STATUS, _KIND = iri("rdf:type"), iri("k4p:status"), iri("k4p:overlapKind")
+_OPEN = iri("status:proposed")
+#: Kinds of things of which a change can change the overlaps.
+_MATTERS = tuple(
+    f"{ID}{kind}/"
+    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
+)
+#: What is said of a thing and not in it.
+_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,41 @@ def _torn(base: Set[Quad], taking: Set[Quad], added: Set[Quad]) -> set[Any]:
 def unknown(base: frozenset[Quad], said: frozenset[Quad], wanted: frozenset[Quad]) -> int:
     """Count what one file says, or no longer says, that no build knows, and that a dump would undo."""
     return len((said - base) - wanted) + len((base - said) & wanted)
+
+
+def matters(quads: Iterable[Quad]) -> bool:
+    """Whether a change of these quads can change the overlaps."""
+    return any(
+        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
+        for q in quads
+        if isinstance(q.subject, NamedNode) and q.graph_name != OVERLAPS
+    )
+
+
+def with_decisions(said: frozenset[Quad], held: frozenset[Quad]) -> frozenset[Quad]:
+    """Return the overlaps of a file with what people decided in the graph since.
+
+    A decision also teaches the ranking, and so shifts the confidence of hundreds of other pairs. That is computed, and
+    nobody can review it; it is left for when all of it is computed anew.
+    """
+    old, new = (_by_subject(quads) for quads in (said, held))
+    changed = {s for s in old.keys() | new.keys() if _judged(old.get(s)) != _judged(new.get(s))}
+    kept = {q for q in said if q.subject not in changed}
+    return frozenset(kept | {q for subject in changed for q in new.get(subject, ())})
+
+
+def _judged(overlap: Iterable[Quad] | None) -> tuple[Any, Any] | None:
+    """What people decided about an overlap: its status and kind; None where nobody did."""
+    said = {q.predicate: q.object for q in overlap or ()}
+    status = said.get(_STATUS, _OPEN)
+    return None if status == _OPEN else (status, said.get(_KIND))
+
+
+def _by_subject(quads: Iterable[Quad]) -> dict[Any, list[Quad]]:
+    grouped: dict[Any, list[Quad]] = {}
+    for quad in quads:
+        grouped.setdefault(quad.subject, []).append(quad)
+    return grouped
 
 
 def of(graph: NamedNode, quads: Iterable[Quad]) -> frozenset[Quad]:

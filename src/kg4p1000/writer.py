@@ -25,7 +25,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, logs, mappings, processes, proposals, sparql
+from . import curation, errors, logs, mappings, merging, processes, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -259,7 +259,7 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
         "inferred": len(delta) - len(stated),
         "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
-        "overlaps_follow": bool(done.entry) and proposals.matters(stated),
+        "overlaps_follow": bool(done.entry) and merging.matters(stated),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, proposals, quality, terms, validation
+from .. import build, checks, curation, merging, proposals, quality, terms, validation
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
@@ -185,10 +185,16 @@ def dump_(
     store = existing(given)
     ready(store, version)
     if to_files:
-        changed, unread = build.write_files(store, given.files, version, overwrite=overwrite)
-        for path in changed:
+        done = build.write_files(store, given.files, version, overwrite=overwrite)
+        for path in done.changed:
             click.echo(path)
-        for path, count in unread.items():
+        if done.computed:
+            click.echo(
+                f"data/overlaps.ttl has the decisions; {done.computed:,} computed statements, such as confidences, differ"
+                " from the graph. 'kg4p1000 overlaps --to-file' computes them anew.",
+                err=True,
+            )
+        for path, count in done.left.items():
             click.echo(
                 f"{path} was not written: {count:,} of its changes are in no build, or in conflict. 'kg4p1000 build'"
                 " tells of them; --overwrite drops them.",
@@ -201,7 +207,7 @@ def dump_(
         }
         for name, count in without.items():
             click.echo(f"{name} has no file; its {count:,} statements were not written.", err=True)
-        raise SystemExit(1 if without or unread else 0)
+        raise SystemExit(1 if without or done.left else 0)
     wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
     lines = [
         f"{quad} .\n"
@@ -230,7 +236,7 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
-        if proposals.matters(done.delta.added | done.delta.removed):
+        if merging.matters(done.delta.added | done.delta.removed):
             with progress("Comparing the activities"):
                 anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
             if anew and anew.entry:
