@@ -25,6 +25,10 @@ _FORMATS = {
     ".rdf": ox.RdfFormat.RDF_XML,
     ".jsonld": ox.RdfFormat.JSON_LD,
 }
+_NOTHING = (
+    "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
+    " its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000 clear GRAPH'."
+)
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
 _LARGE = 5_000_000
 #: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
@@ -79,12 +83,7 @@ def load(
                 draft.apply(Delta(wanted, gone))
                 understood = bool(wanted)
         if not understood:
-            raise BrokenFile(
-                f"{path}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is"
-                " something else than its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000"
-                " clear GRAPH'.",
-                file=str(path),
-            )
+            raise BrokenFile(_NOTHING.format(path), file=str(path))
         if graph in homes(folder):
             rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
             refuse_blank(folder, (q for row in rows for q in ox.parse(row, ox.RdfFormat.N_QUADS)))
