@@ -10,6 +10,7 @@ from pathlib import Path
 import pyoxigraph as ox
 
 import kg4p1000.build
+import kg4p1000.loading
 from kg4p1000 import curation
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
@@ -58,7 +59,7 @@ def judged(work: Path, size: int) -> tuple[Store, float]:
     made = Store(folder)
     _prepare(made)
     began = time.perf_counter()
-    kg4p1000.build.load(
+    kg4p1000.loading.load(
         made, ROOT, file(work, size), GRAPH, author="bench", limit=1 << 40, tell=lambda *_: None
     )
     return made, time.perf_counter() - began

@@ -20,8 +20,16 @@ from pyoxigraph import (
     parse,
 )
 
-from kg4p1000 import build, curation
-from kg4p1000.errors import BadParameter, BrokenFile, Forbidden, ShapesViolated, TooLarge
+from kg4p1000 import build, curation, loading
+from kg4p1000.errors import (
+    BadParameter,
+    BrokenFile,
+    Forbidden,
+    MalformedRequest,
+    NotFound,
+    ShapesViolated,
+    TooLarge,
+)
 from kg4p1000.store import Delta, Store, bulk, draft
 from kg4p1000.store.changes import rows
 from kg4p1000.terms import iri
@@ -44,7 +52,7 @@ def publish(store, added=(), removed=()):
 @pytest.fixture(params=["large", "small"])
 def way(request, monkeypatch):
     """Files as they come take one way, those that would not fit into memory another."""
-    monkeypatch.setattr(build, "_LARGE", 0 if request.param == "large" else 1 << 40)
+    monkeypatch.setattr(loading, "_LARGE", 0 if request.param == "large" else 1 << 40)
     return request.param
 
 
@@ -73,7 +81,7 @@ def shapes(tmp_path):
 
 def load(store, files, path, graph=BIG, **more):
     options = {"author": "t", "limit": 1 << 30, "tell": lambda done, total: None, **more}
-    return build.load(store, files, path, graph, **options)
+    return loading.load(store, files, path, graph, **options)
 
 
 def in_step(store):
@@ -196,7 +204,8 @@ def test_a_file_that_does_not_fit_the_shapes_is_refused(store, shapes, way, tmp_
     path.write_text("@prefix ex: <http://example.org/> . ex:s3 ex:p 1, 2, 3, 4, 5, 6 .")
     with pytest.raises(ShapesViolated):
         load(store, shapes, path)
-    assert not load(store, shapes, path, dry_run=True).report.conforms
+    with pytest.raises(ShapesViolated):
+        load(store, shapes, path, dry_run=True)
     assert store.current == 1
 
 
@@ -327,3 +336,112 @@ def test_load_and_diff_on_the_command_line(store, shapes, tmp_path):
     assert command("diff", 2, 2, *where) == ""
     command("diff", 1, 9, *where, code=2)
     command("load", path, "--graph", "nowhere:big", *where, code=2)
+
+
+RDF = b"""<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:x="http://example.org/">
+<rdf:Description rdf:about="http://example.org/a">
+<x:p>one</x:p>
+<x:q>two</x:q>
+</rdf:Description>
+</rdf:RDF>
+"""
+EMPTY = {
+    "data.rdf": [b"", b"\n", RDF.splitlines(True)[0] + b"</rdf:RDF>"],
+    "data.jsonld": [b'{"name": "no context"}', b"[]", b"{}"],
+    "data.ttl": [b"", b"@prefix ex: <http://example.org/> .\n"],
+    "data.nt": [b"", b"# nothing\n"],
+    "data.nt.gz": [b"", gzip.compress(b"")],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, content) for name in EMPTY for content in EMPTY[name]]
+)
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_file_that_says_nothing_empties_no_graph(
+    store, shapes, way, tmp_path, name, content, replace
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BrokenFile, match=r"0 statements were understood|not whole"):
+        load(store, shapes, tmp_path / name, OTHER, replace=replace)
+    assert store.current == 1
+
+
+@pytest.mark.parametrize("lines", range(1, 6))
+def test_rdf_xml_that_was_cut_at_the_end_of_a_line_is_refused(store, shapes, way, tmp_path, lines):
+    path = tmp_path / "data.rdf"
+    path.write_bytes(b"".join(RDF.splitlines(True)[:lines]))
+    with pytest.raises(BrokenFile, match="was the file cut"):
+        load(store, shapes, path, OTHER, replace=True)
+    path.write_bytes(RDF)
+    assert load(store, shapes, path, OTHER, replace=True).entry.added == 2
+
+
+def test_rdf_xml_that_was_cut_anywhere_is_refused():
+    for end in range(1, len(RDF.rstrip())):
+        with pytest.raises(SyntaxError):
+            list(bulk.statements(io.BytesIO(RDF[:end]), RdfFormat.RDF_XML, "http://example.org/"))
+
+
+def test_a_graph_is_emptied_by_a_word_of_its_own_and_brought_back(store, shapes, way):
+    before = set(store.quads())
+    done = loading.clear(store, shapes, OTHER, author="t", message="", dry_run=True)
+    assert (done.entry, done.counts, store.current) == (None, (0, 1), 1)
+    loading.clear(store, shapes, OTHER, author="t", message="", dry_run=False)
+    assert not [q for q in store.quads() if q.graph_name == OTHER]
+    in_step(store)
+    with pytest.raises(NotFound):
+        loading.clear(store, shapes, OTHER, author="t", message="", dry_run=False)
+    curation.undo(store, build.load_shapes(shapes), 2, "t")
+    assert set(store.quads()) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[] ex:p "nameless" .',
+        'ex:a ex:p ( "a" "b" ) .',
+        'ex:a ex:p "x" ~ _:r {| ex:q "y" |} .',
+        'ex:r <http://www.w3.org/1999/02/22-rdf-syntax-ns#reifies> <<( _:b ex:p "x" )>> .',
+    ],
+)
+def test_blank_nodes_stay_out_of_graphs_that_stand_in_files(store, shapes, way, tmp_path, text):
+    for name in ("ontology", "data"):
+        (shapes / name).mkdir()
+    path = tmp_path / "data.ttl"
+    path.write_text(f"@prefix ex: <http://example.org/> . {text}")
+    (shapes / "data" / "other.ttl").write_text("")
+    with pytest.raises(MalformedRequest, match="graph:other stands in a file"):
+        load(store, shapes, path, OTHER)
+    assert store.current == 1
+    assert load(store, shapes, path, BIG).entry
+    path.write_text('@prefix ex: <http://example.org/> . ex:a ex:p "_:b is no node" .')
+    assert load(store, shapes, path, OTHER).entry
+
+
+def test_a_dry_run_refuses_what_the_log_could_not_take(store, shapes):
+    long = Quad(thing(1), P, Literal("x" * 5_000_000), OTHER)
+    for dry_run in (True, False):
+        with pytest.raises(TooLarge):
+            curation.commit(
+                store,
+                build.load_shapes(shapes),
+                Delta.of([long]),
+                author="t",
+                message="",
+                dry_run=dry_run,
+            )
+
+
+def test_no_more_versions_are_kept_than_may_be(store, shapes):
+    kept = Store(store.path, keep=2)
+    judged = build.load_shapes(shapes)
+    for i in range(4):
+        curation.commit(
+            kept, judged, Delta.of([Quad(thing(i), P, thing(0), OTHER)]), author="t", message=""
+        )
+    curation.undo(kept, judged, kept.current, "t")
+    assert sorted(p.name for p in (kept.path / "versions").glob("[0-9]*")) == [
+        "00000005",
+        "00000006",
+    ]

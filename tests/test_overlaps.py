@@ -15,7 +15,7 @@ import numpy as np
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000 import proposals
+from kg4p1000 import merging, proposals
 from kg4p1000.build import build, load_shapes
 from kg4p1000.curation import commit
 from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
@@ -309,7 +309,7 @@ def test_the_committed_file_is_what_the_detection_finds(graph, found):
 
 def test_the_bytes_do_not_depend_on_the_hash_seed():
     text = (
-        "import sys; from pathlib import Path; from kg4p1000 import proposals;"
+        "import sys; from pathlib import Path; from kg4p1000 import merging, proposals;"
         "sys.exit(proposals.write_file(Path(sys.argv[1])) is not None)"
     )
     for seed in ("1", "2"):
@@ -342,11 +342,11 @@ def test_nothing_is_detected_after_a_change_when_there_are_very_many_activities(
 def test_a_change_of_an_activity_matters_and_one_of_its_overlaps_does_not():
     about = (iri("k4p:status"), iri("status:proposed"))
     graph = iri("graph:mentions")
-    assert proposals.matters([ox.Quad(iri("mention:x"), *about, graph)])
-    assert not proposals.matters([ox.Quad(iri("tool:x"), *about, graph)])
+    assert merging.matters([ox.Quad(iri("mention:x"), *about, graph)])
+    assert not merging.matters([ox.Quad(iri("tool:x"), *about, graph)])
     note = ox.Quad(iri("activity:x"), iri("skos:editorialNote"), ox.Literal("seen"), graph)
-    assert not proposals.matters([note])
-    assert not proposals.matters([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
+    assert not merging.matters([note])
+    assert not merging.matters([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
 
 
 # decisions

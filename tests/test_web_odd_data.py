@@ -283,7 +283,6 @@ def test_a_note_of_any_text_is_taken_and_shown(place, steward, text):
     "statements",
     [
         'GRAPH graph:notes { <http://e/f> k4p:between activity:A4.1, activity:D2.1 ; k4p:confidence "abc" }',
-        "GRAPH graph:notes { _:f k4p:between activity:A4.5, activity:D2.1 }",
         f'GRAPH graph:notes {{ objective:A4 skos:notation "{"9" * 5000}" }}',
         'GRAPH graph:notes { <http://e/c> a k4p:ActivityCluster ; k4p:confidence "NaN"^^xsd:double }',
     ],
@@ -292,6 +291,12 @@ def test_what_can_never_be_right_is_refused_with_the_shapes(steward, statements)
     refused = steward(f"INSERT DATA {{ {statements} }}")
     assert refused.status_code == 422, refused.text
     assert refused.json["report"]["counts"]["violation"]
+
+
+def test_a_finding_without_a_name_is_refused(steward):
+    text = "INSERT DATA { GRAPH graph:notes { _:f k4p:between activity:A4.5, activity:D2.1 } }"
+    refused = steward(text)
+    assert (refused.status_code, "blank nodes" in refused.json["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize(("said_by", "status"), [("rdfs:comment", 200), ("k4p:between", 422)])

@@ -7,10 +7,8 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +16,15 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
-from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
+from . import merging
+from .curation import DECISIONS, INFERRED, Commit, commit
+from .errors import BrokenFile
 from .mappings import judgements
+from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
 from .sources import sssom
-from .store import Delta, Draft, Store, Tell, statements
-from .store.changes import canonical, parse_lines, sorted_lines, write_durably
+from .store import Delta, Draft, Store
+from .store.changes import canonical, write_durably
 from .terms import GRAPH, iri, turtle
 from .validation import Shapes
 
@@ -40,22 +40,6 @@ _TABLES = {
 
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
-#: What `load` takes, by suffix.
-_FORMATS = {
-    ".nt": ox.RdfFormat.N_TRIPLES,
-    ".ttl": ox.RdfFormat.TURTLE,
-    ".rdf": ox.RdfFormat.RDF_XML,
-    ".jsonld": ox.RdfFormat.JSON_LD,
-}
-#: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
-_LARGE = 5_000_000
-#: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
-#: statement by statement.
-_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
-#: Bytes between two reports of how far a file was read.
-_TELL = 1 << 20
-
-Key = tuple[object, object, object]
 
 
 @dataclass(frozen=True)
@@ -67,23 +51,17 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Conflict:
-    """Statements of one subject and property that both the files and a steward changed."""
-
-    graph: NamedNode
-    subject: NamedNode
-    predicate: NamedNode
-    steward: frozenset[Quad]
-    files: frozenset[Quad]
-
-
-@dataclass(frozen=True)
 class Build:
-    """What a build did."""
+    """What a build did.
+
+    Attributes:
+        differ: statements in which files and graph differ after it, what follows from others aside.
+    """
 
     commit: Commit
     files: int
     conflicts: tuple[Conflict, ...] = ()
+    differ: int = 0
 
 
 def sources(folder: Path) -> list[Source]:
@@ -241,23 +219,22 @@ def build(
         ShapesViolated: the files do not fit the shapes; nothing was changed. Has the report.
     """
     files = sources(folder)
-    now = canonical(quad for source in files for quad in read(source))
-    last = _last_build(store)
-    theirs = Delta(now - last, last - now)
-    held = frozenset(store.quads()) if last else last
-    followed = bool(last) and _of(OVERLAPS, held) != _of(OVERLAPS, last)
-    if followed:
-        theirs = Delta(*(quads - _of(OVERLAPS, quads) for quads in (theirs.added, theirs.removed)))
-    conflicts, settled = _conflicts(held, last, theirs)
+    said = {source: read(source) for source in files}
+    now = canonical(quad for quads in said.values() for quad in quads)
+    merge = Merge(Delta(), (), now, followed=False)
+    differ = 0
 
     def change(draft: Draft) -> None:
-        draft.apply(settled)
-        if followed and detect and settled:
+        nonlocal merge, differ
+        held, base = frozenset(draft.quads()), read_base(store)
+        _refuse_emptied(said, base)
+        merge = merging.merge(held, base, now)
+        draft.apply(merge.delta)
+        if merge.followed and detect and merge.delta:
             detect(draft)
-
-    def remember(version: int) -> None:
-        lines = "".join(f"{line} .\n" for line in sorted_lines(now))
-        write_durably(store.path / "builds" / f"{version:08}.nq", lines.encode())
+        differ = sum(
+            q.graph_name not in (INFERRED, OVERLAPS) for q in now ^ frozenset(draft.quads())
+        )
 
     done = commit(
         store,
@@ -267,9 +244,25 @@ def build(
         message=message or f"Build from {len(files)} files",
         source="build",
         dry_run=dry_run,
-        before=remember,
+        before=lambda version: write_base(store, version, merge.base),
     )
-    return Build(done, len(files), conflicts)
+    return Build(done, len(files), merge.conflicts, differ)
+
+
+def _refuse_emptied(said: Mapping[Source, list[Quad]], base: frozenset[Quad]) -> None:
+    """See that no file has lost all that it said: a file that was cut is not a wish to delete.
+
+    Raises:
+        BrokenFile: one has.
+    """
+    known = {quad.graph_name for quad in base}
+    for source, quads in said.items():
+        if source.graph in known and not quads:
+            raise BrokenFile(
+                f"{source.path} says nothing any more. If what it said is to go, delete the file; if not, bring back"
+                " an earlier state of it.",
+                file=str(source.path),
+            )
 
 
 def is_current(store: Store, folder: Path) -> bool:
@@ -278,188 +271,58 @@ def is_current(store: Store, folder: Path) -> bool:
     return said == frozenset(q for q in store.quads() if q.graph_name != INFERRED)
 
 
-def load(
-    store: Store,
-    folder: Path,
-    path: Path,
-    graph: NamedNode,
-    *,
-    author: str,
-    message: str = "",
-    replace: bool = False,
-    dry_run: bool = False,
-    limit: int,
-    tell: Tell,
-) -> Commit:
-    """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
+@dataclass
+class Written:
+    """What a dump to the files did.
 
-    Args:
-        folder: of the knowledge, for the shapes.
-        path: N-Triples, Turtle, RDF/XML or JSON-LD by its suffix, or one of them packed (``.gz``).
-        replace: what the graph held before goes.
-        limit: bytes, unpacked, that are taken.
-        tell: is told how many bytes of the file were read.
-
-    Raises:
-        BadParameter: the suffix is not known.
-        BrokenFile: the file cannot be read or does not parse; nothing was changed.
-        Forbidden: the graph is the one of the inferences.
-        ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
-        TooLarge: the file has more bytes than are taken.
+    Attributes:
+        changed: the files that it wrote.
+        left: files that say what no build has brought into the graph, so that they stay as they are, with the number
+            of those changes.
+        computed: in how many statements the overlaps of graph and file differ by what was computed.
     """
-    form = _form(path)
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
 
-    def change(draft: Draft) -> None:
-        with _explained(path), _Read(path, limit, tell) as file:
-            if path.stat().st_size > _LARGE and graph not in _WHOLE:
-                draft.load(file, form, graph, replace=replace)
-                return
-            found = statements(file, form, graph.value)
-            wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
-            gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
-            draft.apply(Delta(wanted, gone))
-
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message or f"Loaded from {path.name}",
-        source="load",
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
+    changed: list[Path]
+    left: dict[Path, int]
+    computed: int = 0
 
 
-def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
-    if not suffixes or suffixes[-1] not in _FORMATS:
-        raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
-    return _FORMATS[suffixes[-1]]
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Errors of a file, told with place; those of a full disk are left to whoever writes."""
-    try:
-        yield
-    except SyntaxError as e:
-        raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
-            file=str(path),
-            line=e.lineno,
-            column=e.offset,
-        ) from e
-    except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
-        why = getattr(e, "strerror", None) or str(e)
-        raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
-
-
-class _Read(io.RawIOBase):
-    """A file, unpacked, that is read up to a limit and tells how far."""
-
-    def __init__(self, path: Path, limit: int, tell: Tell) -> None:
-        self._packed = path.open("rb")
-        self._file = gzip.GzipFile(fileobj=self._packed) if path.suffix == ".gz" else self._packed
-        self._size = path.stat().st_size
-        self._limit, self._tell = limit, tell
-        self._read = self._told = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; none at the end."""
-        data = self._file.read(size)
-        self._read += len(data)
-        if self._read > self._limit:
-            raise TooLarge(
-                f"The file has more than {self._limit:,} bytes; the setting load_size says how many"
-                " are taken.",
-                limit_bytes=self._limit,
-            )
-        if self._read - self._told > _TELL or not data:
-            self._told = self._read
-            self._tell(self._packed.tell(), self._size)
-        return data
-
-    def readable(self) -> bool:
-        """That it can be read."""
-        return True
-
-    def close(self) -> None:
-        """Close the file."""
-        if not self.closed:
-            self._packed.close()
-        super().close()
-
-
-def write_files(store: Store, folder: Path, version: int | None = None) -> list[Path]:
+def write_files(
+    store: Store, folder: Path, version: int | None = None, *, overwrite: bool = False
+) -> Written:
     """Write the graphs that stand in files of ``data/`` back to them, in canonical form.
 
-    Returns:
-        The files that changed.
+    What the files then say is what the next build compares them with. Where decisions alone have changed, those overlaps
+    alone are written that people decided about.
+
+    Args:
+        version: an older one than the published one; then the next build takes the files for changed.
+        overwrite: also write files that say what no build has brought into the graph; so that is lost.
     """
-    graphs: dict[NamedNode, list[Triple]] = {}
-    for quad in store.quads(version):
-        graphs.setdefault(quad.graph_name, []).append(quad.triple)
-    changed: list[Path] = []
-    for source in sources(folder):
-        if source.path.parent.name != "data":
+    number = store.current if version is None else version
+    graphs: dict[NamedNode, list[Quad]] = {}
+    for quad in store.quads(number):
+        graphs.setdefault(quad.graph_name, []).append(quad)
+    base = read_base(store)
+    agreed, done, anew = set(base), Written([], {}), False
+    own = [source for source in sources(folder) if source.path.parent.name == "data"]
+    for source in sorted(own, key=lambda source: source.graph == OVERLAPS):  # those last
+        wanted = frozenset(graphs.get(source.graph, ()))
+        said, known = canonical(read(source)), merging.of(source.graph, base)
+        if source.graph == OVERLAPS:
+            if said and not anew:
+                wanted = merging.with_decisions(said, held := wanted)
+                done.computed = len(wanted ^ held)
+        elif (lost := unknown(known, said, wanted)) and not overwrite:
+            done.left[source.path] = lost
             continue
-        data = turtle(graphs.get(source.graph, []))
+        anew = anew or (source.graph != DECISIONS and merging.matters(wanted ^ said))
+        data = turtle(quad.triple for quad in wanted)
         if data != source.path.read_bytes():
             write_durably(source.path, data)
-            changed.append(source.path)
-    return changed
-
-
-def _last_build(store: Store) -> frozenset[Quad]:
-    """What the files said at the last build that was accepted."""
-    for entry in store.entries():
-        path = store.path / "builds" / f"{entry.version:08}.nq"
-        if entry.source == "build" and path.exists():
-            return frozenset(parse_lines(path.read_text(encoding="utf-8").splitlines(True)))
-    return frozenset()
-
-
-def _of(graph: NamedNode, quads: frozenset[Quad]) -> frozenset[Quad]:
-    return frozenset(quad for quad in quads if quad.graph_name == graph)
-
-
-def _conflicts(
-    held_now: frozenset[Quad], last: frozenset[Quad], theirs: Delta
-) -> tuple[tuple[Conflict, ...], Delta]:
-    """Sort a build's changes into those to apply and those that meet a steward's.
-
-    Statements are compared by graph, subject and property: where files and steward changed the same
-    one to different values, the steward's stay. A decision that is there stays in any case.
-    """
-    by_files = _by_key(theirs.added | theirs.removed)
-    touched = {quad.graph_name for quad in last} | {DECISIONS}
-    present = frozenset(q for q in held_now if q.graph_name in touched)
-    by_steward = _by_key(present ^ last)
-    wanted, held = _by_key((last - theirs.removed) | theirs.added), _by_key(present)
-    decided = {quad.subject for quad in _of(DECISIONS, present)}
-    stand = {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
-    conflicts: list[Conflict] = []
-    for key in sorted((by_files.keys() & by_steward.keys()) | stand, key=str):
-        ours, files = held.get(key, frozenset()), wanted.get(key, frozenset())
-        if ours != files:
-            conflicts.append(Conflict(key[0], key[1], key[2], ours, files))  # type: ignore[arg-type]
-    kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
-
-    def free(quads: Iterable[Quad]) -> frozenset[Quad]:
-        return frozenset(q for q in quads if _key(q) not in kept)
-
-    return tuple(conflicts), Delta(free(theirs.added), free(theirs.removed))
-
-
-def _key(quad: Quad) -> Key:
-    return quad.graph_name, quad.subject, quad.predicate
-
-
-def _by_key(quads: Iterable[Quad]) -> dict[Key, frozenset[Quad]]:
-    grouped: dict[Key, set[Quad]] = {}
-    for quad in quads:
-        grouped.setdefault(_key(quad), set()).add(quad)
-    return {key: frozenset(group) for key, group in grouped.items()}
+            done.changed.append(source.path)
+            said = canonical(read(source))
+        agreed = (agreed - known) | said
+    if number == store.current and agreed != base and store.writable:
+        write_base(store, number, agreed)
+    return done

@@ -22,7 +22,7 @@ from . import __version__, ontology, validation
 from .errors import DecisionStands, ShapesViolated, UndoConflict
 from .overlaps import decisions
 from .store import Delta, Draft, Entry, Store
-from .store.changes import write_whole
+from .store.changes import refuse_long, write_whole
 from .terms import ID, curie, iri
 from .validation import Report, Shapes
 
@@ -70,7 +70,8 @@ def commit(
         author: who makes the change, an IRI or a name.
         source: the kind of change, for the log.
         dry_run: say what would happen, and change nothing.
-        before: called with the version's number just before it is accepted.
+        before: called with the number of the version just before it is accepted; with that of the published one
+            where nothing changes. Nobody else can change the store meanwhile.
         wipe: all decisions may go, together.
 
     Raises:
@@ -172,7 +173,7 @@ class _Change:
         draft, store = self._draft, self._draft.store
         known = _read_checked(store)
         report, whole = self._judge(known)
-        if not report.conforms and not dry_run:
+        if not report.conforms:
             raise ShapesViolated(
                 f"{report.count('violation')} statements do not fit the shapes; nothing was changed.",
                 report,
@@ -181,6 +182,10 @@ class _Change:
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
             entry = draft.publish(author, message, source, before)
+        elif dry_run:
+            refuse_long(draft.rows()[1])
+        elif before:
+            before(draft.base)
         if report.conforms and not dry_run:
             _write_checked(store, shapes=self._shapes.digest, rules=_named(self._rules))
         return Commit(entry, delta, report, whole, counts)

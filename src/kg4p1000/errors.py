@@ -117,6 +117,16 @@ class DecisionStands(KgError):
     slug, title, status = "decision-stands", "A decision is never changed or removed", 409
 
 
+class PreconditionFailed(KgError):
+    """What If-Match or If-None-Match of a change demand does not hold; member ``version``: the published one."""
+
+    slug, title, status = (
+        "precondition-failed",
+        "The graph is not in the state that the change is meant for",
+        412,
+    )
+
+
 class TimeLimit(KgError):
     slug, title, status = "time-limit", "The query ran into the time limit", 503
 

@@ -1,6 +1,6 @@
 """Overlaps in the store: detected anew when what they rest on has changed, and decided on.
 
-Run as ``python -m kg4p1000.proposals STORE FILES`` to bring ``graph:overlaps`` up to date, which the
+Run as ``python -m kg4p1000.proposals STORE FILES KEEP`` to bring ``graph:overlaps`` up to date, which the
 service does after a change.
 """
 
@@ -20,28 +20,12 @@ from .errors import NotFound
 from .overlaps import decisions
 from .store import Delta, Draft, MemoryGraph, Store
 from .store.changes import write_durably
-from .terms import ID, iri, mint, turtle
+from .terms import iri, mint, turtle
 from .validation import Shapes
 
-#: Kinds of things of which a change can change the overlaps.
-_MATTERS = tuple(
-    f"{ID}{kind}/"
-    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
-)
-#: What is said of a thing and not in it.
-_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
 #: A plan with more activities than this is compared when somebody asks for it, not after each change.
 MOST = 2_000
 Pair = tuple[str, str]
-
-
-def matters(quads: Iterable[Quad]) -> bool:
-    """Whether a change of these quads can change the overlaps."""
-    return any(
-        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
-        for q in quads
-        if isinstance(q.subject, NamedNode) and q.graph_name != decisions.OVERLAPS
-    )
 
 
 def concerns(quads: Iterable[Quad]) -> bool:
@@ -198,4 +182,5 @@ if __name__ == "__main__":
     processes.confine()
     logs.begin_child()
     os.nice(10)  # answers go first
-    refresh(Store(Path(sys.argv[1])), load_shapes(Path(sys.argv[2])), most=MOST)
+    given = Store(Path(sys.argv[1]), keep=int(sys.argv[3]))
+    refresh(given, load_shapes(Path(sys.argv[2])), most=MOST)

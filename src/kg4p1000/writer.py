@@ -3,7 +3,7 @@
 A change is one JSON line in and one JSON line out. Until the change log has it, nothing has happened;
 whatever a killed process left aside is discarded when the next change begins.
 
-Run as ``python -m kg4p1000.writer STORE FILES``.
+Run as ``python -m kg4p1000.writer STORE FILES KEEP``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, logs, mappings, processes, proposals, sparql
+from . import curation, errors, logs, mappings, merging, processes, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -36,13 +36,16 @@ from .errors import (
     MalformedRequest,
     MemoryLimit,
     NotFound,
+    PreconditionFailed,
     TimeLimit,
     TooDeep,
     TooLarge,
     WriterLost,
 )
+from .loading import refuse_blank
 from .overlaps import decisions
 from .store import Delta, Draft, Store, statements
+from .store.changes import touches
 from .terms import ID, curie, iri
 
 _RDF = {
@@ -70,11 +73,14 @@ class Writer:
         files: folder of the knowledge, for the shapes.
         timeout: seconds that one change may take.
         memory: megabytes that the process may take for it.
+        keep: databases of versions that may stay; see `Store`.
     """
 
-    def __init__(self, store: Path, files: Path, timeout: float, memory: int) -> None:
+    def __init__(
+        self, store: Path, files: Path, timeout: float, memory: int, keep: int = 0
+    ) -> None:
         self._command, self._detect = (
-            [sys.executable, "-m", f"kg4p1000.{what}", str(store), str(files)]
+            [sys.executable, "-m", f"kg4p1000.{what}", str(store), str(files), str(keep)]
             for what in ("writer", "proposals")
         )
         self.timeout, self.memory = timeout, memory
@@ -89,7 +95,7 @@ class Writer:
         Args:
             gone: whether nobody waits for the answer any more; then the change is stopped.
             request: ``kind`` (update, put, post, delete, undo or decide) with what that takes, ``author``,
-                ``role`` (its number), ``message`` and ``dry_run``.
+                ``role`` (its number), ``message``, ``dry_run``, and the tags ``if_match`` and ``if_none_match``.
 
         Returns:
             ``version`` (None when nothing was published), ``added`` and ``removed`` as sorted
@@ -208,7 +214,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             store,
             shapes,
             request["version"],
-            choose=lambda draft, made: _undone_by(role, draft, made),
+            choose=lambda draft, made: _undone_by(role, draft, made, request),
             follow=_settle,
             **common,
         )
@@ -220,7 +226,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             store,
             shapes,
             (a, b),
-            permit=lambda draft: _permit({decisions.GRAPH}, role, _editable(draft)),
+            permit=lambda draft: _permit_decision(draft, role, request),
             **told,
             **common,
         )
@@ -228,9 +234,11 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
 
         def change(draft: Draft) -> None:
             nonlocal made_graph
+            _see_conditions(draft, request)
             if request["kind"] in ("put", "post"):
                 made_graph = next(draft.quads(NamedNode(request["graph"])), None) is None
             _write(draft, role, request)
+            refuse_blank(files, draft.delta.added)
 
         done = curation.commit(
             store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
@@ -251,8 +259,48 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
         "inferred": len(delta) - len(stated),
         "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
-        "overlaps_follow": bool(done.entry) and proposals.matters(stated),
+        "overlaps_follow": bool(done.entry) and merging.matters(stated),
     }
+
+
+def _see_conditions(draft: Draft, request: dict[str, Any]) -> None:
+    """See that the graph is in the state for which a change is meant (RFC 9110, section 13).
+
+    An ETag of ours begins with a version. It holds as long as the graph that a request names has not changed since;
+    where it names none, as long as that version is the published one.
+
+    Raises:
+        PreconditionFailed: it is in another.
+    """
+    graph = NamedNode(request["graph"]) if "graph" in request else None
+    there = graph is None or next(draft.quads(graph), None) is not None
+
+    def holds(tags: list[str]) -> bool:
+        return there and any(tag == "*" or _is_state(draft, tag, graph) for tag in tags)
+
+    wanted, unwanted = request.get("if_match"), request.get("if_none_match")
+    what = (curie(graph.value) or graph.value) if graph else "The published graph"
+    if wanted is not None and not holds(wanted):
+        how = "has changed since it was read" if there else "is not there"
+        why = f"{what} {how}, or If-Match is no ETag of it. Read it again, and send the change with the new ETag."
+    elif unwanted is not None and holds(unwanted):
+        why = (
+            f"{what} is there, and If-None-Match says that the change is meant for where it is not."
+        )
+    else:
+        return
+    raise PreconditionFailed(f"{why} Nothing was changed.", version=draft.base)
+
+
+def _is_state(draft: Draft, tag: str, graph: NamedNode | None) -> bool:
+    """Whether an ETag is of the state of a graph, or of the whole, that is published."""
+    number = tag.partition("-")[0]
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        return False
+    if graph is None or not 0 < int(number) < draft.base:
+        return int(number) == draft.base
+    later = range(int(number) + 1, draft.base + 1)
+    return not any(touches(draft.store.log_path(version), graph) for version in later)
 
 
 def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
@@ -308,12 +356,17 @@ def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
     try:
         body = io.BytesIO(base64.b64decode(request["data"]))
         parsed = statements(body, _RDF[request["media_type"]], request["graph"])
-        return {Quad(q.subject, q.predicate, q.object, graph) for q in parsed}
+        if found := {Quad(q.subject, q.predicate, q.object, graph) for q in parsed}:
+            return found
     except SyntaxError as e:
         place = f"Line {e.lineno}, column {e.offset}: " if e.lineno else ""
         raise MalformedRequest(f"{place}{e.msg}.", line=e.lineno, column=e.offset) from None
     except ValueError as e:
         raise MalformedRequest(f"The body cannot be read: {e}.") from None
+    raise MalformedRequest(
+        f"0 statements were understood of the body as {request['media_type']}: it is empty, was cut, or is something"
+        " else (JSON-LD needs a context). Nothing was changed; to empty a graph, DELETE it, or CLEAR it by an update."
+    )
 
 
 def _editable(draft: Draft) -> set[str]:
@@ -329,11 +382,18 @@ def _settle(draft: Draft) -> None:
     mappings.settle(draft)
 
 
-def _undone_by(role: Role, draft: Draft, made: Delta) -> Delta:
-    """What a role takes back of what a version stated; see `_permit`.
+def _permit_decision(draft: Draft, role: Role, request: dict[str, Any]) -> None:
+    """See that a role may decide, and that the graph is in the state for which it does."""
+    _see_conditions(draft, request)
+    _permit({decisions.GRAPH}, role, _editable(draft))
+
+
+def _undone_by(role: Role, draft: Draft, made: Delta, request: dict[str, Any]) -> Delta:
+    """What a role takes back of what a version stated; see `_permit` and `_see_conditions`.
 
     What followed from decisions, in graphs that are for software, is worked out again from those that are left.
     """
+    _see_conditions(draft, request)
     touched = _graphs(made)
     if role < Role.ADMIN and decisions.GRAPH in touched:
         follows = {decisions.OVERLAPS, mappings.ALIGNMENTS}
@@ -381,7 +441,7 @@ def _in_own_name(draft: Draft, author: str) -> None:
             )
 
 
-def main(store: str, files: str) -> None:
+def main(store: str, files: str, keep: str) -> None:
     """Serve until standard input ends."""
     processes.confine()
     logs.begin_child()
@@ -393,7 +453,7 @@ def main(store: str, files: str) -> None:
         processes.limit(request["timeout"], request["memory"])
         before = None
         try:
-            opened = Store(folder)
+            opened = Store(folder, keep=int(keep))
             before = opened.current
             answer = perform(opened, Path(files), request)
         except MemoryError as e:
@@ -422,4 +482,4 @@ def _outcome(folder: Path, before: int | None) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

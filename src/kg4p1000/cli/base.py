@@ -124,7 +124,7 @@ def existing(given: settings.Settings) -> Store:
         NotFound: there is no store, or nothing in it yet.
     """
     if (given.store / "log").is_dir():
-        store = Store(given.store)
+        store = Store(given.store, keep=given.keep_versions)
         if store.current:
             return store
     raise NotFound(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from pyoxigraph import NamedNode
 
-from .. import build, terms
+from .. import loading, terms
 from ..settings import Settings
 from ..store import Store
 from ..store.changes import sorted_lines
@@ -30,9 +30,9 @@ def load_(
     They are validated with the rest, inferred from and logged, as one change that 'undo' takes back. A
     large file is not kept in memory; it works while the service runs.
     """
-    store = Store(given.store)
+    store = Store(given.store, keep=given.keep_versions)
     with progress(f"Loading {file.name}") as tell:
-        done = build.load(
+        done = loading.load(
             store,
             given.files,
             file,
@@ -44,20 +44,37 @@ def load_(
             limit=given.load_size,
             tell=tell,
         )
-    store.prune(given.keep_versions)
     if warnings := done.report.count("warning"):
         messages.print(f"{warnings} warnings; 'kg4p1000 validate' lists them.")
     counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
     elif dry_run:
-        fits = "" if done.report.conforms else "; it would be refused"
-        click.echo(f"Nothing changed (dry run): {counts}{fits}.")
+        click.echo(f"Nothing changed (dry run): {counts}.")
     else:
         click.echo(f"Version {store.current} already says what the file says.")
-    if not done.report.conforms:
-        click.echo(done.report.to_text(), err=True)
-        raise SystemExit(1)
+
+
+@verb("clear", cls=Verb)
+@click.argument("graph")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option("--message", default="", help="What the change log says of it.")
+def clear_(given: Settings, graph: str, dry_run: bool, message: str) -> None:
+    """Remove all statements of GRAPH, such as graph:topic, as one change that 'undo' takes back."""
+    done = loading.clear(
+        existing(given),
+        given.files,
+        _graph(graph),
+        author=author(),
+        message=message,
+        dry_run=dry_run,
+    )
+    counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
+    click.echo(
+        f"Version {done.entry.version} published: {counts}."
+        if done.entry
+        else f"Nothing changed (dry run): {counts}."
+    )
 
 
 @verb("diff", cls=Verb)
@@ -96,5 +113,5 @@ def _graph(name: str) -> NamedNode:
         return NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
     except (KeyError, ValueError):
         raise click.UsageError(
-            f"--graph {name!r} is neither an IRI nor one with a prefix, such as graph:notes."
+            f"{name!r} is neither an IRI nor one with a prefix, such as graph:notes."
         ) from None

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, proposals, quality, terms, validation
+from .. import build, checks, curation, merging, proposals, quality, terms, validation
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
@@ -25,7 +25,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
 
     Files that do not parse or do not fit the shapes are refused, and the store stays as it was.
     """
-    store = Store(given.store)
+    store = Store(given.store, keep=given.keep_versions)
     with progress("Building"):
         done = build.build(
             store,
@@ -35,7 +35,6 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             dry_run=dry_run,
             detect=proposals.detect,
         )
-    store.prune(given.keep_versions)
     change = done.commit.delta
     counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
     if done.commit.report.count("warning"):
@@ -45,26 +44,44 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     if faults := quality.faults(given.files):
         messages.print(f"{len(faults)} faults of the ontology; 'kg4p1000 validate' lists them.")
     for conflict in done.conflicts:
-        what = f"{short(conflict.predicate)} of {short(conflict.subject)}"
-        why = (
-            f"the files change {what}, which a person decided; it stays, and 'dump --to-files' brings it"
-            " back to them:"
-            if conflict.graph == curation.DECISIONS
-            else f"files and a steward both changed {what}; the steward's stays:"
+        _tell(conflict)
+    if done.conflicts:
+        messages.print(
+            f"{len(done.conflicts)} conflicts: the graph keeps what it says there, and each build tells of them until"
+            " file and graph say the same. Correct the one or the other; 'dump --to-files --overwrite' takes what the"
+            " graph says."
         )
-        messages.print(f"[bold]Conflict[/] in {short(conflict.graph)}: {why}")
-        for quad in sorted(conflict.steward, key=str):
-            messages.print(f"  kept  {quad.object}", markup=False)
-        for quad in sorted(conflict.files - conflict.steward, key=str):
-            messages.print(f"  files {quad.object}", markup=False)
     if done.commit.entry:
         click.echo(f"Version {done.commit.entry.version} published: {counts}.")
     elif dry_run:
         click.echo(f"Nothing changed (dry run): {counts}.")
+    elif done.differ:
+        click.echo(
+            f"Version {store.current} stays: beside what is told above, the {done.files} files say nothing new."
+            if done.conflicts
+            else f"Version {store.current} stays: the {done.files} files say nothing new. {done.differ} statements were"
+            " changed in the service since; 'kg4p1000 dump --to-files' brings them to the files."
+        )
     else:
         click.echo(f"Version {store.current} already says what the {done.files} files say.")
     if done.conflicts:
         raise SystemExit(1)
+
+
+def _tell(conflict: build.Conflict) -> None:
+    """Say on what files and graph disagree."""
+    what = f"{short(conflict.predicate)} of {short(conflict.subject)}"
+    if conflict.graph == curation.DECISIONS:
+        why = f"the files change {what}, which a person decided; it stays, and 'dump --to-files' brings it back to them:"
+    elif conflict.torn:
+        why = f"one of files and steward took {short(conflict.subject)} away, and the other changed {what}:"
+    else:
+        why = f"files and a steward both changed {what}; the steward's stays:"
+    messages.print(f"Conflict in {short(conflict.graph)}: {why}", markup=False, emoji=False)
+    for quad in sorted(conflict.steward, key=str):
+        messages.print(f"  kept  {quad.object}", markup=False, emoji=False)
+    for quad in sorted(conflict.files - conflict.steward, key=str):
+        messages.print(f"  files {quad.object}", markup=False, emoji=False)
 
 
 @verb("validate", cls=Verb)
@@ -151,17 +168,38 @@ def _judged(
 @click.option("--version", type=int, help="An older version than the published one.")
 @click.option("--graph", "graph", help="Only one named graph, such as graph:plan-2020.")
 @click.option("--to-files", is_flag=True, help="Write the data files of the graph instead.")
-def dump_(given: Settings, version: int | None, graph: str | None, to_files: bool) -> None:
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="With --to-files: files too that no build has read as they are.",
+)
+def dump_(
+    given: Settings, version: int | None, graph: str | None, to_files: bool, overwrite: bool
+) -> None:
     """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
 
     With --to-files, what stewards changed in the service stands in the files, as one line a statement,
-    ready to be reviewed and committed. A graph that has no file is named, and the exit status is 1.
+    ready to be reviewed and committed. A file that says what no build has brought into the graph stays as it is.
+    It is named, and so is a graph that has no file; the exit status is 1 then.
     """
     store = existing(given)
     ready(store, version)
     if to_files:
-        for path in build.write_files(store, given.files, version):
+        done = build.write_files(store, given.files, version, overwrite=overwrite)
+        for path in done.changed:
             click.echo(path)
+        if done.computed:
+            click.echo(
+                f"data/overlaps.ttl has the decisions; {done.computed:,} computed statements, such as confidences, differ"
+                " from the graph. 'kg4p1000 overlaps --to-file' computes them anew.",
+                err=True,
+            )
+        for path, count in done.left.items():
+            click.echo(
+                f"{path} was not written: {count:,} of its changes are in no build, or in conflict. 'kg4p1000 build'"
+                " tells of them; --overwrite drops them.",
+                err=True,
+            )
         left = Counter(q.graph_name.value for q in store.quads(version))
         homes = {source.graph.value for source in build.sources(given.files)}
         without = {
@@ -169,7 +207,7 @@ def dump_(given: Settings, version: int | None, graph: str | None, to_files: boo
         }
         for name, count in without.items():
             click.echo(f"{name} has no file; its {count:,} statements were not written.", err=True)
-        raise SystemExit(1 if without else 0)
+        raise SystemExit(1 if without or done.left else 0)
     wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
     lines = [
         f"{quad} .\n"
@@ -198,7 +236,7 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
-        if proposals.matters(done.delta.added | done.delta.removed):
+        if merging.matters(done.delta.added | done.delta.removed):
             with progress("Comparing the activities"):
                 anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
             if anew and anew.entry:

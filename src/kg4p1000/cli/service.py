@@ -37,7 +37,7 @@ def serve_(given: Settings, alone: bool) -> None:
         return
     for doubt in doubts(given):
         messages.print(f"Warning: {doubt}")
-    store = Store(given.store)
+    store = Store(given.store, keep=given.keep_versions)
     if not store.current:
         messages.print("The store is empty; building it from the files first.")
         flags = ["--store", str(given.store), "--files", str(given.files)]
@@ -82,7 +82,7 @@ def _require_port(host: str, port: int) -> None:
 def _serve_here(given: Settings) -> None:
     from .. import web  # noqa: PLC0415 - Flask is needed here only
 
-    store = Store(given.store)
+    store = Store(given.store, keep=given.keep_versions)
     if not store.writable:
         messages.print("The store cannot be written: changes are refused, queries are answered.")
     readers = Readers(

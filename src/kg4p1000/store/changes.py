@@ -137,6 +137,16 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
     return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
 
 
+def refuse_long(added: Rows) -> None:
+    """See that the log could take what is added, as `write_entry` does.
+
+    Raises:
+        TooLarge: a statement has more than `STATEMENT` bytes.
+    """
+    for row in added.lines:
+        _short(row)
+
+
 def _short(row: bytes) -> bytes:
     if len(row) > STATEMENT:
         raise TooLarge(
@@ -265,6 +275,17 @@ def _delta(rows: Iterable[bytes]) -> Delta:
         sides[row[:2]].append(row[2:])
     parsed = (ox.parse(b"".join(side), format=ox.RdfFormat.N_QUADS) for side in sides.values())
     return Delta(*map(frozenset, parsed))
+
+
+def touches(path: Path, graph: ox.NamedNode) -> bool:
+    """Whether an entry adds or removes a statement of a graph.
+
+    Raises:
+        StoreUnusable: the entry is missing or cannot be read.
+    """
+    end = f" {graph} .\n".encode()
+    with _reading(path), open(path, "rb") as rows:
+        return any(row.startswith((b"A ", b"D ")) and row.endswith(end) for row in rows)
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[Quad]:

@@ -187,7 +187,7 @@ class Draft(Working):
 
     def load(
         self, file: IO[bytes], form: ox.RdfFormat, graph: NamedNode, *, replace: bool = False
-    ) -> None:
+    ) -> bool:
         """Load a file of any size into a named graph; keeps little of it in memory.
 
         What it changes is not in `delta`, but goes into the change log with it, and is counted in
@@ -196,6 +196,9 @@ class Draft(Working):
         Args:
             graph: must not have been changed in this draft, nor be changed later.
             replace: what the graph held goes, unless the file says it too.
+
+        Returns:
+            Whether the file says anything at all.
 
         Raises:
             SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
@@ -217,6 +220,7 @@ class Draft(Working):
         bulk.load_triples(self.database, self._came, [graph, *merged])
         self._untidy = self._untidy or self._came.count >= MANY
         self.tidy()
+        return said.stat().st_size > 0
 
     @property
     def delta(self) -> Delta:

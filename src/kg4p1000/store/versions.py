@@ -36,14 +36,15 @@ class Store:
     Args:
         path: the folder; made when it is not there.
         tell: is told how far it is when the published version must be made again first.
+        keep: how many databases of versions may stay when one more has been published; 0 for all.
 
     Raises:
         StoreUnusable: the folder is something else; or its log does not add up, or it cannot be written, and
             the published version is not there to be read all the same.
     """
 
-    def __init__(self, path: Path, tell: Tell = quiet) -> None:
-        self.path = path
+    def __init__(self, path: Path, tell: Tell = quiet, keep: int = 0) -> None:
+        self.path, self._keep = path, keep
         self._versions = path / "versions"
         self._log = path / "log"
         self.pointer = Pointer(path / "current")
@@ -302,6 +303,8 @@ class Store:
                     yield draft
                 finally:
                     draft.drop()
+        if self._keep and self.current != base:
+            self.prune(self._keep)
 
     def _publish(self, draft: Draft, author: str, message: str, source: str) -> Entry:
         base, number = draft.base, draft.base + 1
@@ -406,6 +409,9 @@ class Store:
             self._rebuild(last, tell)
         if last != published:
             self.pointer.write(last)
+        for record in (self.path / "builds").glob("[0-9]*.nq"):
+            if int(record.stem) > last:  # of a build that was not accepted
+                record.unlink()
 
     # versions made again
 

@@ -75,7 +75,11 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             library,
             reading=Reading(settings.query_timeout),
             writer=Writer(
-                store.path, settings.files, settings.change_timeout, settings.change_memory
+                store.path,
+                settings.files,
+                settings.change_timeout,
+                settings.change_memory,
+                settings.keep_versions,
             ),
             tokens=Tokens(store.path / "tokens.json"),
             clients=Clients(

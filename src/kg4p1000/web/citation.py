@@ -72,9 +72,12 @@ class Cache:
                 self.used -= len(oldest.body)
 
 
-def key_of(*asked: object) -> str:
-    """A key for what was asked: version, dataset, query text, parameters, media type."""
-    return hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
+def key_of(version: int, *asked: object) -> str:
+    """A key for what was asked: dataset, query text, parameters, media type.
+
+    It begins with the version, so that the writer can tell of which state an ETag is.
+    """
+    return f"{version}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}"
 
 
 def citation(

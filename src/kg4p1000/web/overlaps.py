@@ -24,7 +24,7 @@ from .authorization import require
 from .names import NAMING, Name, from_rows, unnamed
 from .negotiation import chosen
 from .rendering import text
-from .requests import FORM, decoded, whole_body
+from .requests import FORM, conditions, decoded, whole_body
 from .services import Row, page_version, services
 
 blueprint = Blueprint("overlaps", __name__)
@@ -251,8 +251,8 @@ def decide(pair: str) -> Response | Redirect:
         overlap_kind=told["kind"],
         author=account.name,
         role=int(account.role),
+        **conditions(),
     )
-    services().store.prune(services().settings.keep_versions)
     if is_form:
         return redirect(url_for(".one", pair=pair), 303)
     return jsonify(done)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from flask import request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
+from werkzeug.http import parse_etags
 
 from ..errors import BadParameter, MalformedRequest, TooLarge, WrongMediaType
 from ..sparql import refuse_foreign
@@ -34,6 +35,21 @@ def named_host() -> str:
     if not host:
         raise MalformedRequest(f"The header Host is {said[:100]!r}, which is not a host.")
     return host
+
+
+def conditions() -> dict[str, list[str] | None]:
+    """What the headers If-Match and If-None-Match of a change demand, for the writer (RFC 9110, section 13.1).
+
+    Weak tags count, too: ours stand for a state of the graph, whatever the format.
+    """
+    found: dict[str, list[str] | None] = {}
+    for name, header in (("if_match", "If-Match"), ("if_none_match", "If-None-Match")):
+        said = request.headers.get(header)
+        tags = parse_etags(said)
+        found[name] = (
+            (["*"] if tags.star_tag else sorted(tags.as_set(True))) if said is not None else None
+        )
+    return found
 
 
 def parameters() -> MultiDict[str, str]:

@@ -61,7 +61,7 @@ _EXPOSED = (
 _PREFLIGHT: Headers = [
     (
         "Access-Control-Allow-Headers",
-        "Accept, Accept-Datetime, Authorization, Content-Type, If-None-Match",
+        "Accept, Accept-Datetime, Authorization, Content-Type, If-Match, If-None-Match",
     ),
     ("Access-Control-Max-Age", "86400"),
 ]

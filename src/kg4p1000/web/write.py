@@ -16,7 +16,7 @@ from ..errors import BadParameter, MalformedRequest, NotFound, Refused, WrongMed
 from ..writer import GRAPH_TYPES
 from .authorization import require
 from .negotiation import TRIPLES_ONLY, chosen
-from .requests import FORM, UPDATE, decoded, graphs, parameters, text_body, whole_body
+from .requests import FORM, UPDATE, conditions, decoded, graphs, parameters, text_body, whole_body
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
 
@@ -132,11 +132,11 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
         gone=client_gone(),
         message=given.get("message", "")[:1000],
         dry_run=said == {"true"},
+        **conditions(),
         **change,
     )
     if done["version"]:
         done["changes"] = f"/versions/{done['version']}/changes"
-        services().store.prune(services().settings.keep_versions)
     response = jsonify(done)
     if done["version"]:
         response.headers["Location"] = f"/versions/{done['version']}"

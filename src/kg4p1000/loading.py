@@ -1,0 +1,222 @@
+"""A file of RDF into one named graph, or a graph emptied: as one change, however large it is."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyoxigraph as ox
+from pyoxigraph import BlankNode, NamedNode, Quad, Triple
+
+from .build import load_shapes, sources
+from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
+from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
+from .store import Delta, Draft, Store, Tell, statements
+from .store.changes import canonical
+from .terms import GRAPH, curie
+
+#: What `load` takes, by suffix.
+_FORMATS = {
+    ".nt": ox.RdfFormat.N_TRIPLES,
+    ".ttl": ox.RdfFormat.TURTLE,
+    ".rdf": ox.RdfFormat.RDF_XML,
+    ".jsonld": ox.RdfFormat.JSON_LD,
+}
+_NOTHING = (
+    "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
+    " its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000 clear GRAPH'."
+)
+#: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
+_LARGE = 5_000_000
+#: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
+#: statement by statement.
+_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
+#: Bytes between two reports of how far a file was read.
+_TELL = 1 << 20
+
+
+def load(
+    store: Store,
+    folder: Path,
+    path: Path,
+    graph: NamedNode,
+    *,
+    author: str,
+    message: str = "",
+    replace: bool = False,
+    dry_run: bool = False,
+    limit: int,
+    tell: Tell,
+) -> Commit:
+    """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
+
+    Args:
+        folder: of the knowledge, for the shapes.
+        path: N-Triples, Turtle, RDF/XML or JSON-LD by its suffix, or one of them packed (``.gz``).
+        replace: what the graph held before goes.
+        limit: bytes, unpacked, that are taken.
+        tell: is told how many bytes of the file were read.
+
+    Raises:
+        BadParameter: the suffix is not known.
+        BrokenFile: the file cannot be read, does not parse or says nothing; nothing was changed.
+        Forbidden: the graph is the one of the inferences.
+        MalformedRequest: the graph stands in files, and the file has blank nodes.
+        ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
+        TooLarge: the file has more bytes than are taken.
+    """
+    form = _form(path)
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+
+    def change(draft: Draft) -> None:
+        with _explained(path), _Read(path, limit, tell) as file:
+            if path.stat().st_size > _LARGE and graph not in _WHOLE:
+                understood = draft.load(file, form, graph, replace=replace)
+            else:
+                found = statements(file, form, graph.value)
+                wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
+                gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
+                draft.apply(Delta(wanted, gone))
+                understood = bool(wanted)
+        if not understood:
+            raise BrokenFile(_NOTHING.format(path), file=str(path))
+        if graph in homes(folder):
+            rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
+            refuse_blank(folder, (q for row in rows for q in ox.parse(row, ox.RdfFormat.N_QUADS)))
+
+    return commit(
+        store,
+        load_shapes(folder),
+        change,
+        author=author,
+        message=message or f"Loaded from {path.name}",
+        source="load",
+        dry_run=dry_run,
+        wipe=True,  # whoever has the store's folder may
+    )
+
+
+def clear(
+    store: Store, folder: Path, graph: NamedNode, *, author: str, message: str, dry_run: bool
+) -> Commit:
+    """Remove all statements of a named graph, however many they are.
+
+    Raises:
+        Forbidden: the graph is the one of the inferences.
+        NotFound: there is no such graph.
+        ShapesViolated: without it the graph would not fit the shapes; nothing was changed.
+    """
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
+
+    def change(draft: Draft) -> None:
+        if next(draft.quads(graph), None) is None:
+            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
+        if graph in _WHOLE:
+            draft.apply(Delta(removed=frozenset(draft.quads(graph))))
+        else:
+            draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
+
+    return commit(
+        store,
+        load_shapes(folder),
+        change,
+        author=author,
+        message=message or f"Cleared {graph.value}",
+        source="clear",
+        dry_run=dry_run,
+        wipe=True,  # whoever has the store's folder may
+    )
+
+
+def homes(folder: Path) -> set[NamedNode]:
+    """Return the graphs that stand in files of a folder; none where it has no knowledge."""
+    with suppress(BrokenFile):
+        return {source.graph for source in sources(folder)}
+    return set()
+
+
+def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
+    """See that no blank node comes into a graph that stands in files.
+
+    It has no name by which a dump and the next build could know it again.
+
+    Raises:
+        MalformedRequest: one does.
+    """
+    nameless = {q.graph_name for q in added if _has_blank(q.subject) or _has_blank(q.object)}
+    for graph in sorted(nameless & homes(folder), key=str) if nameless else ():
+        raise MalformedRequest(
+            f"{curie(graph.value)} stands in a file, and takes no blank nodes: nobody could tell later which one is"
+            " meant. Give each thing an IRI; in place of a list ( … ), make a statement for each member."
+        )
+
+
+def _has_blank(term: object) -> bool:
+    if isinstance(term, Triple):
+        return _has_blank(term.subject) or _has_blank(term.object)
+    return isinstance(term, BlankNode)
+
+
+def _form(path: Path) -> ox.RdfFormat:
+    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    if not suffixes or suffixes[-1] not in _FORMATS:
+        raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
+    return _FORMATS[suffixes[-1]]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of a file, told with place; those of a full disk are left to whoever writes."""
+    try:
+        yield
+    except SyntaxError as e:
+        raise BrokenFile(
+            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
+            file=str(path),
+            line=e.lineno,
+            column=e.offset,
+        ) from e
+    except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
+        why = getattr(e, "strerror", None) or str(e)
+        raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
+
+
+class _Read(io.RawIOBase):
+    """A file, unpacked, that is read up to a limit and tells how far."""
+
+    def __init__(self, path: Path, limit: int, tell: Tell) -> None:
+        self._packed = path.open("rb")
+        self._file = gzip.GzipFile(fileobj=self._packed) if path.suffix == ".gz" else self._packed
+        self._size = path.stat().st_size
+        self._limit, self._tell = limit, tell
+        self._read = self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; none at the end."""
+        data = self._file.read(size)
+        self._read += len(data)
+        if self._read > self._limit:
+            raise TooLarge(
+                f"The file has more than {self._limit:,} bytes; the setting load_size says how many"
+                " are taken.",
+                limit_bytes=self._limit,
+            )
+        if self._read - self._told > _TELL or not data:
+            self._told = self._read
+            self._tell(self._packed.tell(), self._size)
+        return data
+
+    def readable(self) -> bool:
+        """That it can be read."""
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed:
+            self._packed.close()
+        super().close()

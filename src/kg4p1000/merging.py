@@ -1,0 +1,204 @@
+"""Files and service side by side: what each changed since both said the same, and where they disagree.
+
+The base of that comparison is what the files said at the last build or dump. It stands in ``builds/`` of the store,
+under the number of the version that it was compared with. Where files and graph are in conflict the base stays as it
+was, so that every build tells of the conflict until both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyoxigraph import NamedNode, Quad
+
+from .curation import DECISIONS, INFERRED
+from .errors import StoreUnusable
+from .overlaps.decisions import OVERLAPS
+from .store import Delta, Store
+from .store.changes import parse_lines, sorted_lines, write_durably
+from .terms import ID, iri
+
+Key = tuple[Any, Any, Any]
+_TYPE, _STATUS, _KIND = iri("rdf:type"), iri("k4p:status"), iri("k4p:overlapKind")
+_OPEN = iri("status:proposed")
+#: Kinds of things of which a change can change the overlaps.
+_MATTERS = tuple(
+    f"{ID}{kind}/"
+    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
+)
+#: What is said of a thing and not in it.
+_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Statements of one subject and property on which the files and a steward disagree.
+
+    Attributes:
+        torn: whether one side took the whole thing away to which the other side adds.
+    """
+
+    graph: NamedNode
+    subject: NamedNode
+    predicate: NamedNode
+    steward: frozenset[Quad]
+    files: frozenset[Quad]
+    torn: bool = False
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What comes of files and graph.
+
+    Attributes:
+        delta: what is to be done to the graph.
+        base: what to compare with the next time.
+        followed: whether the overlaps of the graph are not those of the files any more: they follow from what
+            people decided and changed since, so those of the files are not taken.
+    """
+
+    delta: Delta
+    conflicts: tuple[Conflict, ...]
+    base: frozenset[Quad]
+    followed: bool
+
+
+def read_base(store: Store) -> frozenset[Quad]:
+    """Return what the files said at the last build or dump; nothing before the first.
+
+    Raises:
+        StoreUnusable: the record of it is damaged.
+    """
+    path = max(_folder(store).glob("[0-9]*.nq"), default=None)
+    if path is None:
+        return frozenset()
+    try:
+        return frozenset(parse_lines(path.read_text(encoding="utf-8").splitlines(True)))
+    except (ValueError, SyntaxError) as e:
+        raise StoreUnusable(
+            f"{path} is damaged, so nobody can tell what the files changed since. Take it from a backup, or delete"
+            " it: then the build before it counts."
+        ) from e
+
+
+def write_base(store: Store, version: int, said: Iterable[Quad]) -> None:
+    """Record what the files say and with which version that was compared."""
+    lines = "".join(f"{line} .\n" for line in sorted_lines(said))
+    write_durably(_folder(store) / f"{version:08}.nq", lines.encode())
+
+
+def _folder(store: Store) -> Path:
+    return store.path / "builds"
+
+
+def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -> Merge:
+    """Sort what the files changed since the base into what is done and what meets a steward's change.
+
+    Statements are compared by graph, subject and property: where files and steward changed the same one to different
+    values, the steward's stay. Of a thing that one side took away, nothing is changed to which the other side adds
+    statements. A decision that is there stays in any case.
+
+    Args:
+        held: what the graph says now.
+        said: what the files say now.
+    """
+    held = held if base else base
+    followed = bool(base) and of(OVERLAPS, held) != of(OVERLAPS, base)
+    added, removed = (
+        frozenset(q for q in quads if not followed or q.graph_name != OVERLAPS)
+        for quads in (said - base, base - said)
+    )
+    touched = {quad.graph_name for quad in base} | {DECISIONS}
+    present = frozenset(q for q in held if q.graph_name in touched)
+    by_files, by_steward = _by_key(added | removed), _by_key(present ^ base)
+    decided = {quad.subject for quad in of(DECISIONS, present)}
+    torn = _torn(base, held, added) | _torn(base, said, present - base)
+    candidates = by_files.keys() & by_steward.keys()
+    candidates |= {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
+    candidates |= {key for key in by_files if key[1] in torn}
+    wanted, there = _by_key((base - removed) | added), _by_key(present)
+    conflicts = tuple(
+        Conflict(*key, ours, files, key[1] in torn)
+        for key in sorted(candidates, key=str)
+        if (ours := there.get(key, frozenset())) != (files := wanted.get(key, frozenset()))
+    )
+    kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
+
+    def free(quads: Iterable[Quad]) -> frozenset[Quad]:
+        return frozenset(q for q in quads if _key(q) not in kept)
+
+    held_back = frozenset(q for q in base if _key(q) in kept)
+    return Merge(Delta(free(added), free(removed)), conflicts, free(said) | held_back, followed)
+
+
+def _torn(base: Set[Quad], taking: Set[Quad], added: Set[Quad]) -> set[Any]:
+    """Things to which one side adds what the other side, which took them away, does not say."""
+    typed = {q.subject for q in base if q.predicate == _TYPE}
+    # A thing without a type is as much as its graph says of it.
+    gone = typed - {q.subject for q in taking if q.predicate == _TYPE and q.graph_name != INFERRED}
+    places = {(q.subject, q.graph_name) for q in base if q.subject not in typed}
+    places -= {(q.subject, q.graph_name) for q in taking}
+    return {
+        q.subject
+        for q in added - taking
+        if q.subject in gone or (q.subject, q.graph_name) in places
+    }
+
+
+def unknown(base: frozenset[Quad], said: frozenset[Quad], wanted: frozenset[Quad]) -> int:
+    """Count what one file says, or no longer says, that no build knows, and that a dump would undo."""
+    return len((said - base) - wanted) + len((base - said) & wanted)
+
+
+def matters(quads: Iterable[Quad]) -> bool:
+    """Whether a change of these quads can change the overlaps."""
+    return any(
+        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
+        for q in quads
+        if isinstance(q.subject, NamedNode) and q.graph_name != OVERLAPS
+    )
+
+
+def with_decisions(said: frozenset[Quad], held: frozenset[Quad]) -> frozenset[Quad]:
+    """Return the overlaps of a file with what people decided in the graph since.
+
+    A decision also teaches the ranking, and so shifts the confidence of hundreds of other pairs. That is computed, and
+    nobody can review it; it is left for when all of it is computed anew.
+    """
+    old, new = (_by_subject(quads) for quads in (said, held))
+    changed = {s for s in old.keys() | new.keys() if _judged(old.get(s)) != _judged(new.get(s))}
+    kept = {q for q in said if q.subject not in changed}
+    return frozenset(kept | {q for subject in changed for q in new.get(subject, ())})
+
+
+def _judged(overlap: Iterable[Quad] | None) -> tuple[Any, Any] | None:
+    """What people decided about an overlap: its status and kind; None where nobody did."""
+    said = {q.predicate: q.object for q in overlap or ()}
+    status = said.get(_STATUS, _OPEN)
+    return None if status == _OPEN else (status, said.get(_KIND))
+
+
+def _by_subject(quads: Iterable[Quad]) -> dict[Any, list[Quad]]:
+    grouped: dict[Any, list[Quad]] = {}
+    for quad in quads:
+        grouped.setdefault(quad.subject, []).append(quad)
+    return grouped
+
+
+def of(graph: NamedNode, quads: Iterable[Quad]) -> frozenset[Quad]:
+    """Return the quads of one graph."""
+    return frozenset(quad for quad in quads if quad.graph_name == graph)
+
+
+def _key(quad: Quad) -> Key:
+    return quad.graph_name, quad.subject, quad.predicate
+
+
+def _by_key(quads: Iterable[Quad]) -> dict[Key, frozenset[Quad]]:
+    grouped: dict[Key, set[Quad]] = {}
+    for quad in quads:
+        grouped.setdefault(_key(quad), set()).add(quad)
+    return {key: frozenset(group) for key, group in grouped.items()}
