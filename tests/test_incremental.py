@@ -313,7 +313,7 @@ def judged(draft, shapes, delta, made, engine="auto"):
 )
 def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
     owners, found, before = parts(shapes), 0, set()
-    vocabulary = set(shapes.spaces.values())
+    vocabulary = set(shapes.spaces.shapes.values())
     with store.draft() as draft:
         edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
         kinds = [kind.__get__(edits) for kind in kinds]

@@ -22,6 +22,7 @@ from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, TooLarge
 from .mappings import judgements
 from .overlaps.decisions import OVERLAPS
+from .registration import refuse_unregistered, register_graph
 from .sources import sssom
 from .store import Delta, Draft, Store, Tell, statements
 from .store.changes import canonical, parse_lines, sorted_lines, write_durably
@@ -108,13 +109,16 @@ def sources(folder: Path) -> list[Source]:
 
 
 def merged_sources(folder: Path) -> list[Source]:
-    """The files whose graphs make up the default graph; another edition must not be mixed in."""
-    merged = {
-        t.subject
-        for t in parse_file(folder / "data" / "graphs.ttl")
-        if t.predicate == iri("k4p:inDefaultGraph") and t.object == Literal(True)
-    }
-    return [source for source in sources(folder) if source.graph in merged]
+    """The files whose graphs make up the default graph; another edition must not be mixed in.
+
+    Raises:
+        BrokenFile: a file goes into a graph that is not registered.
+    """
+    found, register = sources(folder), folder / "data" / "graphs.ttl"
+    entries = [t for t in parse_file(register) if t.predicate == iri("k4p:inDefaultGraph")]
+    refuse_unregistered(((s.path, s.graph) for s in found), {t.subject for t in entries})
+    merged = {t.subject for t in entries if t.object == Literal(True)}
+    return [source for source in found if source.graph in merged]
 
 
 def parse_file(path: Path) -> list[Triple]:
@@ -242,6 +246,8 @@ def build(
     """
     files = sources(folder)
     now = canonical(quad for source in files for quad in read(source))
+    registered = {q.subject for q in now if q.predicate == iri("k4p:inDefaultGraph")}
+    refuse_unregistered(((source.path, source.graph) for source in files), registered)
     last = _last_build(store)
     theirs = Delta(now - last, last - now)
     held = frozenset(store.quads()) if last else last
@@ -290,6 +296,7 @@ def load(
     dry_run: bool = False,
     limit: int,
     tell: Tell,
+    register: str = "",
 ) -> Commit:
     """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
 
@@ -299,9 +306,10 @@ def load(
         replace: what the graph held before goes.
         limit: bytes, unpacked, that are taken.
         tell: is told how many bytes of the file were read.
+        register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
-        BadParameter: the suffix is not known.
+        BadParameter: the suffix is not known, or the graph is not registered.
         BrokenFile: the file cannot be read or does not parse; nothing was changed.
         Forbidden: the graph is the one of the inferences.
         ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
@@ -312,6 +320,7 @@ def load(
         raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
 
     def change(draft: Draft) -> None:
+        register_graph(draft, graph, register, f"Statements loaded from {path.name}.")
         with _explained(path), _Read(path, limit, tell) as file:
             if path.stat().st_size > _LARGE and graph not in _WHOLE:
                 draft.load(file, form, graph, replace=replace)
