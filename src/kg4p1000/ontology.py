@@ -28,7 +28,7 @@ from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 from . import processes
 from .errors import KgError
-from .store import Delta, Draft, MemoryGraph
+from .store import Delta, Draft, MemoryGraph, draft_in_memory
 from .terms import GRAPH, PREFIXES
 
 RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
@@ -424,7 +424,7 @@ def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tupl
 
 def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     """The same of a graph that is in no store; the rules are those of the ontology in it."""
-    draft = Draft(None, 0, Path(), ox.Store())
+    draft = draft_in_memory()
     register = (NamedNode(GRAPH + "graphs"), NamedNode(PREFIXES["k4p"] + "inDefaultGraph"))
     merged = Quad(ONTOLOGY, register[1], ox.Literal(True), register[0])
     draft.apply(Delta(frozenset({merged, *(Quad(*t, ONTOLOGY) for t in triples)})))

@@ -14,6 +14,7 @@ import pyoxigraph as ox
 
 from .. import __version__
 from ..errors import BrokenFile
+from ..store import MemoryGraph
 from ..terms import PREFIXES, curie
 from . import judged
 from .constraints import check_pre_binding
@@ -218,7 +219,7 @@ class Shapes:
 
     def _parse(self, constraint: Any, query: str) -> None:
         try:
-            ox.Store().query(query)
+            MemoryGraph(()).select(query)
         except (SyntaxError, ValueError) as error:
             self._refuse([(constraint, f"its query cannot be read: {error}")])
 
