@@ -2,12 +2,18 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from pyoxigraph import Quad
 
 from kg4p1000.access import Role
-from kg4p1000.terms import ID, PREFIXES, mint
+from kg4p1000.build import build, load, load_shapes, merged_sources
+from kg4p1000.curation import commit
+from kg4p1000.errors import BadParameter, BrokenFile, ShapesViolated
+from kg4p1000.store import Delta
+from kg4p1000.terms import ID, PREFIXES, SHAPES, iri, mint
 from kg4p1000.writer import perform
 
 ROOT = Path(__file__).parents[1]
@@ -281,3 +287,66 @@ def test_correct_edit_passes_without_a_word(store, name):
 
 def test_there_are_enough_correct_edits():
     assert len(CORRECT) >= 60
+
+
+# --- what contradicts the ontology
+
+
+def test_a_thing_of_two_classes_that_exclude_each_other_is_refused(own):
+    store, shapes = own(), load_shapes(ROOT)
+    update = add(ACTORS, "organisation:wocat k4p:objectiveOf goal:A")
+    assert findings(store, update)["KindsExclude"] == "violation"
+    quad = Quad(
+        iri("organisation:wocat"), iri("k4p:objectiveOf"), iri("goal:A"), iri("graph:actors")
+    )
+    with pytest.raises(ShapesViolated):
+        commit(store, shapes, Delta.of([quad]), author="tests", message="x")
+    assert store.current == 1
+
+
+def test_swapped_domain_and_range_are_refused_before_they_are_published(own):
+    store, shapes, graph = own(), load_shapes(ROOT), iri("graph:ontology")
+    prop, ends = iri("k4p:activityOf"), (iri("k4p:Activity"), iri("k4p:Objective"))
+    words = (iri("rdfs:domain"), iri("rdfs:range"))
+    gone = {Quad(prop, word, cls, graph) for word, cls in zip(words, ends, strict=True)}
+    come = {Quad(prop, word, cls, graph) for word, cls in zip(words, ends[::-1], strict=True)}
+    with pytest.raises(ShapesViolated) as caught:
+        commit(store, shapes, Delta.of(come, gone), author="tests", message="x")
+    assert {f.shape for f in caught.value.report.findings} >= {f"{SHAPES}KindsExclude"}
+    assert store.current == 1
+
+
+# --- graphs that are not registered
+
+
+def test_a_file_whose_graph_is_not_registered_is_refused(store, tmp_path):
+    for name in ("data", "ontology", "shapes"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "data" / "extra.ttl").write_text("<urn:a> <urn:b> <urn:c> .\n")
+    for judge in (merged_sources, lambda files: build(store, files, author="tests", dry_run=True)):
+        with pytest.raises(BrokenFile, match=r"extra.ttl.*graph:extra is not registered"):
+            judge(tmp_path)
+
+
+def test_a_new_graph_is_loaded_under_a_title_only(own, tmp_path):
+    store, file = own(), tmp_path / "more.nt"
+    file.write_text("<http://example.org/a> <http://example.org/b> <http://example.org/c> .\n")
+
+    def take(**more):
+        return load(
+            store, ROOT, file, iri("graph:nots"), author="tests", limit=1000,
+            tell=lambda *_: None, **more,
+        )  # fmt: skip
+
+    with pytest.raises(BadParameter, match=r"graph:nots is not registered.*graph:notes"):
+        take()
+    assert take(register="Notes of others").entry
+    with store.draft() as draft:
+        assert iri("graph:nots") in draft.merged
+    assert take().entry is None
+
+
+def test_the_page_of_a_thing_that_is_nowhere_is_not_there(client):
+    assert client.get("/page/organisation/nobody").status_code == 404
+    assert client.get("/code/access/opn", headers={"Accept": "text/html"}).status_code == 404
+    assert client.get("/page/organisation/fao").status_code == 200
