@@ -13,12 +13,12 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 from kg4p1000 import curation, ontology
 from kg4p1000.build import load_shapes
 from kg4p1000.curation import INFERRED, StatedGraph
-from kg4p1000.errors import ShapesViolated
+from kg4p1000.errors import BrokenFile, ShapesViolated
 from kg4p1000.ontology import infer, infer_change, rules
 from kg4p1000.store import Delta, Draft, MemoryGraph
-from kg4p1000.terms import iri
+from kg4p1000.terms import PREFIXES, TERMS, iri
 from kg4p1000.validation import Shapes, engines, validate, validate_change, validate_graph
-from kg4p1000.validation.declared import named_by
+from kg4p1000.validation.declared import HEADER, named_by
 from kg4p1000.validation.engines import touched
 
 ROOT = Path(__file__).parent.parent
@@ -313,7 +313,7 @@ def judged(draft, shapes, delta, made, engine="auto"):
 )
 def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
     owners, found, before = parts(shapes), 0, set()
-    vocabulary = set(shapes.spaces.values())
+    vocabulary = set(shapes.spaces.shapes.values())
     with store.draft() as draft:
         edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
         kinds = [kind.__get__(edits) for kind in kinds]
@@ -420,11 +420,6 @@ def select(query):
         select("SELECT $this { $this <x:p> ?a BIND(STR(?a) AS ?b) ?c <x:q> ?b }"),
         select("SELECT $this { $this <x:p> [ <x:q> ?a ] }"),
         select("SELECT $this { $this !<x:p> ?a }"),
-        select("SELECT $this { $this no:p ?a }"),
-        "ex:S sh:expression ex:e .",
-        "ex:S sh:target [ sh:select 'SELECT ?this { ?this ?p ?o }' ] .",
-        "ex:own sh:parameter [ sh:path ex:p ] .",
-        "ex:S a rdfs:Class .",
         "ex:S sh:property ex:P . ex:P sh:path [ ex:strange ex:p ] .",
     ],
 )  # fmt: skip
@@ -433,6 +428,46 @@ def test_shapes_whose_reach_has_no_bounds_are_judged_on_everything(line):
     added = {Triple(THINGS[0], PROPERTIES[0], THINGS[1])}
     assert validate_change(StatedGraph(draft), small(), added, set()) is not None
     assert validate_change(StatedGraph(draft), small(line), added, set()) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        (select("SELECT $this { $this no:p ?a }"), "query"),
+        ("ex:S sh:expression ex:e .", "sh:expression"),
+        ("ex:S sh:target [ sh:select 'SELECT ?this { ?this ?p ?o }' ] .", "sh:target"),
+        ("ex:S sh:targetWhere [ sh:class ex:p ] .", "sh:targetWhere"),
+        ("ex:own sh:parameter [ sh:path ex:p ] .", "sh:parameter"),
+        ("ex:S a rdfs:Class .", "sh:targetClass"),
+        ("ex:S sh:rule [ sh:order 1 ] .", "sh:rule"),
+        ("ex:S sh:property ex:P . ex:P sh:path ex:p ; sh:minCoutn 1 .", "sh:minCount"),
+        ("ex:S sh:targetClas ex:C .", "sh:targetClass"),
+        ("ex:S sh:property ex:P .", "nowhere"),
+        ("ex:S sh:property ex:P . ex:P sh:minCount 1 .", "sh:path"),
+        ("ex:P a sh:PropertyShape ; sh:path ex:p .", "no target"),
+        ("ex:S sh:property ex:P . ex:P sh:path ex:p ; sh:minCount 'one' .", "whole number"),
+        ("ex:S sh:property ex:P . ex:P sh:path ex:p ; sh:pattern '^(?!Draft)' .", "look ahead"),
+        ("ex:S sh:node ex:N .", "nowhere"),
+        ("ex:S sh:severity sh:Violaton .", "sh:Violation"),
+    ],
+)
+def test_a_rule_that_would_not_rule_is_refused_by_name(line, word):
+    with pytest.raises(BrokenFile, match=word):
+        small(line)
+
+
+def test_shapes_that_name_what_nobody_declared_are_refused_with_file_and_word(tmp_path):
+    file = tmp_path / "mine.ttl"
+    file.write_text(
+        f"PREFIX k4p: <{TERMS}> PREFIX sh: <{PREFIXES['sh']}>\n"
+        "k4p:x a sh:NodeShape ; sh:targetClass k4p:Activty ; sh:property k4p:y .\n"
+        "k4p:y sh:path k4p:activtyOf ; sh:minCount 1 ."
+    )
+    vocabulary = ROOT / "shapes" / "vocabulary.ttl"
+    shapes = Shapes.from_files([file, vocabulary])
+    ontology = MemoryGraph([Triple(iri("k4p:x"), TYPE, A), Triple(HEADER, TYPE, A)])
+    with pytest.raises(BrokenFile, match=r"mine.ttl.* k4p:Activty is declared nowhere"):
+        validate(ontology, shapes, ontology.select)
 
 
 def test_a_change_that_concerns_very_many_things_is_judged_on_everything(monkeypatch):

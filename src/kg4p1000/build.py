@@ -22,6 +22,7 @@ from .errors import BrokenFile
 from .mappings import judgements
 from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
+from .registration import refuse_unregistered
 from .sources import sssom
 from .store import Delta, Draft, Store
 from .store.changes import canonical, write_durably
@@ -86,13 +87,16 @@ def sources(folder: Path) -> list[Source]:
 
 
 def merged_sources(folder: Path) -> list[Source]:
-    """The files whose graphs make up the default graph; another edition must not be mixed in."""
-    merged = {
-        t.subject
-        for t in parse_file(folder / "data" / "graphs.ttl")
-        if t.predicate == iri("k4p:inDefaultGraph") and t.object == Literal(True)
-    }
-    return [source for source in sources(folder) if source.graph in merged]
+    """The files whose graphs make up the default graph; another edition must not be mixed in.
+
+    Raises:
+        BrokenFile: a file goes into a graph that is not registered.
+    """
+    found, register = sources(folder), folder / "data" / "graphs.ttl"
+    entries = [t for t in parse_file(register) if t.predicate == iri("k4p:inDefaultGraph")]
+    refuse_unregistered(((s.path, s.graph) for s in found), {t.subject for t in entries})
+    merged = {t.subject for t in entries if t.object == Literal(True)}
+    return [source for source in found if source.graph in merged]
 
 
 def parse_file(path: Path) -> list[Triple]:
@@ -223,6 +227,8 @@ def build(
     now = canonical(quad for quads in said.values() for quad in quads)
     merge = Merge(Delta(), (), now, followed=False)
     differ = 0
+    registered = {q.subject for q in now if q.predicate == iri("k4p:inDefaultGraph")}
+    refuse_unregistered(((source.path, source.graph) for source in files), registered)
 
     def change(draft: Draft) -> None:
         nonlocal merge, differ

@@ -106,7 +106,9 @@ def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
     in_default = iri("k4p:inDefaultGraph")
     merged = {q.subject for q in quads if q.predicate == in_default and q.object == Literal(True)}
     graph = MemoryGraph(q.triple for q in quads if q.graph_name in merged - {INFERRED})
-    report = validation.validate(graph, build.load_shapes(files), graph.select)
+    shapes = build.load_shapes(files)
+    report = validation.validate(graph, shapes, graph.select)
+    report = shapes.with_kinds(report, ontology.contradictions_of(graph))
     return [] if report.conforms else report.to_text().splitlines(), f"{len(graph)} triples"
 
 

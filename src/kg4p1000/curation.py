@@ -173,12 +173,14 @@ class _Change:
         draft, store = self._draft, self._draft.store
         known = _read_checked(store)
         report, whole = self._judge(known)
+        if report.conforms:
+            self._infer(known)
+            report = self._shapes.with_kinds(report, self._contradictions(whole))
         if not report.conforms:
             raise ShapesViolated(
                 f"{report.count('violation')} statements do not fit the shapes; nothing was changed.",
                 report,
             )
-        self._infer(known)
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
             entry = draft.publish(author, message, source, before)
@@ -199,6 +201,13 @@ class _Change:
             )
         else:
             ontology.infer(self._draft, self._rules)
+
+    def _contradictions(self, whole: bool) -> set[tuple[Any, Any]]:
+        """What contradicts the ontology once its rules have been followed."""
+        nodes = None
+        if not whole and self._rules == self._rules_before:
+            nodes = {q.subject for q in self._draft.delta.added if q.predicate == iri("rdf:type")}
+        return ontology.contradictions(ontology.closure(self._draft), nodes)
 
     def _judge(self, known: dict[str, Any]) -> tuple[Report, bool]:
         report = None

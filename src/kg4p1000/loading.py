@@ -14,6 +14,7 @@ from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 from .build import load_shapes, sources
 from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
+from .registration import register_graph
 from .store import Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
 from .terms import GRAPH, curie
@@ -50,6 +51,7 @@ def load(
     dry_run: bool = False,
     limit: int,
     tell: Tell,
+    register: str = "",
 ) -> Commit:
     """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
 
@@ -59,9 +61,10 @@ def load(
         replace: what the graph held before goes.
         limit: bytes, unpacked, that are taken.
         tell: is told how many bytes of the file were read.
+        register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
-        BadParameter: the suffix is not known.
+        BadParameter: the suffix is not known, or the graph is not registered.
         BrokenFile: the file cannot be read, does not parse or says nothing; nothing was changed.
         Forbidden: the graph is the one of the inferences.
         MalformedRequest: the graph stands in files, and the file has blank nodes.
@@ -84,6 +87,7 @@ def load(
                 understood = bool(wanted)
         if not understood:
             raise BrokenFile(_NOTHING.format(path), file=str(path))
+        register_graph(draft, graph, register, f"Statements loaded from {path.name}.")
         if graph in homes(folder):
             rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
             refuse_blank(folder, (q for row in rows for q in ox.parse(row, ox.RdfFormat.N_QUADS)))

@@ -28,7 +28,7 @@ from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 from . import processes
 from .errors import KgError
-from .store import Delta, Draft, MemoryGraph
+from .store import Delta, Draft, MemoryGraph, draft_in_memory
 from .terms import GRAPH, PREFIXES
 
 RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
@@ -382,6 +382,59 @@ def _solutions(
     for quad in match(*filled[place]):
         if (more := _bind(patterns[place], quad, bound)) is not None:
             yield from _solutions(rest, more, match)
+
+
+def exclusions(match: Match) -> list[frozenset[Any]]:
+    """The groups of classes of an ontology of which a thing can be in one at most."""
+    found = [
+        frozenset((q.subject, q.object)) for q in match(None, NamedNode(OWL + "disjointWith"), None)
+    ]
+    for quad in match(None, NamedNode(OWL + "members"), None):
+        members, head = set(), quad.object
+        while step := next(match(head, NamedNode(RDF + "first"), None), None):
+            members.add(step.object)
+            head = next(match(head, NamedNode(RDF + "rest"), None)).object
+        found.append(frozenset(members))
+    return found
+
+
+def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tuple[Any, Any]]:
+    """The things that are in two classes which exclude each other, each with both classes.
+
+    Args:
+        match: gives the quads of the closure: what is stated and what the rules imply.
+        nodes: the things to look at; all by default.
+    """
+    groups = exclusions(match)
+    watched = frozenset().union(*groups)
+    kinds: dict[Any, set[Any]] = {}
+    asked = [None] if nodes is None else nodes
+    for quad in (q for node in asked for q in match(node, _TYPE, None)):
+        if quad.object in watched:
+            kinds.setdefault(quad.subject, set()).add(quad.object)
+    return {
+        (node, cls)
+        for node, of in kinds.items()
+        if len(of) > 1
+        for group in groups
+        if len(of & group) > 1
+        for cls in of & group
+    }
+
+
+def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
+    """The same of a graph that is in no store; the rules are those of the ontology in it."""
+    draft = draft_in_memory()
+    register = (NamedNode(GRAPH + "graphs"), NamedNode(PREFIXES["k4p"] + "inDefaultGraph"))
+    merged = Quad(ONTOLOGY, register[1], ox.Literal(True), register[0])
+    draft.apply(Delta(frozenset({merged, *(Quad(*t, ONTOLOGY) for t in triples)})))
+    infer(draft, rules(axioms(draft)))
+    return contradictions(closure(draft))
+
+
+def closure(draft: Draft) -> Match:
+    """Gives what a draft holds in its default graph and what its rules imply."""
+    return _Engine(draft, ()).match
 
 
 @dataclass(frozen=True)

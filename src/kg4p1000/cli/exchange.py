@@ -21,9 +21,16 @@ from .base import Verb, author, existing, messages, progress, short, verb
 @click.option("--replace", is_flag=True, help="Remove what the graph held before.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--message", default="", help="What the change log says of it.")
+@click.option("--register", default="", help="Title of a graph that is not registered yet.")
 @click.option("--load-size", type=int, help="Largest file that is taken, in bytes.")
 def load_(
-    given: Settings, file: Path, graph: str, replace: bool, dry_run: bool, message: str
+    given: Settings,
+    file: Path,
+    graph: str,
+    replace: bool,
+    dry_run: bool,
+    message: str,
+    register: str,
 ) -> None:
     """Add the statements of FILE (.nt, .ttl, .rdf, .jsonld; also .gz) to a named graph.
 
@@ -43,6 +50,7 @@ def load_(
             dry_run=dry_run,
             limit=given.load_size,
             tell=tell,
+            register=register,
         )
     if warnings := done.report.count("warning"):
         messages.print(f"{warnings} warnings; 'kg4p1000 validate' lists them.")

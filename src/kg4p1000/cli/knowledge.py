@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, merging, proposals, quality, terms, validation
+from .. import build, checks, curation, merging, ontology, proposals, quality, terms, validation
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
@@ -158,7 +158,9 @@ def _judged(
                 homes[triple.subject] = str(path)
                 own.add(triple.subject)
     graph = MemoryGraph(triples)
-    report = validation.validate(graph, build.load_shapes(files), graph.select, engine)
+    shapes = build.load_shapes(files)
+    report = validation.validate(graph, shapes, graph.select, engine)
+    report = shapes.with_kinds(report, ontology.contradictions_of(triples))
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
     return report, _labels(graph), homes

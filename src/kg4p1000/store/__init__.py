@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .bulk import statements
     from .chain import Tell
     from .changes import Delta, Entry
-    from .draft import Draft
+    from .draft import Draft, draft_in_memory
     from .faults import CALLS_NOBODY, parse_query
     from .graphs import MemoryGraph, dataset
     from .pool import Readers
@@ -42,6 +42,7 @@ __all__ = [
     "Store",
     "Tell",
     "dataset",
+    "draft_in_memory",
     "parse_query",
     "statements",
 ]
@@ -50,7 +51,7 @@ _HOMES = {
     "bulk": ("statements",),
     "chain": ("Tell",),
     "changes": ("Delta", "Entry"),
-    "draft": ("Draft",),
+    "draft": ("Draft", "draft_in_memory"),
     "graphs": ("MemoryGraph", "dataset"),
     "faults": ("CALLS_NOBODY", "parse_query"),
     "pool": ("Readers",),

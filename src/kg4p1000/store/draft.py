@@ -295,6 +295,11 @@ class Draft(Working):
         return self.store._publish(self, author, message, source)
 
 
+def draft_in_memory() -> Draft:
+    """A draft of an empty store that is nowhere on disk and is never published."""
+    return Draft(None, 0, Path(), ox.Store())
+
+
 def _size(database: ox.Store, graph: Graph) -> int:
     """How many triples a graph has."""
     found = database.query(

@@ -1,56 +1,109 @@
-"""Whether the terms and codes of ours that data use are declared: a slip of the pen is neither.
+"""Whether the names that data use are there: a slip of the pen leads nowhere.
 
 A node shape with ``void:uriSpace`` says what is to be said of names in that namespace that are used,
-as a property or as a value, and have no class in the graph. It has no targets, since it is about all
-triples; engines pass it over. A graph without our ontology has nothing to compare with.
+as a subject, a property or a value, and have no class in the graph. ``sh:in`` lists the names of a
+vocabulary that is not ours. Such a shape has no targets, since it is about all triples; engines pass
+it over. A graph without our ontology has nothing to compare with.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
-from pyoxigraph import NamedNode, Triple
+from pyoxigraph import NamedNode, Quad, Triple
 
-from ..terms import TERMS
+from ..terms import BASE, GRAPH, ID, TERMS
 from .facts import TYPE, Graph
 from .report import Term
 
 #: What says that the ontology is there.
 HEADER = NamedNode(TERMS.removesuffix("/"))
 _COMPONENT = "ClassConstraintComponent"
+#: Who may name what is not there: the register tells of graphs that are not merged, and a decision
+#: stays when what it was about has gone.
+_FREE = (GRAPH, f"{ID}decision/")
 
 
-def named_in(data: bytes, spaces: Mapping[str, str]) -> set[NamedNode]:
-    """All names of some namespaces in N-Triples, those in a text included."""
-    found: set[bytes] = set()
-    for space in spaces:
-        pattern = re.compile(rb"<(" + re.escape(space.encode()) + rb"[^<>\s]*)>")
-        found.update(match[1] for match in pattern.finditer(data))
-    return {NamedNode(name.decode()) for name in found}
+def _plain(name: str) -> str:
+    """A name without what people write differently: scheme, ``www.``, capitals."""
+    return re.sub(r"^https?://(www[.])?", "", name.lower())
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The namespaces that are watched.
+
+    Attributes:
+        shapes: each namespace, to the shape that says what is wrong with a name that is not there.
+        known: names of other vocabularies that are there.
+    """
+
+    shapes: Mapping[str, str]
+    known: frozenset[str] = frozenset()
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        return {_plain(space).rstrip("/#"): space for space in self.shapes}
+
+    def space(self, name: str) -> str | None:
+        """The namespace that a name is in, or is meant to be in."""
+        for space in self.shapes:
+            if name.startswith(space):
+                return space if name != space else None
+        plain = _plain(name)
+        for stem, space in self._stems.items():
+            rest = plain.removeprefix(stem)
+            ours = space.startswith(BASE) and rest[:1].isalnum()
+            if rest != plain and rest.rstrip("/#") and (ours or rest[0] in "/#"):
+                return space
+        return None
+
+    def named_in(self, data: bytes) -> set[NamedNode]:
+        """All names in N-Triples that may be in these namespaces, those in a text included."""
+        stems = b"|".join(re.escape(stem.encode()) for stem in self._stems)
+        pattern = re.compile(rb"<(https?://(?:www[.])?(?:" + stems + rb")[^<>\s]*)>", re.IGNORECASE)
+        names = {match[1] for match in pattern.finditer(data)} if stems else ()
+        return {NamedNode(name.decode()) for name in names}
 
 
 def named_by(added: Iterable[Triple], removed: Iterable[Triple]) -> set[NamedNode]:
     """The names that a change uses anew, or takes a class from."""
-    names: set[object] = {name for t in added for name in (t.predicate, t.object)}
+    names: set[object] = {name for t in added for name in (t.subject, t.predicate, t.object)}
     names |= {t.subject for t in removed if t.predicate == TYPE}
     return {name for name in names if isinstance(name, NamedNode)}
 
 
 def undeclared(
-    graph: Graph, names: Iterable[NamedNode], spaces: Mapping[str, str]
+    graph: Graph, names: Iterable[NamedNode], spaces: Spaces
 ) -> Iterator[tuple[Term, str, NamedNode, str]]:
-    """Each use of a name that has no class: subject, shape, name and constraint component.
-
-    Args:
-        spaces: namespace to the IRI of its shape.
-    """
+    """Each use of a name that is not there: subject, shape, name and constraint component."""
     if next(graph.match(HEADER, TYPE, None), None) is None:
         return
     for name in names:
-        shape = next((spaces[space] for space in spaces if name.value.startswith(space)), None)
-        if shape is None or next(graph.match(name, TYPE, None), None) is not None:
+        space = spaces.space(name.value)
+        if space is None or name.value in spaces.known:
             continue
-        for quad in chain(graph.match(None, name, None), graph.match(None, None, name)):
-            yield quad.subject, shape, name, _COMPONENT
+        there = name.value.startswith(space)
+        kinds = {str(q.object) for q in graph.match(name, TYPE, None)} if there else set()
+        for quad in _uses(graph, name):
+            wrong = not kinds or (space == TERMS and _misused(quad, name, kinds))
+            if wrong and not str(quad.subject)[1:].startswith(_FREE):
+                yield quad.subject, spaces.shapes[space], name, _COMPONENT
+
+
+def _uses(graph: Graph, name: NamedNode) -> Iterator[Quad]:
+    patterns = ((None, name, None), (None, None, name), (name, None, None))
+    return chain.from_iterable(graph.match(*pattern) for pattern in patterns)
+
+
+def _misused(quad: Quad, name: NamedNode, kinds: set[str]) -> bool:
+    """Whether a class stands for a property, or the reverse."""
+    if quad.predicate == name:
+        return not any(kind.endswith("Property>") for kind in kinds)
+    if quad.predicate == TYPE and quad.object == name:
+        return not any(kind.endswith("Class>") for kind in kinds)
+    return False

@@ -11,7 +11,7 @@ import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad, Triple
 
 from ..store import MemoryGraph
-from .declared import HEADER, named_by, named_in, undeclared
+from .declared import HEADER, named_by, undeclared
 from .facts import SH, SUBCLASS, Graph, Kinds
 from .reach import Place, TooMuch
 from .report import Finding, Report
@@ -61,8 +61,9 @@ def validate(
         engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
     """
     graph = MemoryGraph(data)
+    shapes.see_that_names_are_there(graph)
     text = n_triples(_skolemised(graph))
-    hits: list[Hit] = list(undeclared(graph, named_in(text.encode(), shapes.spaces), shapes.spaces))
+    hits: list[Hit] = list(undeclared(graph, shapes.spaces.named_in(text.encode()), shapes.spaces))
     if engine == "pyshacl":
         return _report(shapes, [*hits, *_by_pyshacl(text, shapes.text)])
     hits += _core(text, shapes, engine)
@@ -74,7 +75,8 @@ def validate(
 def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     """Validate a large graph against shapes."""
     text = graph.n_triples()
-    hits: list[Hit] = list(undeclared(graph, named_in(text, shapes.spaces), shapes.spaces))
+    shapes.see_that_names_are_there(graph)
+    hits: list[Hit] = list(undeclared(graph, shapes.spaces.named_in(text), shapes.spaces))
     hits += _core(_skolemised_text(text), shapes, engine)
     kinds = Kinds(graph)
     for query in shapes.queries:
@@ -111,6 +113,7 @@ def validate_change(
         return None
     if any(t.predicate == SUBCLASS or t.subject == HEADER for t in chain(added, removed)):
         return None
+    shapes.see_that_names_are_there(graph)
     try:
         places = touched(graph, shapes, added, removed)
         triples = shapes.reach.seen_from(graph, places, _MOST_NODES * _EACH)

@@ -36,6 +36,13 @@ class Facts:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._facts)
 
+    def __contains__(self, subject: Any) -> bool:
+        return subject in self._facts
+
+    def values(self, subject: Any, word: str) -> list[Any]:
+        """The values of a property, named by its IRI."""
+        return self._facts.get(subject, {}).get(word, [])
+
     def words(self, subject: Any) -> Iterable[str]:
         """The properties of a subject, as IRIs."""
         return self._facts.get(subject, {})
@@ -52,9 +59,9 @@ class Facts:
         """The classes of a subject."""
         return self._facts.get(subject, {}).get(TYPE.value, [])
 
-    def space(self, subject: Any) -> str:
-        """The namespace that a subject is about (``void:uriSpace``), or nothing."""
-        return next((o.value for o in self._facts.get(subject, {}).get(_SPACE, [])), "")
+    def spaces(self, subject: Any) -> list[str]:
+        """The namespaces that a subject is about (``void:uriSpace``)."""
+        return [o.value for o in self._facts.get(subject, {}).get(_SPACE, [])]
 
     def items(self, head: Any) -> Iterator[Any]:
         """The members of a list."""

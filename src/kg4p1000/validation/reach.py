@@ -33,7 +33,8 @@ _SHAPES = ("node", "property", "not", "qualifiedValueShape")
 _LISTS = ("and", "or", "xone")
 #: Words that compare the values with those of another property of the focus node.
 _PAIRS = ("equals", "disjoint", "lessThan", "lessThanOrEquals")
-_KNOWN = _PLAIN | {*_SHAPES, *_LISTS, *_PAIRS, "class", "closed", "sparql"}
+#: All words of shapes that are followed.
+KNOWN = _PLAIN | {*_SHAPES, *_LISTS, *_PAIRS, "class", "closed", "sparql"}
 _CLASSES: Path = ("seq", [("step", TYPE, False), ("star", ("step", SUBCLASS, False))])
 
 State = int
@@ -212,8 +213,8 @@ class Reach:
         if facts.has(shape, "deactivated"):
             return start
         words = {w.removeprefix(SH) for w in facts.words(shape) if w.startswith(SH)}
-        if words - _KNOWN:
-            raise Boundless(f"{shape} uses sh:{min(words - _KNOWN)}")
+        if words - KNOWN:
+            raise Boundless(f"{shape} uses sh:{min(words - KNOWN)}")
         value = start
         for path in facts.get(shape, "path"):
             value = self._new()

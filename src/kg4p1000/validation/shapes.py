@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,14 @@ import pyoxigraph as ox
 
 from .. import __version__
 from ..errors import BrokenFile
-from ..terms import PREFIXES
+from ..store import MemoryGraph
+from ..terms import PREFIXES, curie
+from . import judged
 from .constraints import check_pre_binding
-from .facts import SH, Facts, Targets
+from .declared import Spaces
+from .facts import SH, Facts, Graph, Targets
 from .reach import Reach, State
-from .report import Finding, Term
+from .report import Finding, Report, Term
 
 #: What an engine found: focus node, IRI of the shape or constraint, value, constraint component.
 Hit = tuple[Term, str, Term | None, str]
@@ -29,6 +32,9 @@ _DERIVED_INTEGER = re.compile(
 )
 #: A property that links to the nodes that one state of `Reach` is to be judged for.
 FOCUS = "urn:kg4p1000:focus:"
+#: What the shape is about that says what is wrong with a thing of two classes which exclude each other.
+KINDS = "urn:kg4p1000:kinds:"
+_CLASS = "ClassConstraintComponent"
 
 
 @dataclass(frozen=True)
@@ -55,20 +61,22 @@ class Shapes:
         text: the whole graph as N-Triples; ``core`` is the same without SPARQL constraints, and
             ``focused`` the same again with other targets: the nodes that `FOCUS` links to.
         queries: the SPARQL constraints.
-        spaces: namespaces whose names must be declared where they are used, each to the shape that
-            says so.
+        spaces: namespaces whose names must be there where they are used.
 
     Raises:
         BrokenFile: a file does not parse, or a shape is of a kind that cannot be judged safely.
     """
 
-    def __init__(self, triples: Iterable[ox.Triple]) -> None:
+    def __init__(
+        self, triples: Iterable[ox.Triple], files: Mapping[Any, str] | None = None
+    ) -> None:
         plain = [ox.Triple(t.subject, t.predicate, t.object) for t in triples]
         self._facts = facts = Facts(plain)
+        self._files = files or {}
+        self._refuse(judged.faults(facts))
         for subject in facts:
             self._check(subject)
-        spaces = ((facts.space(subject), subject) for subject in facts)
-        self.spaces = {space: shape.value for space, shape in spaces if space}
+        self.spaces = _spaces(facts)
         self.queries = sorted(self._set_queries(), key=lambda query: query.constraint)
         constraints = {c for subject in facts for c in facts.get(subject, "sparql")}
         core = [t for t in plain if t.subject not in constraints and t.object not in constraints]
@@ -79,13 +87,16 @@ class Shapes:
     def from_files(cls, paths: Iterable[str | Path]) -> Shapes:
         """Load shapes from Turtle files."""
         triples: list[ox.Triple] = []
+        files: dict[Any, str] = {}
         for path in paths:
             try:
-                triples += [q.triple for q in ox.parse(path=str(path), rename_blank_nodes=True)]
+                found = [q.triple for q in ox.parse(path=str(path), rename_blank_nodes=True)]
+                files |= {triple.subject: str(path) for triple in found}
+                triples += found
             except SyntaxError as error:
                 line, column = error.lineno, error.offset
                 raise BrokenFile(str(error), file=str(path), line=line, column=column) from error
-        return cls(triples)
+        return cls(triples, files)
 
     @cached_property
     def compiled(self) -> Any:
@@ -151,6 +162,29 @@ class Shapes:
             message=dict(sorted((o.language or "en", o.value) for o in get(node, "message"))),
         )
 
+    def with_kinds(self, report: Report, found: Iterable[tuple[Term, Term]]) -> Report:
+        """A report with what contradicts the ontology: things, each with a class too many."""
+        shape = self.spaces.shapes.get(KINDS, KINDS)
+        more = (self.finding((node, shape, cls, _CLASS)) for node, cls in found)
+        return Report(tuple(sorted({*report.findings, *more}, key=Finding.sort_key)))
+
+    def see_that_names_are_there(self, graph: Graph) -> None:
+        """See that the classes, properties and codes that the shapes speak of are declared.
+
+        Raises:
+            BrokenFile: one is not.
+        """
+        self._refuse(judged.missing(self._facts, self.spaces, graph))
+
+    def _refuse(self, faults: Iterable[tuple[Any, str]]) -> None:
+        for subject, told in faults:
+            file = self._files.get(subject, "")
+            name = (
+                (curie(subject.value) or subject.value) if isinstance(subject, ox.NamedNode) else ""
+            )
+            where = ", ".join(part for part in (file, name or "a shape without a name") if part)
+            raise BrokenFile(f"{where}: {told}.", **({"file": file} if file else {}))
+
     def _check(self, subject: Any) -> None:
         """Refuse what could not be judged on stored data, or would give findings no address."""
         get = self._facts.get
@@ -178,14 +212,28 @@ class Shapes:
                     f"PREFIX {prefix}: <{namespace}>\n"
                     for prefix, namespace in self._prefixes(constraint).items()
                 )
+                self._parse(constraint, prefixes + select)
                 begun = f"{prefixes}SELECT DISTINCT ?this ?value WHERE {{\n{{ {select} }}\n"
                 limit = f"FILTER EXISTS {{ {facts.targets(shape).pattern()} }} }}"
                 yield SetQuery(constraint.value, shape, begun + limit, begun + "}")
+
+    def _parse(self, constraint: Any, query: str) -> None:
+        try:
+            MemoryGraph(()).select(query)
+        except (SyntaxError, ValueError) as error:
+            self._refuse([(constraint, f"its query cannot be read: {error}")])
 
     def _prefixes(self, constraint: Any) -> dict[str, str]:
         get = self._facts.get
         declared = (d for p in get(constraint, "prefixes") for d in get(p, "declare"))
         return {get(d, "prefix")[0].value: get(d, "namespace")[0].value for d in declared}
+
+
+def _spaces(facts: Facts) -> Spaces:
+    """The namespaces that shapes are about, and the names in them that are not ours to declare."""
+    about = {space: shape.value for shape in facts for space in facts.spaces(shape)}
+    lists = (head for shape in facts if facts.spaces(shape) for head in facts.get(shape, "in"))
+    return Spaces(about, frozenset(name.value for head in lists for name in facts.items(head)))
 
 
 def n_triples(triples: Iterable[ox.Triple]) -> str:

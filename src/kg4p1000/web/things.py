@@ -98,8 +98,14 @@ def answer(subject: NamedNode, choice: Choice) -> Response | str:
 
 
 def page(subject: NamedNode) -> str:
-    """The page of a thing."""
+    """The page of a thing.
+
+    Raises:
+        NotFound: the graph says nothing of it.
+    """
     version = page_version()
+    if not services().select(_GRAPHS_OF, version, thing=subject):
+        raise NotFound(f"The graph says nothing of {subject.value}.")
     words = vocabulary(services(), version)
     above = services().select(_ABOVE, version, thing=subject)
     label = short(subject.value)

@@ -1,0 +1,153 @@
+"""Shapes are judged, too: a word that is none, or a part that is nowhere, would switch a rule off."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pyoxigraph import BlankNode, Literal, NamedNode
+
+from ..terms import CODE, PREFIXES, TERMS, curie
+from .declared import HEADER, Spaces
+from .facts import SH, TYPE, Facts, Graph
+from .reach import KNOWN
+
+_TARGETS = {"targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"}
+_PATHS = {
+    "inversePath", "alternativePath", "zeroOrMorePath", "oneOrMorePath", "zeroOrOnePath",
+}  # fmt: skip
+_WORDS = KNOWN | _PATHS | {"declare", "prefix", "prefixes", "namespace", "select"}
+_VALUES = {
+    "NodeShape", "PropertyShape", "SPARQLConstraint", "PrefixDeclaration", "Violation", "Warning",
+    "Info", "IRI", "BlankNode", "Literal", "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral",
+}  # fmt: skip
+_PARTS = ("property", "node", "not", "qualifiedValueShape", "sparql", "prefixes")
+_LISTS = ("and", "or", "xone")
+_COUNTS = (
+    "minCount", "maxCount", "minLength", "maxLength", "qualifiedMinCount", "qualifiedMaxCount",
+)  # fmt: skip
+_CLASSES = {NamedNode(PREFIXES["rdfs"] + "Class"), NamedNode(PREFIXES["owl"] + "Class")}
+_XSD_INTEGER = NamedNode(PREFIXES["xsd"] + "integer")
+_AROUND = re.compile(r"\(\?(=|!|<=|<!)")
+_NAMED = re.compile(r"<([^<>\s]+)>|(?<![\w:])([\w-]+):([A-Za-z][\w-]*)")
+
+
+def faults(facts: Facts) -> Iterator[tuple[Any, str]]:
+    """What is wrong with the shapes, by themselves: a subject, and a sentence about it."""
+    for subject in facts:
+        yield from ((subject, told) for told in _words(facts, subject))
+        yield from ((subject, told) for told in _parts(facts, subject))
+        yield from ((subject, told) for told in _values(facts, subject))
+    yield from _alone(facts)
+
+
+def missing(facts: Facts, spaces: Spaces, graph: Graph) -> Iterator[tuple[Any, str]]:
+    """The names in shapes that data could not have either: a subject, and a sentence about it."""
+    if next(graph.match(HEADER, TYPE, None), None) is None:
+        return
+    for subject, name in _names(facts):
+        ours = name.startswith((TERMS, CODE))
+        space = spaces.space(name)
+        if space is None or name in spaces.known or (not ours and name.startswith(space + "id/")):
+            continue
+        if (
+            not name.startswith(space)
+            or next(graph.match(NamedNode(name), TYPE, None), None) is None
+        ):
+            yield subject, f"{curie(name) or name} is declared nowhere"
+
+
+def _words(facts: Facts, subject: Any) -> Iterator[str]:
+    for word in facts.words(subject):
+        name = word.removeprefix(SH)
+        if word.startswith(SH) and name not in _WORDS:
+            close = difflib.get_close_matches(name, _WORDS, 1, 0.8)
+            yield f"sh:{name} is not judged here" + (
+                f"; did you mean sh:{close[0]}?" if close else ""
+            )
+        for value in facts.values(subject, word):
+            known = value.value.removeprefix(SH) if isinstance(value, NamedNode) else ""
+            if known and known != value.value and known not in _VALUES:
+                close = difflib.get_close_matches(known, _VALUES, 1, 0.7)
+                hint = f"; did you mean sh:{close[0]}?" if close else ""
+                yield f"sh:{known} is not known here{hint}"
+    if _CLASSES & set(facts.types(subject)):
+        yield "it is a class and a shape at once; name the class with sh:targetClass"
+
+
+def _parts(facts: Facts, subject: Any) -> Iterator[str]:
+    for word in _PARTS:
+        for part in facts.get(subject, word):
+            if part not in facts:
+                yield f"sh:{word} leads to {_named(part)}, which is nowhere"
+            elif word == "property" and not facts.get(part, "path"):
+                yield f"{_named(part)} has no sh:path"
+            elif word == "sparql" and not facts.get(part, "select"):
+                yield f"{_named(part)} has no sh:select"
+    for word in _LISTS:
+        for head in facts.get(subject, word):
+            parts = list(facts.items(head))
+            if not parts or any(part not in facts for part in parts):
+                yield f"sh:{word} leads to a shape that is nowhere"
+
+
+def _values(facts: Facts, subject: Any) -> Iterator[str]:
+    for word in _COUNTS:
+        for value in facts.get(subject, word):
+            if not isinstance(value, Literal) or value.datatype != _XSD_INTEGER:
+                yield f"sh:{word} is a whole number, not {_named(value)}"
+    for pattern in facts.get(subject, "pattern"):
+        if _AROUND.search(pattern.value):
+            yield "sh:pattern must not look ahead or behind, (?=…) or (?!…); use sh:not"
+
+
+def _alone(facts: Facts) -> Iterator[tuple[Any, str]]:
+    """Shapes that nothing leads to and that have no target: they never judge."""
+    used = {part for s in facts for word in _PARTS for part in facts.get(s, word)}
+    used |= {
+        p for s in facts for word in _LISTS for h in facts.get(s, word) for p in facts.items(h)
+    }
+    shape = {NamedNode(SH + "NodeShape"), NamedNode(SH + "PropertyShape")}
+    for subject in facts:
+        if (
+            subject in used
+            or isinstance(subject, BlankNode)
+            or not shape & set(facts.types(subject))
+        ):
+            continue
+        targets = any(facts.get(subject, word) for word in _TARGETS)
+        if NamedNode(SH + "PropertyShape") in facts.types(subject) and not facts.get(
+            subject, "path"
+        ):
+            yield subject, "it has no sh:path"
+        elif not targets and not facts.spaces(subject) and not facts.has(subject, "deactivated"):
+            yield subject, "it has no target, and no shape has it as a part"
+
+
+def _names(facts: Facts) -> Iterator[tuple[Any, str]]:
+    """The terms that shapes speak of, in their values and in the queries of constraints."""
+    for subject in facts:
+        for word in facts.words(subject):
+            if word.startswith(SH) or word.startswith(PREFIXES["rdf"] + "first"):
+                for value in facts.values(subject, word):
+                    if isinstance(value, NamedNode):
+                        yield subject, value.value
+        declared = [d for p in facts.get(subject, "prefixes") for d in facts.get(p, "declare")]
+        prefixes = {
+            p.value: n.value
+            for d in declared
+            for p in facts.get(d, "prefix")
+            for n in facts.get(d, "namespace")
+        }
+        for select in facts.get(subject, "select"):
+            for iri, prefix, local in _NAMED.findall(select.value):
+                if iri or prefix in prefixes:
+                    yield subject, iri or prefixes[prefix] + local
+
+
+def _named(node: Any) -> str:
+    if isinstance(node, NamedNode):
+        return curie(node.value) or node.value
+    return str(node) if isinstance(node, Literal) else "a shape without a name"
