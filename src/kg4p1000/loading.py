@@ -89,8 +89,7 @@ def load(
             raise BrokenFile(_NOTHING.format(path), file=str(path))
         register_graph(draft, graph, register, f"Statements loaded from {path.name}.")
         if graph in homes(folder):
-            rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
-            refuse_blank(folder, (q for row in rows for q in ox.parse(row, ox.RdfFormat.N_QUADS)))
+            refuse_blank(folder, _blank(draft))
 
     return commit(
         store,
@@ -102,6 +101,12 @@ def load(
         dry_run=dry_run,
         wipe=True,  # whoever has the store's folder may
     )
+
+
+def _blank(draft: Draft) -> Iterator[Quad]:
+    """What a draft adds that has blank nodes."""
+    rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
+    return (quad for row in rows for quad in ox.parse(row, ox.RdfFormat.N_QUADS))
 
 
 def clear(
