@@ -139,6 +139,11 @@ REFUSED = {
     "SELECT * { GRAPH ?g { SELECT ?s { ?s ?p ?o } LIMIT 1 } }": "put the SELECT around",
     "SELECT * { GRAPH ?g { { SELECT ?s { ?s ?p ?g } } } }": "another name",
     "SELECT * { GRAPH ?g { ?s :p ?o MINUS { ?t :p ?z OPTIONAL { ?s :q ?y } } } }": "FILTER NOT EXISTS",
+    "SELECT * { GRAPH ?g { ?s :p ?o FILTER(?g = :g1) } }": "behind the braces",
+    "SELECT * { GRAPH ?g { ?s :p ?o OPTIONAL { ?s :q ?g } } }": "name the variable otherwise",
+    "SELECT * { GRAPH ?g { ?s :p ?o FILTER NOT EXISTS { ?s :in ?g } } }": "behind the braces",
+    "SELECT * { GRAPH ?g { ?s :p ?o MINUS { ?s :in ?g } } }": "behind the braces",
+    "SELECT (SUM(COUNT(*)) AS ?n) { ?s ?p ?o }": "a SELECT of its own",
     "SELECT (BNODE('a b') AS ?b) { }": "BNODE()",
     "SELECT * { ?s ?p ?o BIND(BNODE(STR(?o)) AS ?b) }": "BNODE()",
     "SELECT * { _:x :p|:q ?o }": "a variable",
@@ -158,6 +163,8 @@ UNTOUCHED = [
     "SELECT ('GRAPH ?g { SELECT | * BNODE(' AS ?x) { }",
     "SELECT (?a * ?b AS ?c) { VALUES (?a ?b) { (1 2) } }",
     "SELECT * { GRAPH ?g { } }",
+    "SELECT * { GRAPH ?g { ?s :in ?g FILTER(?g = :g1) } FILTER(?g != :g2) }",
+    "ASK { FILTER(true || 'TRUE' = ?true) }",
 ]
 
 
@@ -194,6 +201,17 @@ def test_what_the_engine_answers_rightly_is_given_as_it_is(text):
 def test_the_engine_still_makes_one_node_of_bnode_with_a_string(small):
     text = "SELECT (COUNT(DISTINCT ?b) AS ?n) { VALUES ?x { 'a' 'a' } BIND(BNODE(?x) AS ?b) }"
     assert rows(small, text) == counted((1,))
+
+
+def test_truth_in_capitals_is_truth(small):
+    text = "SELECT (FALSE AS ?x) { FILTER(TRUE) FILTER(True || FALSE) }"
+    assert rows(small, guard(text).for_engine) == counted(("false",))
+
+
+def test_a_function_that_is_not_here_is_told(client):
+    answer = ask(client, "SELECT (<http://e.x/f>(1) AS ?x) {}", "json")
+    assert answer.status_code == 400
+    assert "There is no function <http://e.x/f> here." in answer.get_json(force=True)["detail"]
 
 
 def test_each_stored_query_is_read_to_its_end(library):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..errors import MalformedQuery
-from .lexer import Cursor, is_ambiguous, is_dotted, tokens
+from .lexer import Cursor, Token, is_ambiguous, is_dotted, tokens
 from .patterns import Patterns
 from .prologue import Assembled, Prologue
 from .rewriting import Rewriting
@@ -30,6 +30,14 @@ def is_suspect(text: str) -> bool:
     return _SUSPECT.search(text) is not None
 
 
+def needs_help(token: Token) -> bool:
+    """Whether the engine does not read a token as SPARQL has it.
+
+    Oxigraph 0.5.13 takes a name to end before its second group of full stops, and TRUE and FALSE for no booleans.
+    """
+    return is_dotted(token) or (token.word in ("TRUE", "FALSE") and not token.text.islower())
+
+
 def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
     """Write a query, or a group of a longer text, as the engine is to read it.
 
@@ -48,9 +56,9 @@ def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
     if is_suspect(stretch):
         changes = _rewritten(stretch, is_group=end is not None)
     written, at = Assembled(), 0
-    for first, last, new in sorted([*changes, *_dotted(stretch, changes)], key=lambda c: c[:2]):
+    for first, last, new in sorted([*changes, *_single(stretch, changes)], key=lambda c: c[:2]):
         written.add(stretch[at:first], start + at)
-        written.add(_undotted(new) if first != last else new, start + first)
+        written.add(_helped(new) if first != last else new, start + first)
         at = last
     written.add(stretch[at:], start + at)
     return written
@@ -70,11 +78,8 @@ def _rewritten(text: str, is_group: bool) -> list[tuple[int, int, str]]:
     return rewriting.changes
 
 
-def _dotted(text: str, changes: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Names with several groups of full stops outside of what is changed anyway.
-
-    Oxigraph 0.5.13 takes a name to end before the second group, and reads on there.
-    """
+def _single(text: str, changes: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """What `needs_help` outside of what is changed anyway."""
     found: list[tuple[int, int, str]] = []
     replaced = iter(sorted(c for c in changes if c[0] < c[1]))
     change = next(replaced, None)
@@ -83,15 +88,16 @@ def _dotted(text: str, changes: list[tuple[int, int, str]]) -> list[tuple[int, i
             return found  # what looks like a name behind it may be part of a string
         while change and change[1] <= token.start:
             change = next(replaced, None)
-        if is_dotted(token) and not (change and change[0] <= token.start):
+        if needs_help(token) and not (change and change[0] <= token.start):
             found.append((token.start, token.end, token.text))
     return found
 
 
-def _undotted(text: str) -> str:
+def _helped(text: str) -> str:
     parts, at = [], 0
     for token in tokens(text):
-        if is_dotted(token):
-            parts += text[at : token.start], _DOT.sub(r"\.", token.text)
+        if needs_help(token):
+            new = _DOT.sub(r"\.", token.text) if token.kind == "name" else token.text.lower()
+            parts += text[at : token.start], new
             at = token.end
     return "".join((*parts, text[at:]))

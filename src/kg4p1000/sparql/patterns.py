@@ -59,9 +59,9 @@ class Patterns(Triples):
     """
 
     def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
-        super().__init__(cursor)
-        self._to = rewriting
+        super().__init__(cursor, rewriting)
         self._graph = ""
+        self._uses: list[Token] = []
         self._aggregates = 0
         self._group = self._groups = 0
         self._labels: dict[str, int] = {}
@@ -200,7 +200,7 @@ class Patterns(Triples):
         opened = cursor.expect("{")
         self._deeper()
         self._groups += 1
-        outer, self._group = self._group, self._groups
+        outer, self._group, self._uses = (self._group, self._uses), self._groups, []
         if cursor.next.word == "SELECT":
             seen = self._select()
         else:
@@ -212,7 +212,9 @@ class Patterns(Triples):
             self._bind_graph(seen, opened)
         cursor.expect("}")
         self._depth -= 1
-        self._group = outer
+        if self._uses and self._graph not in seen.possible:
+            self._to.own_variable(self._uses[0], self._graph)
+        self._group, self._uses = outer
         return seen
 
     def _bind_graph(self, seen: Seen, opened: Token) -> None:
@@ -269,7 +271,11 @@ class Patterns(Triples):
 
     def _optional(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
-        seen.possible |= self.group().possible
+        start = self._cursor.last
+        found = self.group().possible
+        if self._graph in found and self._graph not in seen.certain:
+            self._to.own_variable(start, self._graph)
+        seen.possible |= found
 
     def _minus(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
@@ -277,6 +283,8 @@ class Patterns(Triples):
         taken = self.group()
         if self._graph:
             ours = {self._graph}
+            if self._graph in taken.possible:
+                self._to.own_variable(start, self._graph)
             if not (seen.certain & taken.certain) - ours:
                 shared = (seen.possible & taken.possible) - ours
                 self._to.minus(start, self._cursor.last, self._graph, shared)
@@ -334,7 +342,7 @@ class Patterns(Triples):
         cursor = self._cursor
         cursor.keyword("NOT")
         if cursor.keyword("EXISTS"):
-            self.group()
+            self._exists(cursor.last)
             return
         if cursor.next.text != "(":
             word = cursor.next
@@ -344,6 +352,10 @@ class Patterns(Triples):
             if cursor.next.text != "(":
                 raise cursor.unexpected(f"'(' after {word.text}")
         self._brackets(cursor.last)
+
+    def _exists(self, token: Token) -> None:
+        if self._graph in self.group().possible:
+            self._uses.append(token)
 
     def _brackets(self, before: Token | None = None) -> str:
         """Read an expression in round brackets; the name that AS gives it, or nothing."""
@@ -362,7 +374,9 @@ class Patterns(Triples):
                 if not opened:
                     return name
             elif token.word == "EXISTS":
-                self.group()
+                self._exists(token)
+            elif token.kind == "variable" and token.text[1:] == self._graph:
+                self._uses.append(token)
             elif token.word == "AS" and len(opened) == 1 and cursor.next.kind == "variable":
                 name = cursor.next.text[1:]
             elif token.kind == "end" or token.text in ("{", "}"):

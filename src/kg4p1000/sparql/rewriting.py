@@ -143,6 +143,14 @@ class Rewriting:
         self.insert(opened.end, "{")
         self.insert(closed.start, "} FILTER(false) ")
 
+    def own_variable(self, at: Token, graph: str) -> None:
+        """The variable of GRAPH within its braces, where it is another one than outside."""
+        raise self._refused(
+            at.start,
+            f"?{graph} is refused here: within GRAPH ?{graph} {{ … }} it does not stand for the graph. Put what needs the"
+            f" graph behind the braces, as in GRAPH ?{graph} {{ … }} FILTER(?{graph} …), or name the variable otherwise.",
+        )
+
     # functions
 
     def call(self, function: Token, opened: Token, closed: Token) -> None:
@@ -170,6 +178,13 @@ class Rewriting:
         return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
     # paths
+
+    def annotated(self, verb: Verb) -> None:
+        """A path with an annotation, which SPARQL 1.2 does not have and the engine takes for the last triple's."""
+        raise self._refused(
+            verb.start,
+            "what is said of a triple by '~' or '{|' wants a single predicate, not a path.",
+        )
 
     def statement(self, found: Statement) -> None:
         """Triples, some of which may have paths."""

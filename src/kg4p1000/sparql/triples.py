@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..errors import TooDeep
 from .lexer import Cursor
 from .paths import Path
-from .rewriting import Node, Statement, Verb
+from .rewriting import Node, Rewriting, Statement, Verb
 
 _DEEPEST = 100
 _BOOLEANS = ("TRUE", "FALSE")
@@ -20,8 +20,9 @@ _TERMS = ("iri", "name", "blank", "variable", "string", "number")
 class Triples:
     """Reads the triples of a subject."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
         self._cursor = cursor
+        self._to = rewriting
         self._depth = 0
         self._vars: set[str] = set()
 
@@ -44,7 +45,8 @@ class Triples:
             while True:
                 start = cursor.next.start
                 node = self._node(statement)
-                self._annotations(statement)
+                if self._annotations(statement) and verb.path and verb.path.kind != "iri":
+                    self._to.annotated(verb)
                 verb.objects.append(Node(node.kind, start, cursor.last.end))
                 if not cursor.accept(","):
                     break
@@ -55,9 +57,9 @@ class Triples:
             if not self._at_verb():
                 return
 
-    def _annotations(self, statement: Statement) -> None:
-        """Read reifiers and annotations of a triple."""
-        cursor = self._cursor
+    def _annotations(self, statement: Statement) -> bool:
+        """Read reifiers and annotations of a triple, and tell whether there are any."""
+        cursor, before = self._cursor, self._cursor.last
         while True:
             if cursor.accept("~"):
                 if cursor.next.kind in ("variable", "iri", "name", "blank"):
@@ -69,7 +71,7 @@ class Triples:
                 cursor.expect("|")
                 cursor.expect("}")
             else:
-                return
+                return cursor.last is not before
 
     def _node(self, statement: Statement) -> Node:
         """Read a subject or an object."""

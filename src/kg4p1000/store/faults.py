@@ -14,6 +14,7 @@ CALLS_NOBODY = (
     "SERVICE is refused, this endpoint calls no other. Ask the other endpoint yourself and join the"
     " results, or send its data in VALUES."
 )
+_FUNCTION = re.compile(r"custom function (<[^>]*>)")
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
@@ -47,6 +48,14 @@ def problem(head: dict[str, Any]) -> KgError:
             return ReaderLost("The database of this version could not be read.")
         case "syntax":
             return _syntax(message)
+    return _evaluation(message)
+
+
+def _evaluation(message: str) -> KgError:
+    if match := _FUNCTION.search(message):
+        return MalformedQuery(
+            f"There is no function {match[1]} here. Functions are those of SPARQL 1.1 and the casts of XML Schema."
+        )
     if "substitute" in message.lower() or "variable" in message.lower():
         return BadParameter(message)
     return MalformedQuery(message)
