@@ -346,3 +346,21 @@ def test_triple_terms_as_json_ld_are_refused_in_words(client):
     answer = ask(client, text, "jsonld")
     assert answer.status_code == 406
     assert "triple terms" in answer.get_json(force=True)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/ontology", "/ontology/Activity", "/graph/ontology"])
+@pytest.mark.parametrize(
+    ("media_type", "form"),
+    [
+        ("text/turtle", ox.RdfFormat.TURTLE),
+        ("application/rdf+xml", ox.RdfFormat.RDF_XML),
+        ("application/n-triples", ox.RdfFormat.N_TRIPLES),
+        ("application/ld+json", ox.RdfFormat.JSON_LD),
+    ],
+)
+def test_cardinalities_have_the_datatype_that_owl_demands(client, path, media_type, form):
+    answer = client.get(path, headers={"Accept": media_type}, follow_redirects=True)
+    assert answer.status_code == 200
+    found = [q for q in ox.parse(answer.data, format=form) if "ardinality" in q.predicate.value]
+    assert found
+    assert {q.object.datatype.value.partition("#")[2] for q in found} == {"nonNegativeInteger"}

@@ -119,14 +119,38 @@ def write_triples(result: ox.QueryTriples, out: Sink, form: str) -> None:
     Raises:
         CannotWrite: the format does not have what is in the result.
     """
+    triples = _with_cardinalities(result)
     if form == "rdfxml":
         through = _Through(out, _as_xml)
-        ox.serialize(_with_names(result), through, _RDF[form], prefixes=PREFIXES)
+        ox.serialize(_with_names(triples), through, _RDF[form], prefixes=PREFIXES)
         through.flush()
-    elif form == "jsonld":
-        ox.serialize(_without_triple_terms(result), out, _RDF[form], prefixes=PREFIXES)
-    else:
-        ox.serialize(result, out, _RDF[form], prefixes=PREFIXES)
+        return
+    if form == "jsonld":
+        triples = _without_triple_terms(triples)
+    ox.serialize(triples, out, _RDF[form], prefixes=PREFIXES)
+
+
+_CARDINALITIES = {
+    ox.NamedNode(PREFIXES["owl"] + name)
+    for name in (
+        "cardinality", "minCardinality", "maxCardinality", "qualifiedCardinality", "minQualifiedCardinality",
+        "maxQualifiedCardinality",
+    )
+}  # fmt: skip
+_COUNT = ox.NamedNode(PREFIXES["xsd"] + "nonNegativeInteger")
+
+
+def _with_cardinalities(triples: Iterable[ox.Triple]) -> Iterator[ox.Triple]:
+    """Triples with the datatype that OWL 2 demands of cardinalities; the engine keeps all integers as xsd:integer.
+
+    Source: OWL 2 Mapping to RDF Graphs, section 2.1.
+    """
+    for triple in triples:
+        if triple.predicate in _CARDINALITIES and isinstance(triple.object, ox.Literal):
+            count = ox.Literal(triple.object.value, datatype=_COUNT)
+            yield ox.Triple(triple.subject, triple.predicate, count)
+        else:
+            yield triple
 
 
 def _as_xml(piece: bytes) -> bytes:

@@ -143,14 +143,13 @@ class Readers:
         text: str,
         version: int,
         *,
-        default_graphs: list[str] | None = None,
-        named_graphs: list[str] | None = None,
-        result_format: str = "json",
-        rdf_format: str = "ntriples",
-        columns: tuple[int, tuple[str, ...]] | None = None,
         timeout: float | None = None,
+        **asked: Any,
     ) -> Result | None:
         """Begin a query as `query` does, but wait for nothing: for an event loop.
+
+        Args:
+            asked: as the arguments of `query`.
 
         Returns:
             The query, to be brought on by `step` and `follow`; None when there is no free place, or no
@@ -165,9 +164,7 @@ class Readers:
         if reader is None:
             self.lanes.leave(slow=False)
             return None
-        result, request = self._asked(
-            text, timeout, None, default_graphs, named_graphs, result_format, rdf_format, columns
-        )
+        result, request = self._asked(text, timeout, **asked)
         try:
             reader.send(request)
         except (BrokenPipeError, ConnectionResetError):
@@ -203,12 +200,12 @@ class Readers:
         self,
         text: str,
         timeout: float | None,
-        bindings: Mapping[str, Any] | None,
-        default_graphs: list[str] | None,
-        named_graphs: list[str] | None,
-        result_format: str,
-        rdf_format: str,
-        columns: tuple[int, tuple[str, ...]] | None,
+        bindings: Mapping[str, Any] | None = None,
+        default_graphs: list[str] | None = None,
+        named_graphs: list[str] | None = None,
+        result_format: str = "json",
+        rdf_format: str = "ntriples",
+        columns: tuple[int, tuple[str, ...]] | None = None,
     ) -> tuple[Result, dict[str, Any]]:
         """A query that is to begin, and what its reader is told."""
         if default_graphs is None and named_graphs is not None:
