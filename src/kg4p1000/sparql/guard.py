@@ -16,7 +16,7 @@ from ..errors import MalformedQuery, Refused
 from ..processes import can_deny_network
 from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
-from .engine import for_engine, is_suspect, needs_help
+from .engine import for_engine, is_suspect
 from .lexer import (
     Cursor,
     Token,
@@ -85,7 +85,7 @@ class _Body:
 
     default: list[Written] = field(default_factory=list)
     named: list[Written] = field(default_factory=list)
-    helped: bool = False
+    dotted: bool = False
     star: int = -1
     variables: dict[str, None] = field(default_factory=dict)
     repeatable: bool = True
@@ -110,7 +110,7 @@ def guard(text: str) -> Query:
     )
     refuse_foreign("FROM", default + named)
     chosen = bool(default or named)
-    given = for_engine(text) if body.helped or is_suspect(text) else text
+    given = for_engine(text) if body.dotted or is_suspect(text) else text
     return Query(
         text,
         str(given),
@@ -140,7 +140,6 @@ def _body(cursor: Cursor, prologue: Prologue, form: str) -> _Body:
             case "word":
                 if changing and _CHANGING.search(token.text):
                     body.repeatable = False
-                body.helped = body.helped or needs_help(token)
                 # The engine needs no space between FROM and NAMED.
                 if depth == 0 and token.word in ("FROM", "FROMNAMED"):
                     is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
@@ -154,7 +153,7 @@ def _body(cursor: Cursor, prologue: Prologue, form: str) -> _Body:
             case "iri" if token.text.startswith(BASE, 1):
                 body.terms.add(token.text[1:-1])
             case "name":
-                body.helped = body.helped or needs_help(token)
+                body.dotted = body.dotted or is_dotted(token)
                 prefix, _, local = token.text.partition(":")
                 if spaces.get(prefix, "").startswith(BASE):
                     body.terms.add(spaces[prefix] + local)
