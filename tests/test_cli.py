@@ -185,7 +185,7 @@ def test_a_wrong_name_or_parameter_is_a_usage_error_that_names_it(folder, args, 
 def test_a_bad_query_has_its_place(folder):
     done = run("query", "--sparql", "SELECT * WHERE { ?s ?p }", "--store", folder)
     assert done.returncode == 1
-    assert "Line 1, column 25" in done.stderr
+    assert "Line 1, column 24" in done.stderr
 
 
 def test_a_query_runs_into_the_time_limit_it_was_given(folder):

@@ -165,7 +165,7 @@ def test_a_name_with_dots_is_one_name(written, named, readers):
 def test_an_error_behind_names_with_dots_is_told_where_it_was_written(before, client):
     text = before + "SELECT ?x { VALUES ?x { activity:A4.2.x.y overlap:A4.2-D2.3 } ?x ?y }"
     told = client.get("/sparql", query_string={"query": text}).json
-    assert (told["line"], told["column"]) == (before.count("\n") + 1, len(text) + 1 - len(before))
+    assert (told["line"], told["column"]) == (before.count("\n") + 1, len(text) - len(before))
     assert told["detail"].startswith(f"Line {told['line']}, column {told['column']}: ")
 
 

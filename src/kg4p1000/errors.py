@@ -45,6 +45,10 @@ class BadParameter(KgError):
     slug, title, status = "bad-parameter", "A parameter is missing or wrong", 400
 
 
+class AnsweredWrongly(KgError):
+    slug, title, status = "answered-wrongly", "The engine would answer this wrongly", 400
+
+
 class Refused(KgError):
     slug, title, status = "refused", "This endpoint does not do that", 403
 

@@ -8,7 +8,10 @@ from typing import Any
 
 from ..errors import MalformedQuery
 from ..store import Readers, Result
+from .complaints import complaint
+from .engine import for_engine
 from .guard import Query
+from .lexer import malformed
 
 #: Key of a format to its media types, the one we answer with first. Sources: SPARQL 1.1 results
 #: in JSON, XML, CSV and TSV; RDF 1.1 syntaxes.
@@ -60,16 +63,11 @@ def placed(query: Query) -> Iterator[None]:
         yield
     except MalformedQuery as e:
         line, column = e.members.get("line"), e.members.get("column")
-        if query.for_engine == query.text or not line or not column:
-            raise
-        given, sent = (text.split("\n")[line - 1] for text in (query.for_engine, query.text))
-        at = 0
-        for sign in given[: column - 1]:
-            at += sign == sent[at : at + 1]  # else it is an escape of ours
-        told = e.detail.removeprefix(f"Line {line}, column {column}: ")
-        raise MalformedQuery(
-            f"Line {line}, column {at + 1}: {told}", line=line, column=at + 1
-        ) from None
+        if query.for_engine != query.text and line and column:
+            source = for_engine(query.text).source(line, column)
+            told = e.detail.removeprefix(f"Line {line}, column {column}: ")
+            e = malformed(query.text, min(source, len(query.text)), told)
+        raise complaint(query.text, e) from None
 
 
 def attempt(
@@ -85,4 +83,5 @@ def _options(query: Query, form: str) -> dict[str, Any]:
         "named_graphs": query.named_graphs,
         "result_format": "json" if query.gives_triples else form,
         "rdf_format": form if query.gives_triples else "ntriples",
+        "columns": query.columns,
     }

@@ -16,10 +16,10 @@ from ..errors import MalformedQuery, Refused
 from ..processes import can_deny_network
 from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
+from .engine import for_engine, is_suspect
 from .lexer import (
     Cursor,
     Token,
-    for_engine,
     is_ambiguous,
     is_dotted,
     malformed,
@@ -55,9 +55,11 @@ class Query:
 
     Attributes:
         text: as it was sent.
-        for_engine: what the engine is given; see `lexer.for_engine`.
+        for_engine: what the engine is given; see `engine.for_engine`.
         form: SELECT, ASK, CONSTRUCT or DESCRIBE.
         default_graphs, named_graphs: the IRIs of its FROM clauses; both None when it has none.
+        columns: of ``SELECT *``: where the star stands in what the engine is given, and the variables in the order in
+            which they appear.
         repeatable: whether it gives the same answer each time it is asked of the same version.
         terms: the IRIs of ours that it names.
     """
@@ -67,6 +69,7 @@ class Query:
     form: str
     default_graphs: list[str] | None = None
     named_graphs: list[str] | None = None
+    columns: tuple[int, tuple[str, ...]] | None = None
     repeatable: bool = True
     terms: frozenset[str] = frozenset()
 
@@ -83,6 +86,8 @@ class _Body:
     default: list[Written] = field(default_factory=list)
     named: list[Written] = field(default_factory=list)
     dotted: bool = False
+    star: int = -1
+    variables: dict[str, None] = field(default_factory=dict)
     repeatable: bool = True
     terms: set[str] = field(default_factory=set)
 
@@ -98,32 +103,33 @@ def guard(text: str) -> Query:
     cursor = Cursor(text)
     prologue = Prologue.read(cursor)
     form = _form(cursor)
-    body = _body(cursor, prologue)
+    body = _body(cursor, prologue, form)
     default, named = (
         [term.value for term in prologue.terms(text, graphs)]
         for graphs in (body.default, body.named)
     )
     refuse_foreign("FROM", default + named)
     chosen = bool(default or named)
+    given = for_engine(text) if body.dotted or is_suspect(text) else text
     return Query(
         text,
-        for_engine(text) if body.dotted else text,
+        str(given),
         form,
         default if chosen else None,
         named if chosen else None,
+        (body.star, tuple(body.variables)) if body.star >= 0 else None,
         body.repeatable,
         frozenset(body.terms),
     )
 
 
-def _body(cursor: Cursor, prologue: Prologue) -> _Body:
+def _body(cursor: Cursor, prologue: Prologue, form: str) -> _Body:
     """Read a query behind its form to its end."""
     body, depth = _Body(), 0
     calling, changing = (bool(word.search(cursor.text)) for word in (_SERVICE, _CHANGING))
-    spaces = dict(_OURS)
-    for declaration, _ in prologue.declared:
-        if found := _DECLARED.match(declaration):
-            spaces[found[1]] = found[2]
+    spaces = _spaces(prologue)
+    if form == "SELECT":
+        body.star = _star(cursor)
     while cursor.next.kind != "end":
         before, token = cursor.last, cursor.take()
         if calling and _calls_out(before, token, cursor.next):
@@ -142,6 +148,8 @@ def _body(cursor: Cursor, prologue: Prologue) -> _Body:
                         (body.named if is_named else body.default).append(
                             (source.text, source.start)
                         )
+            case "variable" if body.star >= 0:
+                body.variables[token.text[1:]] = None
             case "iri" if token.text.startswith(BASE, 1):
                 body.terms.add(token.text[1:-1])
             case "name":
@@ -150,6 +158,21 @@ def _body(cursor: Cursor, prologue: Prologue) -> _Body:
                 if spaces.get(prefix, "").startswith(BASE):
                     body.terms.add(spaces[prefix] + local)
     return body
+
+
+def _spaces(prologue: Prologue) -> dict[str, str]:
+    """What prefixes stand for: ours, and those that the query declares."""
+    spaces = dict(_OURS)
+    for declaration, _ in prologue.declared:
+        if found := _DECLARED.match(declaration):
+            spaces[found[1]] = found[2]
+    return spaces
+
+
+def _star(cursor: Cursor) -> int:
+    """Where the star of ``SELECT *`` stands; -1 where there is none."""
+    cursor.keyword("DISTINCT", "REDUCED")
+    return cursor.next.start if cursor.next.text == "*" else -1
 
 
 def refuse_service(text: str) -> None:

@@ -51,9 +51,8 @@ _AFTER_PREFIX = re.compile(rf":(?:{_LOCAL})?+")
 _WORD = re.compile(r"\w++")
 #: The beginning of an IRI with a sign that would begin a string or a comment.
 _BEFORE_SIGN = re.compile("[^'#]*+(?=['#])")
-#: A name with more than one group of full stops, as the engine does not read it; and a full stop without escape.
+#: A name with more than one group of full stops, as the engine does not read it.
 _DOTTED = re.compile(r"[^:]*+:[^.]++\.++[^.]++\.")
-_DOT = re.compile(r"(?<!\\)\.")
 #: What may stand between quotes, by the quotes.
 _STRINGS = {
     quote * count: re.compile(content, re.DOTALL)
@@ -125,26 +124,6 @@ def _name(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
         failed[":"] = prefix.end()
     word = _WORD.match(text, at)
     return ("word", word.end()) if word else ("other", at + 1)
-
-
-def for_engine(text: str) -> str:
-    """Write names such as ``overlap:A4.2-D2.3`` so that the engine reads them whole, as SPARQL has them.
-
-    Oxigraph 0.5.13 takes a name to end before the second group of full stops, and reads on there.
-    """
-    return "".join(piece for piece, _ in engine_pieces(text))
-
-
-def engine_pieces(text: str) -> list[tuple[str, int]]:
-    """Give the pieces of `for_engine`, each with the place in the text where it begins."""
-    pieces, at = [], 0
-    for token in tokens(text):
-        if is_ambiguous(token):
-            return [(text, 0)]  # what looks like a name behind it may be part of a string
-        if is_dotted(token):
-            pieces += (text[at : token.start], at), (_DOT.sub(r"\.", token.text), token.start)
-            at = token.end
-    return [*pieces, (text[at:], at)]
 
 
 def is_dotted(token: Token) -> bool:

@@ -51,6 +51,16 @@ class Assembled:
         """The pieces together."""
         return "".join(self._pieces)
 
+    def __str__(self) -> str:
+        return self.text
+
+    def extend(self, other: Assembled) -> None:
+        """Append another text with the places of its pieces."""
+        self._starts += (self._length + start for start in other._starts)
+        self._sources += other._sources
+        self._pieces += other._pieces
+        self._length += other._length
+
     def source(self, line: int, column: int) -> int:
         """The place in the request of a line and column of this text."""
         lines = self.text.split("\n")

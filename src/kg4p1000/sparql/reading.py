@@ -76,6 +76,8 @@ class Reading:
             self._idle.append(process)
         if problem := answer.get("problem"):
             raise errors.from_plain(problem)
+        if columns := answer["columns"]:
+            answer["columns"] = (columns[0], tuple(columns[1]))
         return Query(text, **{**answer, "terms": frozenset(answer["terms"])})
 
     def warm(self) -> None:

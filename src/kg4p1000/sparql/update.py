@@ -19,8 +19,9 @@ from pyoxigraph import NamedNode, Quad
 from ..errors import MalformedRequest
 from ..store import CALLS_NOBODY, Delta, Draft, MemoryGraph
 from ..store import dataset as make_dataset
+from .engine import for_engine
 from .guard import refuse_foreign, refuse_service, refused_at
-from .lexer import engine_pieces, place
+from .lexer import place
 from .operations import Dataset, Manage, Modify, Operation, Transfer, Where, read_operations
 from .prologue import Assembled, located
 
@@ -94,8 +95,7 @@ def _delta(
 def _query(where: Where, text: str, before: str, after: str = "") -> Assembled:
     query = where.prologue.before()
     query.add(f"{before} WHERE ")
-    for piece, at in engine_pieces(text[where.start : where.end]):
-        query.add(piece, where.start + at)
+    query.extend(for_engine(text, where.start, where.end))
     query.add(after)
     return query
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from ..errors import BadParameter, KgError, MalformedQuery, ReaderLost, Refused
+from ..errors import BadParameter, KgError, MalformedQuery, NotAcceptable, ReaderLost, Refused
 from ..terms import BASE, PREFIXES
 
 CALLS_NOBODY = (
     "SERVICE is refused, this endpoint calls no other. Ask the other endpoint yourself and join the"
     " results, or send its data in VALUES."
 )
+_FUNCTION = re.compile(r"custom function (<[^>]*>)")
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
 
 
@@ -38,17 +39,48 @@ def parse_query(text: str) -> list[str]:
 def problem(head: dict[str, Any]) -> KgError:
     """The error that a reader tells of."""
     message = head["message"]
-    if head["error"] == "network":
-        return Refused(CALLS_NOBODY)
-    if head["error"] == "database":
-        return ReaderLost("The database of this version could not be read.")
-    if head["error"] == "syntax":
-        if match := _POSITION.match(message):
-            line, column, expected = match.groups()
-            return MalformedQuery(
-                f"Line {line}, column {column}: {expected}.", line=int(line), column=int(column)
-            )
-        return MalformedQuery(message)
+    match head["error"]:
+        case "network":
+            return Refused(CALLS_NOBODY)
+        case "format":
+            return NotAcceptable(message)
+        case "database":
+            return ReaderLost("The database of this version could not be read.")
+        case "syntax":
+            return _syntax(message)
+    return _evaluation(message)
+
+
+def _evaluation(message: str) -> KgError:
+    if match := _FUNCTION.search(message):
+        return MalformedQuery(
+            f"There is no function {match[1]} here. Functions are those of SPARQL 1.1 and the casts of XML Schema."
+        )
     if "substitute" in message.lower() or "variable" in message.lower():
         return BadParameter(message)
     return MalformedQuery(message)
+
+
+#: What the engine says, and what that means; its own words help nobody.
+_SAID = {
+    "Duplicated variable name in SELECT": "SELECT names a variable twice; leave one out.",
+    "The SELECT overrides an existing variable": "(… AS ?name) in SELECT has a name that the pattern has already; take"
+    " another.",
+    "SELECT * is not authorized with GROUP BY": "SELECT * cannot stand with GROUP BY; name the variables.",
+    "variable that is unbound": "with GROUP BY or an aggregate, a variable in SELECT has to stand in GROUP BY, or in an"
+    " aggregate such as SAMPLE(?x).",
+    "Prefix not found": "a prefix is not declared; write PREFIX name: <…> at the beginning.",
+    "IRI parsing failed": "this is no valid IRI.",
+}
+
+
+def _syntax(message: str) -> MalformedQuery:
+    if match := _POSITION.match(message):
+        line, column, expected = match.groups()
+        told = next((ours for theirs, ours in _SAID.items() if theirs in expected), "")
+        return MalformedQuery(
+            f"Line {line}, column {column}: {told or 'the query cannot go on like this.'}",
+            line=int(line),
+            column=int(column),
+        )
+    return MalformedQuery("The query cannot be read.")

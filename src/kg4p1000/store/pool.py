@@ -96,6 +96,7 @@ class Readers:
         named_graphs: list[str] | None = None,
         result_format: str = "json",
         rdf_format: str = "ntriples",
+        columns: tuple[int, tuple[str, ...]] | None = None,
         version: int | None = None,
         timeout: float | None = None,
         gone: Callable[[], bool] = lambda: False,
@@ -107,6 +108,7 @@ class Readers:
             default_graphs: the request's dataset; None leaves the query's own.
             result_format: ``json``, ``xml``, ``csv`` or ``tsv``, for solutions and booleans.
             rdf_format: ``turtle``, ``ntriples``, ``jsonld`` or ``rdfxml``, for triples.
+            columns: of ``SELECT *``: where the star stands, and the variables in the order of the columns.
             version: another version than the published one.
             timeout: another time limit than the pool's, in seconds.
             gone: tells whether the client has gone; then the query is stopped.
@@ -118,7 +120,14 @@ class Readers:
             TimeLimit, MemoryLimit, ReaderLost, Killed: stopped before the result began.
         """
         result, request = self._asked(
-            text, timeout, bindings, default_graphs, named_graphs, result_format, rdf_format
+            text,
+            timeout,
+            bindings,
+            default_graphs,
+            named_graphs,
+            result_format,
+            rdf_format,
+            columns,
         )
         if not self.lanes.enter(gone):
             raise ClientGone
@@ -134,13 +143,13 @@ class Readers:
         text: str,
         version: int,
         *,
-        default_graphs: list[str] | None = None,
-        named_graphs: list[str] | None = None,
-        result_format: str = "json",
-        rdf_format: str = "ntriples",
         timeout: float | None = None,
+        **asked: Any,
     ) -> Result | None:
         """Begin a query as `query` does, but wait for nothing: for an event loop.
+
+        Args:
+            asked: as the arguments of `query`.
 
         Returns:
             The query, to be brought on by `step` and `follow`; None when there is no free place, or no
@@ -155,9 +164,7 @@ class Readers:
         if reader is None:
             self.lanes.leave(slow=False)
             return None
-        result, request = self._asked(
-            text, timeout, None, default_graphs, named_graphs, result_format, rdf_format
-        )
+        result, request = self._asked(text, timeout, **asked)
         try:
             reader.send(request)
         except (BrokenPipeError, ConnectionResetError):
@@ -193,11 +200,12 @@ class Readers:
         self,
         text: str,
         timeout: float | None,
-        bindings: Mapping[str, Any] | None,
-        default_graphs: list[str] | None,
-        named_graphs: list[str] | None,
-        result_format: str,
-        rdf_format: str,
+        bindings: Mapping[str, Any] | None = None,
+        default_graphs: list[str] | None = None,
+        named_graphs: list[str] | None = None,
+        result_format: str = "json",
+        rdf_format: str = "ntriples",
+        columns: tuple[int, tuple[str, ...]] | None = None,
     ) -> tuple[Result, dict[str, Any]]:
         """A query that is to begin, and what its reader is told."""
         if default_graphs is None and named_graphs is not None:
@@ -210,6 +218,7 @@ class Readers:
             "named_graphs": named_graphs or [],
             "result_format": result_format,
             "rdf_format": rdf_format,
+            "columns": columns,
             "timeout": result.limit,
             "memory": self.memory << 20,
         }

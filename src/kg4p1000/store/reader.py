@@ -25,23 +25,11 @@ from pyoxigraph import Variable
 
 from .. import processes
 from ..terms import BASE, PREFIXES
+from . import formats
 from .frames import FAULT, READY
 from .graphs import Merges, dataset
 
 _FRAME = 64 * 1024
-
-_RESULT_FORMATS = {
-    "json": ox.QueryResultsFormat.JSON,
-    "xml": ox.QueryResultsFormat.XML,
-    "csv": ox.QueryResultsFormat.CSV,
-    "tsv": ox.QueryResultsFormat.TSV,
-}
-_RDF_FORMATS = {
-    "turtle": ox.RdfFormat.TURTLE,
-    "ntriples": ox.RdfFormat.N_TRIPLES,
-    "jsonld": ox.RdfFormat.JSON_LD,
-    "rdfxml": ox.RdfFormat.RDF_XML,
-}
 
 
 class _Framed:
@@ -49,18 +37,30 @@ class _Framed:
 
     Args:
         head: goes out with the first frame; a small answer is one write, which wakes who waits for it once.
+        frame: bytes of the first frame.
     """
 
-    def __init__(self, out: BinaryIO, head: dict[str, Any]) -> None:
+    def __init__(self, out: BinaryIO, head: dict[str, Any], frame: int = _FRAME) -> None:
         self._out = out
         self._begun = json.dumps(head).encode() + b"\n"
         self._waiting = bytearray()
+        self._frame = frame
 
     def write(self, data: bytes) -> int:
         self._waiting += data
-        if len(self._waiting) >= _FRAME:
+        if len(self._waiting) >= self._frame:
+            self._frame = _FRAME
             self.flush()
         return len(data)
+
+    def refuse(self, fault: dict[str, Any]) -> None:
+        """End with an error: in place of the result while nothing of it went out, else behind it."""
+        message = json.dumps(fault).encode()
+        if self._begun:
+            self._begun, self._waiting = message + b"\n", bytearray()
+            self.flush()
+        else:
+            self.flush(struct.pack(">II", FAULT, len(message)) + message)
 
     def flush(self, after: bytes = b"") -> None:
         data, self._begun = self._begun, b""
@@ -92,15 +92,32 @@ def evaluate(database: ox.Store, request: dict[str, Any]) -> Any:
         default, named = request["default_graphs"], request["named_graphs"]
         database, options = dataset(database, default, named, _last_merge)
     bindings = {Variable(name): _term(text) for name, text in request.get("bindings", {}).items()}
-    text = request["query"]
+    text = _in_order(request)
     return database.query(
         text,
-        base_iri=BASE,
-        # Reading all of them takes the engine as long as a small query.
-        prefixes={name: space for name, space in PREFIXES.items() if f"{name}:" in text},
+        **_prologue(text),
         substitutions=bindings or None,
         **options,
     )
+
+
+def _prologue(text: str) -> dict[str, Any]:
+    # Reading all prefixes takes the engine as long as a small query.
+    prefixes = {name: space for name, space in PREFIXES.items() if f"{name}:" in text}
+    return {"base_iri": BASE, "prefixes": prefixes}
+
+
+def _in_order(request: dict[str, Any]) -> str:
+    """The query with its columns in the order in which they appear; the engine sorts those of ``SELECT *`` by name."""
+    text: str = request["query"]
+    if not (columns := request.get("columns")):
+        return text
+    star, order = columns
+    places = {name: at for at, name in enumerate(order)}
+    found = [v.value for v in ox.Store().query(text, **_prologue(text)).variables]
+    found.sort(key=lambda name: places.get(name, len(places)))
+    names = " ".join(f"?{name}" for name in found) or "*"
+    return f"{text[:star]} {names} {text[star + 1 :]}"
 
 
 def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
@@ -111,24 +128,27 @@ def _answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> None:
     except (SyntaxError, ValueError, RuntimeError, OSError) as e:
         _head(out, _fault(e, request))
         return
-    if isinstance(result, ox.QueryTriples):
-        framed = _Framed(out, {"kind": "triples"})
+    triples = isinstance(result, ox.QueryTriples)
+    form = request["rdf_format" if triples else "result_format"]
+    if triples:
+        head: dict[str, Any] = {"kind": "triples"}
     else:
         boolean = isinstance(result, ox.QueryBoolean)
         variables = [] if boolean else [v.value for v in result.variables]
-        kind = "boolean" if boolean else "solutions"
-        framed = _Framed(out, {"kind": kind, "variables": variables})
+        head = {"kind": "boolean" if boolean else "solutions", "variables": variables}
+    framed = _Framed(out, head, formats.HELD.get(form, _FRAME))
     try:
-        if isinstance(result, ox.QueryTriples):
-            form = _RDF_FORMATS[request["rdf_format"]]
-            ox.serialize(result, framed, form, prefixes=PREFIXES)
+        if triples:
+            formats.write_triples(result, framed, form)
         else:
-            result.serialize(framed, _RESULT_FORMATS[request["result_format"]])
+            formats.write_results(result, framed, form)
     except MemoryError:
         os.abort()
+    except formats.CannotWrite as e:
+        framed.refuse({"error": "format", "message": str(e)})
+        return
     except (ValueError, RuntimeError, OSError) as e:
-        message = json.dumps(_fault(e, request)).encode()
-        framed.flush(struct.pack(">II", FAULT, len(message)) + message)
+        framed.refuse(_fault(e, request))
         return
     framed.flush(struct.pack(">I", 0))
 

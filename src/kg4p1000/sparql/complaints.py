@@ -1,0 +1,153 @@
+"""What is wrong with a query that the engine does not read: one sentence with what is missing, where, and what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from ..errors import KgError, MalformedQuery
+from ..terms import PREFIXES
+from .lexer import Cursor, Token, malformed, tokens
+from .patterns import Patterns
+from .prologue import Prologue
+from .rewriting import AGGREGATES, Rewriting
+
+_FUNCTIONS = (
+    "ABS", "ADJUST", "BNODE", "BOUND", "CEIL", "COALESCE", "CONCAT", "CONTAINS", "DATATYPE", "DAY", "ENCODE_FOR_URI",
+    "FLOOR", "HASLANG", "HASLANGDIR", "HOURS", "IF", "IRI", "ISBLANK", "ISIRI", "ISLITERAL", "ISNUMERIC", "ISTRIPLE",
+    "ISURI", "LANG", "LANGDIR", "LANGMATCHES", "LCASE", "MD5", "MINUTES", "MONTH", "NOW", "OBJECT", "PREDICATE", "RAND",
+    "REGEX", "REPLACE", "ROUND", "SAMETERM", "SECONDS", "SHA1", "SHA256", "SHA384", "SHA512", "STR", "STRAFTER",
+    "STRBEFORE", "STRDT", "STRENDS", "STRLANG", "STRLANGDIR", "STRLEN", "STRSTARTS", "STRUUID", "SUBJECT", "SUBSTR",
+    "TIMEZONE", "TRIPLE", "TZ", "UCASE", "URI", "UUID", "YEAR", *AGGREGATES,
+)  # fmt: skip
+_KEYWORDS = (
+    "AS", "ASC", "ASK", "BASE", "BIND", "BY", "CONSTRUCT", "DESC", "DESCRIBE", "DISTINCT", "EXISTS", "FALSE", "FILTER", "FROM",
+    "GRAPH", "GROUP", "HAVING", "IN", "LATERAL", "LIMIT", "MINUS", "NAMED", "NOT", "OFFSET", "OPTIONAL", "ORDER", "PREFIX",
+    "REDUCED", "SELECT", "SEPARATOR", "SERVICE", "SILENT", "TRUE", "UNDEF", "UNION", "VALUES", "VERSION", "WHERE", "A",
+)  # fmt: skip
+_WORDS = frozenset((*_FUNCTIONS, *_KEYWORDS))
+_INSTEAD = {
+    "AND": "&&",
+    "OR": "||",
+    "NULL": "UNDEF in VALUES, or BOUND(?x) in FILTER",
+    "LIKE": "CONTAINS(…) or REGEX(…)",
+}
+#: Signs that can stand outside of strings, IRIs and names.
+_SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@")
+_STRAIGHT, _CURLY = "\"'", "“”„‘’«»"
+#: Prefixes that are no prefixes, but the beginning of an IRI.
+_SCHEMES = ("http", "https", "urn", "mailto", "file")
+
+
+def complaint(text: str, found: MalformedQuery) -> MalformedQuery:
+    """The error for a query that the engine does not read.
+
+    Args:
+        text: as it was sent.
+        found: with ``line`` and ``column``, where the engine stopped.
+    """
+    told = [*_words(text), *_structure(text)]
+    return min(told, key=_place) if told else _at(text, found)
+
+
+def _place(error: MalformedQuery) -> tuple[int, int]:
+    return error.members["line"], error.members["column"]
+
+
+def _at(text: str, found: MalformedQuery) -> MalformedQuery:
+    """The engine's place, with the token that stands there or ends before it."""
+    line, column = found.members.get("line"), found.members.get("column")
+    if not line or not column or "cannot go on" not in found.detail:
+        return found
+    offset = sum(len(before) + 1 for before in text.split("\n")[: line - 1]) + column - 1
+    last = ""
+    for token in tokens(text):
+        if token.start > offset:
+            break
+        last = token.text if len(token.text) <= 40 else token.text[:39] + "…"
+    return malformed(
+        text, min(offset, len(text)), f"the query cannot go on like this, at or before '{last}'."
+    )
+
+
+def _structure(text: str) -> Iterator[MalformedQuery]:
+    """What the grammar of groups and triples finds missing."""
+    cursor = Cursor(text)
+    patterns = Patterns(cursor, Rewriting(text))
+    try:
+        Prologue.read(cursor)
+        patterns.query()
+    except MalformedQuery as e:
+        yield e
+    except KgError:
+        return
+    yield from patterns.notes
+
+
+def _words(text: str) -> Iterator[MalformedQuery]:
+    """Words, prefixes and signs that SPARQL does not have."""
+    known = dict.fromkeys(PREFIXES)
+    found = [*tokens(text)]
+    for token, after in zip(found, [*found[1:], Token("end", "", len(text))], strict=True):
+        match token.kind:
+            case "word" if token.word == "PREFIX" and after.kind == "name":
+                known[after.text[:-1]] = None
+            case "word" if token.word not in _WORDS:
+                yield malformed(text, token.start, _no_word(token, after))
+                return
+            case "name" if (prefix := token.text.partition(":")[0]) not in known:
+                yield malformed(text, token.start, _no_prefix(token, prefix, known))
+                return
+            case "other" if sign := _no_sign(text, token, after):
+                yield malformed(text, token.start, sign)
+                return
+
+
+def _no_word(token: Token, after: Token) -> str:
+    if instead := _INSTEAD.get(token.word):
+        return f"SPARQL has no '{token.text}'; write {instead}."
+    is_call = after.text == "("
+    near = get_close_matches(token.word, _FUNCTIONS if is_call else _KEYWORDS, 1, 0.7)
+    what = "function" if is_call else "word"
+    if near:
+        return f"SPARQL has no {what} '{token.text}'; did you mean {near[0]}?"
+    if is_call:
+        return f"SPARQL has no function '{token.text}'; a function of another vocabulary is written with its prefix."
+    return (
+        f"'{token.text}' has no meaning here; write ?{token.text} for a variable, '{token.text}' in quotes for a text, or a"
+        " prefix and ':' before a name."
+    )
+
+
+def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
+    if prefix.lower() in _SCHEMES:
+        return "an IRI is written in '<' and '>'."
+    near = get_close_matches(prefix, known, 1, 0.6)
+    hint = f", or did you mean {near[0]}:{token.text.partition(':')[2]}?" if near else "."
+    return (
+        f"the prefix '{prefix}:' is not declared. Write PREFIX {prefix}: <…> at the beginning, with the IRI that it stands"
+        f" for{hint}"
+    )
+
+
+def _no_sign(text: str, token: Token, after: Token) -> str:
+    """What is wrong with a sign; nothing if it can stand where it does."""
+    sign, told = token.text, ""
+    if sign in _STRAIGHT:
+        return told  # the cursor tells
+    is_glued = after.start == token.end
+    if sign == "=" and after.text == "=" and is_glued:
+        told = "write '=' to compare, not '=='."
+    elif sign == "<" and is_glued and after.text.partition(":")[0] in _SCHEMES:
+        told = "the IRI that begins here is not closed by '>', or has a blank or another sign that no IRI has."
+    elif sign == "$":
+        told = "a variable has a name behind '$'."
+    elif sign in _CURLY:
+        told = f"a text stands in straight quotes, ' or \", not in {sign}."
+    elif sign == "\ufeff":
+        told = "there is an invisible mark (U+FEFF) here; remove it."
+    elif sign.isspace():
+        told = f"there is an unusual blank (U+{ord(sign):04X}) here; write a plain one."
+    elif sign not in _SIGNS:
+        told = f"the sign {sign} (U+{ord(sign):04X}) has no meaning here."
+    return told

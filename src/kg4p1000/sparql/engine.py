@@ -1,0 +1,107 @@
+"""The text that the engine is given in place of the one that was sent, so that it reads and answers it as SPARQL says."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import MalformedQuery
+from .lexer import Cursor, Token, is_ambiguous, is_dotted, tokens
+from .patterns import Patterns
+from .prologue import Assembled, Prologue
+from .rewriting import Rewriting
+
+#: What any form has that the engine answers wrongly; most queries have none of it, and are looked at no further.
+_SUSPECT = re.compile(
+    r"""
+    BNODE | GROUP_CONCAT | \b(?!(?-i:true|false)\b)(?:TRUE|FALSE)\b
+  | (?:COUNT|SUM|AVG|MIN|MAX|SAMPLE)\s*+\(\s*+(?:DISTINCT\s*+)?(?:COUNT|SUM|AVG|MIN|MAX|SAMPLE)  # one in another
+  | GRAPH\s*+(?![\w:<])                                  # GRAPH and a variable
+  | (?<!\|)\|(?!\|)                                      # a path with alternatives
+  | (?<!\()\*(?!\s*+(?:WHERE(?=[\s{])|FROM(?=[\s<])|\{)) # a path that may be repeated,
+  | \?(?!\w)                                             # or left out
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+#: What each of them has, found in a third of the time.
+_MAYBE = re.compile(
+    r"[|*]|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C", re.IGNORECASE
+)
+_DOT = re.compile(r"(?<!\\)\.")
+
+
+def is_suspect(text: str) -> bool:
+    """Whether a text may have what the engine answers wrongly."""
+    return _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None
+
+
+def needs_help(token: Token) -> bool:
+    """Whether the engine does not read a token as SPARQL has it.
+
+    Oxigraph 0.5.13 takes a name to end before its second group of full stops, and TRUE and FALSE for no booleans.
+    """
+    return is_dotted(token) or (token.word in ("TRUE", "FALSE") and not token.text.islower())
+
+
+def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
+    """Write a query, or a group of a longer text, as the engine is to read it.
+
+    Args:
+        start, end: where a group begins and ends; without an end, the text is a query.
+
+    Returns:
+        A text that knows where each piece of it stood in the one that was sent.
+
+    Raises:
+        AnsweredWrongly: the engine would answer it wrongly, and nothing that it can be given says the same.
+        TooDeep: it is nested too deeply.
+    """
+    stretch = text[start:end]
+    changes: list[tuple[int, int, str]] = []
+    if is_suspect(stretch):
+        changes = _rewritten(stretch, is_group=end is not None)
+    written, at = Assembled(), 0
+    for first, last, new in sorted([*changes, *_single(stretch, changes)], key=lambda c: c[:2]):
+        written.add(stretch[at:first], start + at)
+        written.add(_helped(new) if first != last else new, start + first)
+        at = last
+    written.add(stretch[at:], start + at)
+    return written
+
+
+def _rewritten(text: str, is_group: bool) -> list[tuple[int, int, str]]:
+    rewriting, cursor = Rewriting(text), Cursor(text)
+    patterns = Patterns(cursor, rewriting)
+    try:
+        if is_group:
+            patterns.group()
+        else:
+            Prologue.read(cursor)
+            patterns.query()
+    except MalformedQuery:
+        return []  # the engine will not have it either
+    return rewriting.changes
+
+
+def _single(text: str, changes: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """What `needs_help` outside of what is changed anyway."""
+    found: list[tuple[int, int, str]] = []
+    replaced = iter(sorted(c for c in changes if c[0] < c[1]))
+    change = next(replaced, None)
+    for token in tokens(text):
+        if is_ambiguous(token):
+            return found  # what looks like a name behind it may be part of a string
+        while change and change[1] <= token.start:
+            change = next(replaced, None)
+        if needs_help(token) and not (change and change[0] <= token.start):
+            found.append((token.start, token.end, token.text))
+    return found
+
+
+def _helped(text: str) -> str:
+    parts, at = [], 0
+    for token in tokens(text):
+        if needs_help(token):
+            new = _DOT.sub(r"\.", token.text) if token.kind == "name" else token.text.lower()
+            parts += text[at : token.start], new
+            at = token.end
+    return "".join((*parts, text[at:]))
