@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import pyoxigraph as ox
@@ -20,6 +22,8 @@ blueprint = Blueprint("queries", __name__)
 
 #: Parameters of the request that are not parameters of the query.
 _OURS = ("format", "version")
+#: What the text says where it stands without values.
+_HINT = re.compile(r"\n *# In a tool that knows no parameters, add here: VALUES [^\n]*")
 _RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
 
 
@@ -84,11 +88,14 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         g.version = result.version
         shown["advice"] = advice(guarded, result.version)
         shown |= results.shown(result, hidden={p.name for p in query.parameters})
+    asked = values or {p.name: p.example for p in query.parameters}
+    text = without_header(query.text)
     return render_template(
         "query.html",
         query=query,
-        values=values or {p.name: p.example for p in query.parameters},
-        text=without_header(query.text),
+        values=asked,
+        text=text,
+        bound=with_values(text, query.bindings(asked)),
         args=values,
         **shown,
     )
@@ -97,3 +104,22 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
 def without_header(text: str) -> str:
     """The text of a stored query without the lines that describe it."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("#+")).strip()
+
+
+def with_values(text: str, bindings: Mapping[str, ox.NamedNode | ox.Literal]) -> str:
+    """The text of a query that asks with these values wherever it is asked, of those who know no parameters, too.
+
+    >>> with_values("SELECT ?x { ?x a k4p:Goal }", {"x": ox.NamedNode("http://example.org/a")})
+    'SELECT ?x {\\n  VALUES (?x) { (<http://example.org/a>) } ?x a k4p:Goal }'
+    """
+    if not bindings:
+        return text
+    inside = 0
+    for token in sparql.tokens(text):
+        if token.text == "{" and not inside:
+            names = " ".join(f"?{name}" for name in bindings)
+            values = " ".join(str(term) for term in bindings.values())
+            head, rest = text[: token.end], _HINT.sub("", text[token.end :], count=1)
+            return f"{head}\n  VALUES ({names}) {{ ({values}) }}{rest}"
+        inside += {"(": 1, ")": -1}.get(token.text, 0)
+    return text
