@@ -48,13 +48,13 @@ GROUP BY ?who
 ORDER BY DESC(?activities) ?who
 LIMIT 10"""
 _FIGURES = (
-    ("Goal", "goals", "/page/goal/"),
-    ("Objective", "objectives", "/page/objective/"),
-    ("Activity", "activities", "/page/activity/"),
-    ("Target", "baselines and targets", "/page/target/"),
-    ("Remark", "remarks of the study team", "/page/remark/"),
-    ("NamedThing", "organisations, tools and other things named", "/ontology/NamedThing"),
-    ("Overlap", "overlaps of activities", "/page/overlap/"),
+    ("Goal", "goals", "page/goal/"),
+    ("Objective", "objectives", "page/objective/"),
+    ("Activity", "activities", "page/activity/"),
+    ("Target", "baselines and targets", "page/target/"),
+    ("Remark", "remarks of the study team", "page/remark/"),
+    ("NamedThing", "organisations, tools and other things named", "ontology/NamedThing"),
+    ("Overlap", "overlaps of activities", "page/overlap/"),
 )
 #: Stored queries that the front page shows, where they are there; without such, the first few.
 _FEATURED = ("activity-overlaps", "target-distance", "stakeholder-groups", "where-is-named")
