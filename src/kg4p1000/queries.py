@@ -479,6 +479,8 @@ def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | Non
     asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
     rows = readers.query(asked, version=version).json()["results"]["bindings"]
     known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
+    if same := [other for other in known if other.casefold() == key.casefold()]:
+        return f"Did you mean {same[0]}?"
     if close := difflib.get_close_matches(key, known, 3, 0.5):
         return f"Did you mean {' or '.join(close)}?"
     if 0 < len(known) <= _LISTED:

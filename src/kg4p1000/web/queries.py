@@ -14,6 +14,7 @@ from ..queries import StoredQuery
 from ..store import Result
 from . import results
 from .advice import advice, advise
+from .hints import rowless
 from .negotiation import RESULTS, TRIPLES, chosen
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
@@ -24,7 +25,6 @@ blueprint = Blueprint("queries", __name__)
 _OURS = ("format", "version")
 #: What the text says where it stands without values.
 _HINT = re.compile(r"\n *# In a tool that knows no parameters, add here: VALUES [^\n]*")
-_RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
 
 
 @blueprint.route("/query/")
@@ -57,7 +57,11 @@ def run(query_name: str) -> Response | str:
         return _page(query, guarded, values)
     response = respond(_result(query, values, choice.key), choice.media_type)
     advise(response, guarded, g.version)
-    if guarded.form == "SELECT" and response.is_sequence and _rowless(response, choice.key):
+    if (
+        guarded.form == "SELECT"
+        and response.is_sequence
+        and rowless(response.get_data(), choice.key)
+    ):
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
@@ -69,15 +73,6 @@ def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
     return services().library.run(
         services().readers, query.name, values, form, version, client_gone()
     )
-
-
-def _rowless(response: Response, form: str) -> bool:
-    """Whether a result that is at hand as a whole has no row."""
-    body = response.get_data()
-    if form in ("csv", "tsv"):
-        return body.count(b"\n") == 1
-    parsed = ox.parse_query_results(body, format=_RESULTS[form])
-    return next(iter(parsed), None) is None
 
 
 def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> str:

@@ -11,13 +11,14 @@ from werkzeug.wrappers import Response as Redirect
 from ..errors import NotFound
 from ..queries import StoredQuery
 from ..sparql import RDF_FORMATS
-from ..terms import BASE, ID, ID_TYPES, PREFIXES, TERMS
+from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS
 from .describe import describe
 from .findings import findings
+from .hints import meant
 from .names import NAMING, Name, from_rows
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .questions import asked_by
-from .rendering import data_href, short
+from .rendering import data_href, short, text
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 from .vocabulary import Vocabulary, vocabulary
@@ -105,9 +106,13 @@ def page(subject: NamedNode) -> str:
     label = short(subject.value)
     shown = label if ":" in label and "/" not in label else f"<{subject.value}>"
     found = findings(services(), subject, version)
+    try:
+        thing = describe(services(), subject, version)
+    except NotFound as e:
+        raise NotFound(f"{e.detail}{_hint(subject)}") from None
     return render_template(
         "thing.html",
-        thing=describe(services(), subject, version).without({f.iri for f in found}),
+        thing=thing.without({f.iri for f in found}),
         findings=found,
         trail=_trail(from_rows(above, "above")),
         words=words,
@@ -115,6 +120,17 @@ def page(subject: NamedNode) -> str:
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
     )
+
+
+def _hint(subject: NamedNode) -> str:
+    """Which thing or code may have been meant by a name that there is not."""
+    space = subject.value[: subject.value.rindex("/") + 1]
+    if not space.startswith((ID, CODE)):
+        return ""
+    rows = services().select(_LIST, asked_version(request.args), start=Literal(space))
+    known = {text(row["other"]).removeprefix(space) for row in rows}
+    close = meant(subject.value.removeprefix(space), known)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _questions(subject: NamedNode) -> list[tuple[StoredQuery, dict[str, str]]]:
@@ -132,7 +148,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
     version = asked_version(request.args)
     graphs = services().select(_GRAPHS_OF, version, thing=subject)
     if not graphs:
-        raise NotFound(f"The graph says nothing of {subject.value}.")
+        raise NotFound(f"The graph says nothing of {subject.value}.{_hint(subject)}")
     merged = any(row["merged"] == Literal(True) for row in graphs)
     outside = [row["graph"].value for row in graphs if isinstance(row["graph"], NamedNode)]
     text = f"{_DATA[:-1]}{_TOLD_IN_JSON_LD}}}" if choice.key == "jsonld" else _DATA
@@ -163,7 +179,9 @@ def thing(kind: str, key: str) -> Redirect:
     """Send people to the page of a thing and programs to its data (303)."""
     subject = node(f"id/{kind}/{key}")
     if not services().select(_GRAPHS_OF, asked_version(request.args), thing=subject):
-        raise NotFound(f"There is no {kind} {key!r}; /page/{kind}/ lists those that there are.")
+        raise NotFound(
+            f"There is no {kind} {key!r}; /page/{kind}/ lists those that there are.{_hint(subject)}"
+        )
     choice = chosen(TRIPLES)
     query = {"version": request.args["version"]} if "version" in request.args else {}
     if choice.key == "html":
