@@ -327,3 +327,18 @@ def test_load_and_diff_on_the_command_line(store, shapes, tmp_path):
     assert command("diff", 2, 2, *where) == ""
     command("diff", 1, 9, *where, code=2)
     command("load", path, "--graph", "nowhere:big", *where, code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.TTL", RdfFormat.TURTLE), ("a.Nt", RdfFormat.N_TRIPLES), ("a.owl", RdfFormat.RDF_XML), ("a.ttl.GZ", RdfFormat.TURTLE)],
+)  # fmt: skip
+def test_endings_are_known_in_any_capitals(tmp_path, name, form):
+    assert build._form(tmp_path / name) == form
+
+
+@pytest.mark.parametrize("name", ["dump.nq", "dump.trig.gz", "dump.NQ"])
+def test_files_of_several_graphs_are_refused_with_what_to_do(tmp_path, name):
+    with pytest.raises(BadParameter) as caught:
+        build._form(tmp_path / name)
+    assert "one graph at a time" in caught.value.detail

@@ -164,6 +164,18 @@ def test_a_coded_body_that_cannot_be_taken_is_refused(client, coding, data, stat
         assert answer.headers["Accept-Encoding"] == "gzip"
 
 
+def test_a_byte_order_mark_before_a_query_is_no_part_of_it(client):
+    mark = "\ufeff"
+    for send in (
+        lambda: client.get("/sparql", query_string={"query": f"{mark}ASK {{}}"}),
+        lambda: client.post("/sparql", data={"query": f"{mark}ASK {{}}"}),
+        lambda: client.post(
+            "/sparql", data=f"{mark}ASK {{}}".encode(), content_type="application/sparql-query"
+        ),
+    ):
+        assert send().get_json(force=True)["boolean"] is True
+
+
 def test_a_post_without_a_body_may_have_its_query_in_the_address(client):
     answer = client.post("/sparql?query=ASK%7B%7D")
     assert answer.get_json(force=True)["boolean"] is True

@@ -133,6 +133,20 @@ def test_an_update_may_come_by_gzip(client, tokens):
     assert client.post("/update", data=huge, headers=headers).status_code == 413
 
 
+def test_a_byte_order_mark_before_an_update_or_a_graph_is_no_part_of_it(client, tokens):
+    steward = tokens["steward"]
+    for text, sent in ((RENAME, {"headers": {**UPDATE, **steward}}), (None, {"headers": steward})):
+        data = (
+            f"\ufeff{text}".encode() if text else {"update": "\ufeff" + RENAME, "dry-run": "true"}
+        )
+        assert client.post("/update", data=data, **sent).status_code == 200
+    turtle = '\ufeff<http://example.org/s> <http://www.w3.org/2000/01/rdf-schema#comment> "x"@en .'.encode()
+    answer = client.post(
+        f"/graph-store?graph={ACTORS}&dry-run=true", data=turtle, headers={**TURTLE, **steward}
+    )
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_load_in_silence_changes_nothing(client, tokens, built):
     before = built.current
     answer = client.post(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +40,10 @@ _TABLES = {
     "data/mappings/*.sssom.tsv": "alignments",
 }
 
+#: What git writes into a file where two changes meet.
+_CONFLICT = re.compile(rb"^(?:<{7}|>{7}) ", re.M)
+#: Names of files that graphs are named after.
+_STEM = re.compile(r"[\w.-]+")
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
 #: What `load` takes, by suffix.
@@ -45,6 +51,7 @@ _FORMATS = {
     ".nt": ox.RdfFormat.N_TRIPLES,
     ".ttl": ox.RdfFormat.TURTLE,
     ".rdf": ox.RdfFormat.RDF_XML,
+    ".owl": ox.RdfFormat.RDF_XML,
     ".jsonld": ox.RdfFormat.JSON_LD,
 }
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
@@ -100,6 +107,11 @@ def sources(folder: Path) -> list[Source]:
                 file=str(folder / name),
             )
         for path in sorted((folder / name).glob("*.ttl")):
+            if not _STEM.fullmatch(path.stem):
+                raise BrokenFile(
+                    f"{path} cannot name a graph. Rename the file: letters, digits, '-', '_' and '.' alone.",
+                    file=str(path),
+                )
             own = "codes" if path.match(_CODES) else graph
             found.append(Source(path, NamedNode(GRAPH + (own or path.stem))))
     for pattern, graph in _TABLES.items():
@@ -124,7 +136,15 @@ def parse_file(path: Path) -> list[Triple]:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(BOM_UTF8)
+        if mark := _CONFLICT.search(data):
+            line = data.count(b"\n", 0, mark.start()) + 1
+            raise BrokenFile(
+                f"{path}, line {line}: a conflict of git is not settled. Keep one side, and remove the lines that begin"
+                " with <<<<<<<, ======= and >>>>>>>.",
+                file=str(path),
+                line=line,
+            )
         if path.suffix == ".tsv":
             return _parse_table(path, data.decode())
         return [
@@ -217,6 +237,8 @@ def load_shapes(folder: Path) -> Shapes:
 @lru_cache(maxsize=1)
 def _shapes(files: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
     """The shapes of files with their state: what is worked out from them is kept as long as that holds."""
+    for path, *_ in files:
+        parse_file(path)  # tells what is broken with file, line and repair
     return Shapes.from_files(path for path, *_ in files)
 
 
@@ -334,7 +356,12 @@ def load(
 
 
 def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix != ".gz"]
+    if suffixes and suffixes[-1] in (".nq", ".trig"):
+        raise BadParameter(
+            f"{path.name} holds several graphs, and 'load' fills one. Send it one graph at a time, as N-Triples or Turtle:"
+            " 'dump --graph' and the addresses under /graph/ give those."
+        )
     if not suffixes or suffixes[-1] not in _FORMATS:
         raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
     return _FORMATS[suffixes[-1]]
@@ -362,7 +389,9 @@ class _Read(io.RawIOBase):
 
     def __init__(self, path: Path, limit: int, tell: Tell) -> None:
         self._packed = path.open("rb")
-        self._file = gzip.GzipFile(fileobj=self._packed) if path.suffix == ".gz" else self._packed
+        self._file = (
+            gzip.GzipFile(fileobj=self._packed) if path.suffix.lower() == ".gz" else self._packed
+        )
         self._size = path.stat().st_size
         self._limit, self._tell = limit, tell
         self._read = self._told = 0

@@ -312,7 +312,7 @@ def read_query(path: Path) -> StoredQuery:
         BrokenFile: its header is missing, is not YAML, or has an unknown or missing key or a value of
             the wrong kind; or its query is not SPARQL. Has ``file`` and ``line``.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     header = _Header(path, text)
     meta = header.read()
 

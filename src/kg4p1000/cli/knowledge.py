@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pyoxigraph as ox
+from rich.markup import escape
 
 from .. import build, checks, curation, proposals, quality, terms, validation
 from ..queries import Library, read_query
@@ -52,7 +53,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             if conflict.graph == curation.DECISIONS
             else f"files and a steward both changed {what}; the steward's stays:"
         )
-        messages.print(f"[bold]Conflict[/] in {short(conflict.graph)}: {why}")
+        messages.print(f"[bold]Conflict[/] in {escape(f'{short(conflict.graph)}: {why}')}")
         for quad in sorted(conflict.steward, key=str):
             messages.print(f"  kept  {quad.object}", markup=False)
         for quad in sorted(conflict.files - conflict.steward, key=str):
@@ -213,11 +214,12 @@ def check_(given: Settings) -> None:
     store = existing(given)
     failed = False
 
-    def report(what: str, findings: list[str], note: str = "") -> None:
+    def report(what: str, findings: list[str] | None, note: str = "") -> None:
         nonlocal failed
         failed = failed or bool(findings)
-        click.echo(f"{'FAIL' if findings else 'ok'}\t{what}{f' ({note})' if note else ''}")
-        for finding in findings:
+        state = "not run" if findings is None else "FAIL" if findings else "ok"
+        click.echo(f"{state}\t{what}{f' ({note})' if note else ''}")
+        for finding in findings or ():
             click.echo(f"\t{finding}")
 
     readers = Readers(store, 1, given.query_timeout, given.query_memory)

@@ -27,12 +27,12 @@ from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
     api,
+    deciding,
     description,
     graphs,
     home,
     ontology,
     operations,
-    overlaps,
     problems,
     queries,
     questions,
@@ -99,7 +99,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         sparql,
         queries,
         questions,
-        overlaps,
+        deciding,  # on the pages of overlaps
         things,
         ontology,
         graphs,

@@ -31,8 +31,10 @@ from .services import page_version, services
 blueprint = Blueprint("home", __name__)
 
 _COUNTS = """SELECT ?class (COUNT(DISTINCT ?thing) AS ?count) WHERE {
-  VALUES ?class { k4p:Goal k4p:Objective k4p:Activity k4p:Target k4p:Remark k4p:NamedThing k4p:Overlap }
-  ?thing a/rdfs:subClassOf* ?class
+  {
+    VALUES ?class { k4p:Goal k4p:Objective k4p:Activity k4p:Target k4p:Remark k4p:Overlap }
+    ?thing a/rdfs:subClassOf* ?class
+  } UNION { ?thing k4p:mentionedIn ?element BIND(k4p:NamedThing AS ?class) }
 } GROUP BY ?class"""
 _GOALS = f"""SELECT ?goal ?other ?property ?name WHERE {{
   VALUES ?property {{ {NAMING} }}
@@ -58,8 +60,8 @@ _FIGURES = (
     ("Activity", "activities", "page/activity/"),
     ("Target", "baselines and targets", "page/target/"),
     ("Remark", "remarks of the study team", "page/remark/"),
-    ("NamedThing", "organisations, tools and other things named", "ontology/NamedThing"),
-    ("Overlap", "overlaps of activities", "page/overlap/"),
+    ("NamedThing", "organisations, tools and other things named", "query/named-things"),
+    ("Overlap", "overlaps of activities", "overlaps/"),
 )
 #: Stored queries that the front page shows, where they are there; without such, the first few.
 _FEATURED = ("activity-overlaps", "target-distance", "stakeholder-groups", "where-is-named")

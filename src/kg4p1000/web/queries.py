@@ -10,12 +10,14 @@ import pyoxigraph as ox
 from flask import Blueprint, Response, g, render_template, request, url_for
 
 from .. import sparql
+from ..errors import BadParameter
 from ..queries import StoredQuery
 from ..store import Result
 from . import results
 from .advice import advice, advise
 from .hints import rowless
 from .negotiation import RESULTS, TRIPLES, chosen
+from .problems import document
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
 
@@ -54,7 +56,13 @@ def run(query_name: str) -> Response | str:
     guarded = sparql.guard(query.text)
     choice = chosen(TRIPLES if guarded.gives_triples else RESULTS)
     if choice.key == "html":
-        return _page(query, guarded, values)
+        try:
+            return _page(query, guarded, values)
+        except BadParameter as problem:
+            if problem.members.get("parameter") not in {p.name for p in query.parameters}:
+                raise
+            g.visit.outcome = problem.slug
+            return Response(_form(query, values, problem=document(problem)), problem.status)
     response = respond(_result(query, values, choice.key), choice.media_type)
     advise(response, guarded, g.version)
     if (
@@ -83,6 +91,11 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         g.version = result.version
         shown["advice"] = advice(guarded, result.version)
         shown |= results.shown(result, hidden={p.name for p in query.parameters})
+    return _form(query, values, **shown)
+
+
+def _form(query: StoredQuery, values: dict[str, str], **shown: Any) -> str:
+    """The page of a query, with the values that were given, or the examples before any was."""
     asked = values or {p.name: p.example for p in query.parameters}
     text = without_header(query.text)
     return render_template(
@@ -90,7 +103,7 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         query=query,
         values=asked,
         text=text,
-        bound=with_values(text, query.bindings(asked)),
+        bound=text if "problem" in shown else with_values(text, query.bindings(asked)),
         args=values,
         **shown,
     )

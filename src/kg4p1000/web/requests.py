@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -61,7 +62,7 @@ def decoded(data: bytes) -> MultiDict[str, str]:
 
 
 def whole_body(limit: int) -> bytes:
-    """The body of the request.
+    """The body of the request, without the mark that some editors put before a text in UTF-8.
 
     Args:
         limit: bytes that are taken.
@@ -81,9 +82,9 @@ def whole_body(limit: int) -> bytes:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     match request.headers.get("Content-Encoding", "identity").strip().lower():
         case "identity" | "":
-            return data
+            return data.removeprefix(BOM_UTF8)
         case "gzip" | "x-gzip":
-            return _unpacked(data, limit)
+            return _unpacked(data, limit).removeprefix(BOM_UTF8)
         case coding:
             raise WrongMediaType(
                 f"The body is coded as {coding[:100]}; send it by gzip or as it is."

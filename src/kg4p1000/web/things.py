@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -61,6 +62,10 @@ _ABOVE = """SELECT ?thing ?above ?property ?name WHERE {
         |rdfs:isDefinedBy)+ ?above } }
   ?above ?property ?name
 }"""
+#: Things that a page of a list has.
+_ON_A_PAGE = 200
+#: How an overlap is named.
+_PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
 
 
@@ -190,9 +195,17 @@ def thing(kind: str, key: str) -> Redirect:
     return redirect(url_for(".thing_data", kind=kind, key=f"{key}.{suffix}", **query), 303)
 
 
+def _is_there(path: str) -> bool:
+    """Whether there is such an overlap with all that its page has."""
+    text = "SELECT ?thing WHERE { ?thing a k4p:Overlap ; k4p:between ?one, ?other FILTER(?one != ?other) } LIMIT 1"
+    return bool(services().select(text, page_version(), thing=node(path)))
+
+
 @blueprint.route("/page/<kind>/<key>")
-def thing_page(kind: str, key: str) -> str:
-    """The page of a thing."""
+def thing_page(kind: str, key: str) -> str | Redirect:
+    """The page of a thing; that of an overlap is where the two activities stand side by side."""
+    if kind == "overlap" and _PAIR.fullmatch(key) and _is_there(f"id/{kind}/{key}"):
+        return redirect(url_for("overlaps.one", pair=key), 308)
     return page(node(f"id/{kind}/{key}"))
 
 
@@ -217,7 +230,20 @@ def kind_page(kind: str) -> str:
     rows = services().select(_LIST, version, start=Literal(f"{ID}{kind}/"))
     names = sorted(from_rows(rows).values(), key=lambda name: name.order)
     words = vocabulary(services(), version)
-    return render_template("kind.html", kind=_kind_name(kind, words), names=names)
+    last = max(1, -(-len(names) // _ON_A_PAGE))
+    asked = request.args.get("page", "1")
+    number = (
+        min(int(asked[:6]), last) if asked.isascii() and asked.isdecimal() and int(asked[:6]) else 1
+    )
+    return render_template(
+        "kind.html",
+        kind=_kind_name(kind, words),
+        key=kind,
+        names=names[(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE],
+        total=len(names),
+        number=number,
+        last=last,
+    )
 
 
 def _kind_name(kind: str, words: Vocabulary) -> Name:
