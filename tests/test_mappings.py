@@ -346,3 +346,17 @@ def test_every_verified_term_stands_in_the_tables_it_was_taken_from(path):
 def test_the_tool_of_sssom_reads_a_mapping_file(path):
     done = subprocess.run(["sssom", "validate", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_columns_may_stand_in_another_order_and_the_file_have_windows_line_ends():
+    def read(columns, end="\n", mark=""):
+        rows = [columns, [ROW[name] for name in columns]]
+        table = GOOD.rpartition("\n")[0] + "\n" + "\n".join("\t".join(row) for row in rows) + "\n"
+        return sssom.read_mappings(mark + table.replace("\n", end), "x.tsv", KNOWN)
+
+    asked = list(sssom.COLUMNS)
+    assert read(asked[::-1]) == read(asked) == read(sorted(asked), "\r\n", "\ufeff")
+    for wrong, why in ((asked[1:], f"add {asked[0]}"), ([*asked, asked[0]], "each once")):
+        with pytest.raises(BrokenFile) as caught:
+            read(wrong)
+        assert why in caught.value.detail

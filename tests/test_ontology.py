@@ -10,7 +10,7 @@ import pytest
 import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
-from kg4p1000 import ontology
+from kg4p1000 import build, curation, ontology
 from kg4p1000.build import parse_file
 from kg4p1000.ontology import INFERRED, consistency, rules
 from kg4p1000.store import Delta, Draft
@@ -164,12 +164,58 @@ def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
             and "rdf-schema#Resource" not in o
         }  # fmt: skip
 
+    # The one rule that OWL has no axiom for: owlrl is told what it gives.
+    of_status = {t.subject: t.object for t in data if t.predicate == iri("k4p:status")}
+    standing = [
+        Triple(t.object, iri("k4p:hasStandingMention"), t.subject)
+        for t in data
+        if t.predicate == iri("k4p:mentionIn") and of_status[t.subject] != iri("status:rejected")
+    ]
     theirs = {
         (s, p, o)
-        for s, p, o in relevant(by_owlrl([*ontology_triples, *data]))
+        for s, p, o in relevant(by_owlrl([*ontology_triples, *data, *standing]))
         if not o.startswith("_")
     }
     assert relevant(mine) == theirs
+
+
+def test_nothing_follows_from_a_mention_that_is_rejected(ontology_triples):
+    mentioned = Triple(iri("activity:A4.2"), iri("k4p:mentions"), iri("database:wocat"))
+
+    def mention(status):
+        return [
+            Triple(iri("mention:x"), iri("k4p:mentionIn"), iri("activity:A4.2")),
+            Triple(iri("mention:x"), iri("k4p:mentionOf"), iri("database:wocat")),
+            Triple(iri("mention:x"), iri("k4p:status"), iri(f"status:{status}")),
+        ]
+
+    made = rules(ontology_triples)
+    for status in ("proposed", "accepted"):
+        assert mentioned in infer([*ontology_triples, *mention(status)], made)
+    follows = infer([*ontology_triples, *mention("rejected")], made)
+    assert mentioned not in follows
+    assert not {t for t in follows if t.object == iri("database:wocat")}
+    theirs = by_owlrl([*ontology_triples, *mention("rejected")])
+    assert (str(mentioned.subject), str(mentioned.predicate), str(mentioned.object)) not in theirs
+
+
+def test_a_mention_that_is_rejected_later_takes_its_inferences_along(own):
+    store, shapes = own(), build.load_shapes(ROOT)
+    proposed, rejected = (
+        ox.Quad(iri("mention:A1.1-unfccc"), iri("k4p:status"), iri(f"status:{status}"), iri("graph:mentions"))
+        for status in ("proposed", "rejected")
+    )  # fmt: skip
+    follows = {
+        ox.Quad(iri("activity:A1.1"), iri("k4p:mentions"), iri("convention:unfccc"), INFERRED),
+        ox.Quad(iri("convention:unfccc"), iri("k4p:mentionedIn"), iri("activity:A1.1"), INFERRED),
+    }
+
+    def change(added, removed):
+        curation.commit(store, shapes, Delta.of([added], [removed]), author="tests", message="seen")
+        return follows & set(store.quads())
+
+    assert change(rejected, proposed) == set()
+    assert change(proposed, rejected) == follows
 
 
 KINDS = ("Class", "ObjectProperty", "DatatypeProperty", "AnnotationProperty")

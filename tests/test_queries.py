@@ -440,3 +440,47 @@ def test_mistake_in_a_query_is_told_with_its_line_in_the_file(tmp_path, text, li
     with pytest.raises(BrokenFile, match="the query cannot be run") as refused:
         read_query(path)
     assert refused.value.members == {"file": str(path), "line": line}
+
+
+# What the plan says, and what is computed from it
+
+
+def test_growth_has_what_is_counted_nearly_alike_and_says_so(ask):
+    rows = ask("growth-needed")
+    assert {row["code"] for row in rows if row["factor"] == "4"} == {"C3", "E1"}
+    assert {row["code"] for row in rows if row["sameCount"] == "false"} == {"A2", "E1"}
+    assert all("factor = target / baseline" in row["computed"] for row in rows)
+    assert all(("nearly" in row["computed"]) == (row["sameCount"] == "false") for row in rows)
+
+
+def test_alternatives_of_the_text_are_no_range(ask):
+    (row,) = (r for r in ask("target-figures", objective="D2") if r["code"] == "D2-2030")
+    assert row["quantifier"] == "alternatives"
+    grown = [r for r in ask("growth-needed") if r["code"] == "D2" and r["horizon"] == "target 2030"]
+    assert [r["target"] for r in grown] == ["5", "2.5"]  # and nothing between them
+
+
+def test_no_distance_is_told_between_different_counts(ask):
+    rows = ask("country-commitment-distance")
+    assert rows and all(bool(row["missing"]) == (row["sameCount"] == "true") for row in rows)
+    assert all("no distance" in row["computed"] for row in rows if not row["missing"])
+
+
+def test_a_number_of_countries_stands_in_the_words_or_is_called_computed(ask):
+    rows = ask("countries-in-targets")
+    for row in rows:
+        assert not row["countries"] or row["countries"] in row["words"]
+        assert bool(row["computedCountries"]) == ("computedCountries =" in row["computed"])
+    (enlisted,) = (row for row in rows if row["code"] == "A1-2030")
+    assert (enlisted["countries"], enlisted["computedCountries"]) == ("", "196")
+
+
+def test_absence_of_words_is_told_of_what_was_searched(ask, library, readers):
+    assert ask("elements-with-words", words="Glasgow") == []
+    there = "ASK { ?s ?p ?text FILTER (CONTAINS(STR(?text), 'Glasgow')) }"
+    assert readers.query(there).json()["boolean"]  # in the citation of the edition
+    told = library["elements-with-words"].nothing
+    assert "No text of the plan" not in told
+    kinds = {row["elementKind"] for row in ask("elements-with-words", words="a")}
+    assert {"goal", "objective", "activity", "target", "remark"} <= kinds
+    assert all(kind in told for kind in kinds), kinds

@@ -228,6 +228,7 @@ def test_quantifier_agrees_with_the_figures():
         "at-least": {("k4p:value",)},
         "all": {(), ("k4p:value",)},
         "range": {("k4p:minValue", "k4p:maxValue")},
+        "alternatives": {("k4p:minValue", "k4p:maxValue")},
     }
     wrong = {}
     for key, m in instances("k4p:Measure").items():

@@ -409,7 +409,7 @@ def test_an_error_in_a_pattern_is_found_before_anything_is_done(draft, where, li
         ("MOVE graph:a TO DEFAULT", "default graph"),
         ("MOVE DEFAULT TO graph:a", "cannot be emptied"),
         ("CLEAR ALL ; LOAD <http://x.example/>", "LOAD is refused"),
-        ("load silent <file:///etc/passwd> INTO GRAPH graph:a", "LOAD is refused"),
+        ("load <file:///etc/passwd> INTO GRAPH graph:a", "LOAD is refused"),
         ("INSERT { } WHERE { SERVICE <http://127.0.0.1/> { ?s ?p ?o } }", "SERVICE is refused"),
         ("INSERT { } WHERE { ?s ?p trueSERVICEsilent<http://127.0.0.1/> { } }", "SERVICE is refused"),
         ("DELETE { } USING <file:///etc/passwd> WHERE { }", "USING <file:///etc/passwd>"),
@@ -422,6 +422,31 @@ def test_what_the_service_does_not_do_is_refused_with_what_to_do(draft, text, to
         after(draft, text)
     assert told.lower() in caught.value.detail.lower()
     assert parsed_again(draft)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["LOAD SILENT <http://x.example/>", "load silent <file:///etc/passwd> INTO GRAPH graph:a", "LOAD SILENT graph:a INTO GRAPH <http://x.example/g>"],
+)  # fmt: skip
+def test_a_load_that_may_fail_in_silence_does_nothing(draft, text):
+    named = "graph:a { <http://e.x/s> <http://e.x/p> 1 } graph:graphs { graph:a k4p:inDefaultGraph true }"
+    assert after(draft, text, named) == quads(named)
+    more = f'{text} ; INSERT DATA {{ GRAPH graph:a {{ ex:new ex:p "after" }} }}'
+    assert {q.object.value for q in after(draft, more, named) - quads(named)} == {"after"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "LOAD SILENT",
+        "LOAD SILENT ?x",
+        "LOAD SILENT <http://x/> INTO",
+        "LOAD SILENT <http://x/> INTO graph:a",
+    ],
+)
+def test_a_load_in_silence_has_to_be_valid_all_the_same(draft, text):
+    with pytest.raises(MalformedQuery):
+        after(draft, text)
 
 
 def test_a_dataset_that_could_be_fetched_is_refused(draft):

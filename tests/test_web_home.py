@@ -134,6 +134,29 @@ def test_a_dump_is_the_same_bytes_each_time(client):
     assert client.get("/dumps/1.nq.gz").data == client.get("/dumps/1.nq.gz").data
 
 
+def test_a_part_of_a_dump_can_be_asked_for(client):
+    whole = client.get("/dumps/1.nq.gz")
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    size, tag = len(whole.data), whole.headers["ETag"]
+
+    def part(asked, **headers):
+        return client.get("/dumps/1.nq.gz", headers={"Range": asked, **headers}, buffered=True)
+
+    for asked, wanted in (
+        ("bytes=0-99", whole.data[:100]),
+        ("bytes=1000-", whole.data[1000:]),
+        ("bytes=-7", whole.data[-7:]),
+    ):
+        answer = part(asked)
+        assert (answer.status_code, answer.data) == (206, wanted)
+        assert answer.headers["Content-Range"].endswith(f"/{size}")
+        assert int(answer.headers["Content-Length"]) == len(wanted)
+    assert part(f"bytes={size}-").status_code == 416
+    assert part("bytes=0-9", **{"If-Range": tag}).status_code == 206
+    assert part("bytes=0-9", **{"If-Range": '"other"'}).data == whole.data
+    assert client.get("/dumps/1.nq.gz", headers={"If-None-Match": tag}).status_code == 304
+
+
 @pytest.mark.parametrize("path", ["/dumps/2.nq.gz", "/dumps/0.nq.gz", "/dumps/x.nq.gz", "/dumps/1"])
 def test_a_dump_that_is_not_there_is_not_found(client, path):
     assert client.get(path).status_code == 404

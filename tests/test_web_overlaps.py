@@ -136,7 +136,7 @@ def test_a_pair_shows_both_texts_what_they_share_and_that_nobody_has_decided(cli
     page = text(client.get(PAIR))
     for words in (
         "Launch a poll to identify expectations", "poll of expectations", "survey and consult",
-        "launch a poll", "Nobody has decided yet", "/page/overlap/A4.2-D2.3", "detection of overlaps",
+        "launch a poll", "Nobody has decided yet", "/data/overlap/A4.2-D2.3.ttl", "detection of overlaps",
     ):  # fmt: skip
         assert words in page, words
 

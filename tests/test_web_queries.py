@@ -1,11 +1,17 @@
 import csv
+import html
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from kg4p1000.queries import Library
+from kg4p1000.questions import cases
 from kg4p1000.web import create_app
+
+ROOT = Path(__file__).parents[1]
 
 HTML = {"Accept": "text/html"}
 QUERY = """#+ summary: Activities of an objective
@@ -150,3 +156,25 @@ def test_every_stored_query_of_the_repository_has_a_page(client, library):
         response = client.get(f"/query/{query.name}", query_string=values, headers=HTML)
         assert response.status_code == 200, response.text
         assert 'id="result"' in response.text
+
+
+def rows_of(answer):
+    return sorted(map(str, answer.get_json(force=True)["results"]["bindings"]))
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in cases(Library(ROOT / "queries")) if c.values], ids=lambda case: case.label
+)
+def test_change_it_asks_what_the_page_shows(client, case):
+    page = client.get(f"/query/{case.query.name}", query_string=case.values, headers=HTML).text
+    href = html.unescape(re.search(r'href="([^"]+)">Change it<', page)[1])
+    asked = client.get(f"{href}&format=json")
+    told = client.get(f"/query/{case.query.name}", query_string={**case.values, "format": "json"})
+    assert rows_of(asked) == rows_of(told)
+
+
+def test_change_it_has_the_examples_before_anyone_gave_values(client):
+    page = client.get("/query/activity-overlaps", headers=HTML).text
+    href = html.unescape(re.search(r'href="([^"]+)">Change it<', page)[1])
+    told = client.get("/query/activity-overlaps?objective=A4&other=D2&format=json")
+    assert rows_of(client.get(f"{href}&format=json")) == rows_of(told)

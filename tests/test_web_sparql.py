@@ -1,7 +1,9 @@
+import gzip
 import json
 import socket
 import threading
 import xml.etree.ElementTree as ET
+import zlib
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -112,6 +114,73 @@ def test_preflight_is_answered_for_any_origin(client):
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
     assert "Content-Type" in response.headers["Access-Control-Allow-Headers"]
     assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/sparql", "/update", "/query/target-distance", "/graph-store"])
+@pytest.mark.parametrize(
+    "asked", ["traceparent, x-requested-with, queryid", "X-Mine", "content-type,AUTHORIZATION"]
+)
+def test_a_preflight_lets_every_header_pass_that_is_asked_for(client, path, asked):
+    answer = client.options(path, headers={"Access-Control-Request-Headers": asked})
+    allowed = {
+        name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")
+    }
+    assert {name.strip().lower() for name in asked.split(",")} | {
+        "authorization",
+        "content-type",
+    } <= allowed
+    assert "Access-Control-Request-Headers" in answer.headers["Vary"]
+
+
+def test_a_preflight_gives_back_nothing_that_is_no_name(client):
+    asked = 'a b, "x", <script>, ' + ",".join(f"h{i}" for i in range(300))
+    answer = client.options("/sparql", headers={"Access-Control-Request-Headers": asked})
+    allowed = answer.headers["Access-Control-Allow-Headers"]
+    assert "script" not in allowed and '"' not in allowed and len(allowed) < 2000
+
+
+@pytest.mark.parametrize("kind", ["application/sparql-query", FORM])
+def test_a_body_by_gzip_is_taken(client, kind):
+    text = "query=ASK%7B%7D" if kind == FORM else "ASK{}"
+    answer = client.post("/sparql", data=gzip.compress(text.encode()), content_type=kind,
+                         headers={"Content-Encoding": "gzip"})  # fmt: skip
+    assert answer.get_json(force=True)["boolean"] is True
+
+
+@pytest.mark.parametrize(
+    ("coding", "data", "status"),
+    [
+        ("br", b"ASK{}", 415), ("deflate", zlib.compress(b"ASK{}"), 415), ("gzip", b"ASK{}", 400), ("gzip", b"", 400),
+        ("gzip", gzip.compress(b"ASK{}")[:-3], 400), ("gzip", gzip.compress(b"ASK{}") * 2, 400),
+        ("gzip", gzip.compress(b"ASK{}" + b" " * 50_000_000), 413), ("gzip, gzip", gzip.compress(b"ASK{}"), 415),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_coded_body_that_cannot_be_taken_is_refused(client, coding, data, status):
+    answer = client.post("/sparql", data=data, content_type="application/sparql-query",
+                         headers={"Content-Encoding": coding})  # fmt: skip
+    assert answer.status_code == status
+    if status == 415:
+        assert answer.headers["Accept-Encoding"] == "gzip"
+
+
+def test_a_byte_order_mark_before_a_query_is_no_part_of_it(client):
+    mark = "\ufeff"
+    for send in (
+        lambda: client.get("/sparql", query_string={"query": f"{mark}ASK {{}}"}),
+        lambda: client.post("/sparql", data={"query": f"{mark}ASK {{}}"}),
+        lambda: client.post(
+            "/sparql", data=f"{mark}ASK {{}}".encode(), content_type="application/sparql-query"
+        ),
+    ):
+        assert send().get_json(force=True)["boolean"] is True
+
+
+def test_a_post_without_a_body_may_have_its_query_in_the_address(client):
+    answer = client.post("/sparql?query=ASK%7B%7D")
+    assert answer.get_json(force=True)["boolean"] is True
+    assert client.post("/sparql?query=ASK%7B%7D", data=b"x").status_code == 415
+    assert client.post("/sparql").status_code == 415
 
 
 # what is wrong with a request

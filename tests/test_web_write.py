@@ -1,5 +1,6 @@
 """Changes over HTTP: updates, the Graph Store Protocol, undo, roles, dry runs."""
 
+import gzip
 import threading
 import time
 
@@ -95,6 +96,66 @@ def test_of_a_large_change_the_answer_has_the_numbers_and_says_where_the_rest_is
     assert response.json["added"] is response.json["removed"] is None
     with client.get(response.json["changes"]) as log:
         assert log.text.count("/graph/actors> .\n") == LISTED + 1
+
+
+def test_a_token_may_be_the_password_of_a_client_that_knows_no_other_way(client, tokens):
+    token = tokens["steward"]["Authorization"].removeprefix("Bearer ")
+    assert (
+        client.post("/update", data=RENAME, headers=UPDATE, auth=("ada", token)).status_code == 200
+    )
+    assert ask(client, NEW)
+    wrong = client.post("/update", data=RENAME, headers=UPDATE, auth=("ada", "nonsense"))
+    assert (
+        wrong.status_code == 401 and 'Basic realm="kg4p1000"' in wrong.headers["WWW-Authenticate"]
+    )
+    for said in ("Basic", "Basic %%%", "Basic bm9jb2xvbg==", "Basic //8="):
+        assert (
+            client.post(
+                "/update", data=RENAME, headers={**UPDATE, "Authorization": said}
+            ).status_code
+            == 401
+        )
+        # A proxy in front may have asked for another password.
+        assert (
+            client.get("/sparql?query=ASK%7B%7D", headers={"Authorization": said}).status_code
+            == 200
+        )
+
+
+def test_an_update_may_come_by_gzip(client, tokens):
+    headers = {**UPDATE, **tokens["steward"], "Content-Encoding": "gzip"}
+    assert (
+        client.post("/update", data=gzip.compress(RENAME.encode()), headers=headers).status_code
+        == 200
+    )
+    assert ask(client, NEW)
+    huge = gzip.compress(RENAME.encode() + b" " * 200_000)
+    assert client.post("/update", data=huge, headers=headers).status_code == 413
+
+
+def test_a_byte_order_mark_before_an_update_or_a_graph_is_no_part_of_it(client, tokens):
+    steward = tokens["steward"]
+    for text, sent in ((RENAME, {"headers": {**UPDATE, **steward}}), (None, {"headers": steward})):
+        data = (
+            f"\ufeff{text}".encode() if text else {"update": "\ufeff" + RENAME, "dry-run": "true"}
+        )
+        assert client.post("/update", data=data, **sent).status_code == 200
+    turtle = '\ufeff<http://example.org/s> <http://www.w3.org/2000/01/rdf-schema#comment> "x"@en .'.encode()
+    answer = client.post(
+        f"/graph-store?graph={ACTORS}&dry-run=true", data=turtle, headers={**TURTLE, **steward}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_load_in_silence_changes_nothing(client, tokens, built):
+    before = built.current
+    answer = client.post(
+        "/update",
+        data="LOAD SILENT <http://127.0.0.1:9/x>",
+        headers={**UPDATE, **tokens["steward"]},
+    )
+    assert answer.status_code == 200
+    assert built.current == before
 
 
 def test_an_update_may_come_as_a_form(client, tokens):

@@ -7,6 +7,8 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ _TABLES = {
     "data/mappings/*.sssom.tsv": "alignments",
 }
 
+#: What git writes into a file where two changes meet.
+_CONFLICT = re.compile(rb"^(?:<{7}|>{7}) ", re.M)
+#: Names of files that graphs are named after.
+_STEM = re.compile(r"[\w.-]+")
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
 
@@ -79,6 +85,11 @@ def sources(folder: Path) -> list[Source]:
                 file=str(folder / name),
             )
         for path in sorted((folder / name).glob("*.ttl")):
+            if not _STEM.fullmatch(path.stem):
+                raise BrokenFile(
+                    f"{path} cannot name a graph. Rename the file: letters, digits, '-', '_' and '.' alone.",
+                    file=str(path),
+                )
             own = "codes" if path.match(_CODES) else graph
             found.append(Source(path, NamedNode(GRAPH + (own or path.stem))))
     for pattern, graph in _TABLES.items():
@@ -106,7 +117,15 @@ def parse_file(path: Path) -> list[Triple]:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(BOM_UTF8)
+        if mark := _CONFLICT.search(data):
+            line = data.count(b"\n", 0, mark.start()) + 1
+            raise BrokenFile(
+                f"{path}, line {line}: a conflict of git is not settled. Keep one side, and remove the lines that begin"
+                " with <<<<<<<, ======= and >>>>>>>.",
+                file=str(path),
+                line=line,
+            )
         if path.suffix == ".tsv":
             return _parse_table(path, data.decode())
         return [
@@ -199,6 +218,8 @@ def load_shapes(folder: Path) -> Shapes:
 @lru_cache(maxsize=1)
 def _shapes(files: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
     """The shapes of files with their state: what is worked out from them is kept as long as that holds."""
+    for path, *_ in files:
+        parse_file(path)  # tells what is broken with file, line and repair
     return Shapes.from_files(path for path, *_ in files)
 
 

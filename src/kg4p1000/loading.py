@@ -24,6 +24,7 @@ _FORMATS = {
     ".nt": ox.RdfFormat.N_TRIPLES,
     ".ttl": ox.RdfFormat.TURTLE,
     ".rdf": ox.RdfFormat.RDF_XML,
+    ".owl": ox.RdfFormat.RDF_XML,
     ".jsonld": ox.RdfFormat.JSON_LD,
 }
 _NOTHING = (
@@ -172,7 +173,12 @@ def _has_blank(term: object) -> bool:
 
 
 def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix != ".gz"]
+    if suffixes and suffixes[-1] in (".nq", ".trig"):
+        raise BadParameter(
+            f"{path.name} holds several graphs, and 'load' fills one. Send it one graph at a time, as N-Triples or Turtle:"
+            " 'dump --graph' and the addresses under /graph/ give those."
+        )
     if not suffixes or suffixes[-1] not in _FORMATS:
         raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
     return _FORMATS[suffixes[-1]]
@@ -200,7 +206,9 @@ class _Read(io.RawIOBase):
 
     def __init__(self, path: Path, limit: int, tell: Tell) -> None:
         self._packed = path.open("rb")
-        self._file = gzip.GzipFile(fileobj=self._packed) if path.suffix == ".gz" else self._packed
+        self._file = (
+            gzip.GzipFile(fileobj=self._packed) if path.suffix.lower() == ".gz" else self._packed
+        )
         self._size = path.stat().st_size
         self._limit, self._tell = limit, tell
         self._read = self._told = 0

@@ -29,7 +29,7 @@ from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 from . import processes
 from .errors import KgError
 from .store import Delta, Draft, MemoryGraph, draft_in_memory
-from .terms import GRAPH, PREFIXES
+from .terms import GRAPH, PREFIXES, iri
 
 RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
 INFERRED = NamedNode(GRAPH + "inferred")
@@ -90,6 +90,8 @@ _KIND_RULES: dict[str, Callable[[NamedNode], Rule]] = {
     OWL + "TransitiveProperty": lambda a: Rule(((0, a, 1), (1, a, 2)), (0, a, 2)),  # prp-trp
 }
 _CHAIN = OWL + "propertyChainAxiom"
+#: Ours: a property follows from those above it where what they lead to has a state of review.
+_BY_STATUS, _STATUS = PREFIXES["k4p"] + "impliedByStatus", iri("k4p:status")
 #: A change of more triples than this, and of more than such a part of the graph, is inferred from by
 #: queries over the whole graph: that takes about as long as this part of it triple by triple.
 _FEW, _PART = 1_000, 1 / 3
@@ -97,7 +99,7 @@ _FEW, _PART = 1_000, 1 / 3
 
 def axioms(draft: Draft) -> Iterator[Triple]:
     """What `rules` looks at in the ontology of a draft, and no more: it is read at every commit."""
-    for name in (*_PAIR_RULES, _CHAIN, RDF + "first", RDF + "rest"):
+    for name in (*_PAIR_RULES, _CHAIN, _BY_STATUS, RDF + "first", RDF + "rest"):
         yield from (q.triple for q in draft.match(None, NamedNode(name), None, ONTOLOGY))
     for kind in _KIND_RULES:
         yield from (q.triple for q in draft.match(None, _TYPE, NamedNode(kind), ONTOLOGY))
@@ -120,6 +122,12 @@ def _rules(triples: frozenset[Triple]) -> tuple[Rule, ...]:
             continue
         if predicate == _CHAIN:
             made |= _chain_rule(a, b, lists)
+        elif predicate == _BY_STATUS:
+            made |= {
+                Rule(((0, above.object, 1), (1, _STATUS, b)), (0, a, 1))
+                for above in triples
+                if above.subject == a and above.predicate.value == RDFS + "subPropertyOf"
+            }
         elif not isinstance(b, NamedNode):
             continue
         elif predicate in _PAIR_RULES and not b.value.startswith((PREFIXES["xsd"], RDF)):

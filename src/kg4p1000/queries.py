@@ -312,7 +312,7 @@ def read_query(path: Path) -> StoredQuery:
         BrokenFile: its header is missing, is not YAML, or has an unknown or missing key or a value of
             the wrong kind; or its query is not SPARQL. Has ``file`` and ``line``.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     header = _Header(path, text)
     meta = header.read()
 
@@ -479,6 +479,8 @@ def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | Non
     asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
     rows = readers.query(asked, version=version).json()["results"]["bindings"]
     known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
+    if same := [other for other in known if other.casefold() == key.casefold()]:
+        return f"Did you mean {same[0]}?"
     if close := difflib.get_close_matches(key, known, 3, 0.5):
         return f"Did you mean {' or '.join(close)}?"
     if 0 < len(known) <= _LISTED:

@@ -64,6 +64,7 @@ def query_(
             click.echo(path)
         readers.close()
         return
+    text = text.removeprefix("\ufeff") if text else text
     if text and values:
         raise click.UsageError(f"--sparql takes no parameters, and got {', '.join(values)}.")
     stored_query = None if text else library[name or ""]
@@ -138,7 +139,9 @@ def _print_table(result: dict[str, Any], stored: StoredQuery | None) -> None:
         table.add_column(name, overflow="fold")
     for row in found:
         table.add_row(*(_cell(row.get(name)) for name in names))
-    out = Console(file=io.StringIO(), width=None if sys.stdout.isatty() else 200, markup=False)
+    out = Console(
+        file=io.StringIO(), width=None if sys.stdout.isatty() else 200, markup=False, emoji=False
+    )
     out.print(table)
     click.echo(out.file.getvalue(), nl=False)  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pyoxigraph as ox
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__, logs, processes, settings, terms
@@ -20,7 +21,8 @@ from ..store.room import room
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+#: Text of data is never read as a sign (":notes:") of a picture; where it stands beside our markup, it is escaped.
+messages = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class _Common(click.Command):
@@ -75,7 +77,7 @@ def _told() -> Iterator[None]:
         with room("this"):
             yield
     except ShapesViolated as e:
-        messages.print(f"[bold red]{e.title}.[/] {e.detail}\n")
+        messages.print(f"[bold red]{e.title}.[/] {escape(e.detail)}\n")
         click.echo(e.report.to_text(), err=True)
         raise SystemExit(1) from None
     except KgError as e:

@@ -253,11 +253,12 @@ def check_(given: Settings) -> None:
     store = existing(given)
     failed = False
 
-    def report(what: str, findings: list[str], note: str = "") -> None:
+    def report(what: str, findings: list[str] | None, note: str = "") -> None:
         nonlocal failed
         failed = failed or bool(findings)
-        click.echo(f"{'FAIL' if findings else 'ok'}\t{what}{f' ({note})' if note else ''}")
-        for finding in findings:
+        state = "not run" if findings is None else "FAIL" if findings else "ok"
+        click.echo(f"{state}\t{what}{f' ({note})' if note else ''}")
+        for finding in findings or ():
             click.echo(f"\t{finding}")
 
     readers = Readers(store, 1, given.query_timeout, given.query_memory)

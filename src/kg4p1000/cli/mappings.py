@@ -42,7 +42,7 @@ def mappings_(ctx: click.Context, given: Settings, **options: Any) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
     messages.print(f"{len(rows)} mappings.")
 
 

@@ -187,7 +187,7 @@ def _print(rows: Sequence[Row], form: str) -> None:
         for row in rows:
             table.add_row(*(row[name] for name in COLUMNS))
         width = None if sys.stdout.isatty() else 200
-        shown = Console(file=io.StringIO(), width=width, markup=False)
+        shown = Console(file=io.StringIO(), width=width, markup=False, emoji=False)
         shown.print(table)
         click.echo(shown.file.getvalue(), nl=False)  # type: ignore[attr-defined]
 

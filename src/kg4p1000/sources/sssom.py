@@ -9,7 +9,7 @@ Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML hea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -124,14 +124,24 @@ class _Table:
 
     def __init__(self, data: str, file: str, keys: tuple[str, ...], columns: tuple[str, ...]):
         self.file = file
-        lines = data.split("\n")
+        lines = data.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
         first = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
         self.header = self._header("\n".join(line[1:] for line in lines[:first]), keys)
         names = lines[first].split("\t") if first < len(lines) else []
-        if names != list(columns):
-            self.fail(first + 1, 1, f"the columns must be {', '.join(columns)}, in this order")
+        if sorted(names) != sorted(columns):
+            lacking, more = sorted({*columns} - {*names}), sorted({*names} - {*columns})
+            why = "; ".join(
+                f"{word} {', '.join(found)}"
+                for word, found in (("add", lacking), ("remove", more))
+                if found
+            )
+            self.fail(
+                first + 1,
+                1,
+                f"the columns must be {', '.join(columns)}, each once{f'; {why}' if why else ''}",
+            )
         self.rows = [
-            self._row(line, number, columns)
+            self._row(line, number, names)
             for number, line in enumerate(lines[first + 1 :], first + 2)
             if line or number < len(lines)
         ]
@@ -172,7 +182,7 @@ class _Table:
             )
         return read
 
-    def _row(self, line: str, number: int, columns: tuple[str, ...]) -> dict[str, _Cell]:
+    def _row(self, line: str, number: int, columns: Sequence[str]) -> dict[str, _Cell]:
         cells = line.split("\t")
         if len(cells) != len(columns):
             self.fail(

@@ -143,6 +143,8 @@ def _operation(cursor: Cursor, prologue: Prologue) -> Operation:
                 raise cursor.unexpected("DELETE or INSERT")
             return _modify(cursor, prologue, start, verb, graph)
         case "LOAD":
+            if cursor.keyword("SILENT"):
+                return _load_nothing(cursor, prologue, start)
             raise refused_at(
                 cursor.text,
                 start.start,
@@ -154,6 +156,16 @@ def _operation(cursor: Cursor, prologue: Prologue) -> Operation:
         case "ADD" | "MOVE" | "COPY" as verb:
             return _transfer(cursor, prologue, start, verb)
     raise cursor.unexpected("an update such as INSERT, DELETE or CLEAR")
+
+
+def _load_nothing(cursor: Cursor, prologue: Prologue, start: Token) -> Modify:
+    """LOAD SILENT, whose failure is no error (SPARQL 1.1 Update, section 3.1.4): it always fails here, and does nothing."""
+    _iri(cursor, prologue)
+    if cursor.keyword("INTO"):
+        if cursor.next.word != "GRAPH":
+            raise cursor.unexpected("GRAPH and an IRI")
+        _graph(cursor, prologue, skip="GRAPH")
+    return Modify(start.start)
 
 
 def _short(cursor: Cursor, prologue: Prologue, start: Token, form: str) -> Modify:

@@ -27,12 +27,12 @@ from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
     api,
+    deciding,
     description,
     graphs,
     home,
     ontology,
     operations,
-    overlaps,
     problems,
     queries,
     questions,
@@ -45,10 +45,10 @@ from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
 from .problems import by_status
-from .rendering import bdi, graph_name, href, short, source
+from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host
 from .server import Server
-from .services import Services, attach, services
+from .services import Services, attach, kept_version, services
 from .shortcut import Short
 from .visits import VISIT, AccessLog, Edge, Visits
 from .wording import said
@@ -57,6 +57,8 @@ _log = logging.getLogger(__name__)
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _UNCOUNTED = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
+#: Addresses that no version of the graph has an own answer of, beside those that name one in their path.
+_TIMELESS = {"static", "home.favicon", "home.robots", "home.latest_dump", "overlaps.decide"}
 #: Room beyond the largest query for a request to be read before we refuse it in our own words.
 _SLACK = 1 << 20
 _IDENT = "kg4p1000"
@@ -101,7 +103,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         sparql,
         queries,
         questions,
-        overlaps,
+        deciding,  # on the pages of overlaps
         things,
         ontology,
         graphs,
@@ -115,6 +117,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     app.before_request(_begin)
     app.after_request(_finish)
     app.context_processor(_footer(store))
+    app.url_defaults(_keep_version(app))
     app.wsgi_app = Edge(app.wsgi_app, joined.visits)  # type: ignore[method-assign]
     return app
 
@@ -211,6 +214,19 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:
+    """What lets the links of a page lead to the version that the page is of."""
+
+    def keep(endpoint: str, values: dict[str, Any]) -> None:
+        takes_it = endpoint not in _TIMELESS and not app.url_map.is_endpoint_expecting(
+            endpoint, "version"
+        )
+        if takes_it and (version := kept_version()):
+            values.setdefault("version", version)
+
+    return keep
+
+
 def _footer(store: Store) -> Callable[[], dict[str, Any]]:
     def values() -> dict[str, Any]:
         """What every page says of the version that it shows."""
@@ -224,6 +240,7 @@ def _footer(store: Store) -> Callable[[], dict[str, Any]]:
             "current_version": current,
             "entry": entry,
             "english": said("en"),
+            "kept_version": kept_version(),
         }
 
     return values
@@ -231,7 +248,9 @@ def _footer(store: Store) -> Callable[[], dict[str, Any]]:
 
 def _prepare(templates: Environment) -> None:
     templates.trim_blocks = templates.lstrip_blocks = True
-    templates.filters.update(href=href, short=short, graph_name=graph_name, count=_count)
+    templates.filters.update(
+        href=href, short=short, graph_name=graph_name, count=_count, local=local
+    )
     templates.filters.update(bdi=bdi, isolated=isolated, source=source)
     # Whatever a template forgets to set apart: no text turns what stands outside of it.
     templates.finalize = _closed

@@ -91,6 +91,7 @@ def read(given: MultiDict[str, str], limit: int) -> Asked:
                 parameter=name,
             )
     query = given.get("query")
+    query = query.removeprefix("\ufeff") if query else query
     if query and len(query.encode()) > limit:
         raise TooLarge(f"The query is longer than {limit:,} bytes.", limit_bytes=limit)
     default, named = (graphs(given, f"{kind}-graph-uri") for kind in ("default", "named"))

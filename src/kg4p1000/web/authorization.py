@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from flask import request
 
 from ..access import ANYONE, Account, Role
@@ -12,18 +14,30 @@ from .services import services
 def account() -> Account:
     """Whom the request's token stands for; without a token, anyone.
 
-    Other schemes than Bearer are not ours: a proxy in front may have asked for them.
+    Clients that know users and passwords alone send the token as the password, under any name. Other passwords and
+    other schemes than Bearer are not ours: a proxy in front may have asked for them.
 
     Raises:
         Unauthorized: the token is not valid.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        password = _password(token)
+        return (services().tokens.account(password) if password else None) or ANYONE
     if scheme.lower() != "bearer":
         return ANYONE
     found = services().tokens.account(token.strip())
     if found is None:
         raise Unauthorized("The token is not known, or has expired, or was revoked.")
     return found
+
+
+def _password(credentials: str) -> str:
+    """The password in what Basic authentication sends (RFC 7617); empty where it holds none."""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def require(role: Role) -> Account:
@@ -38,7 +52,7 @@ def require(role: Role) -> Account:
         return found
     if found is ANYONE:
         raise Unauthorized(
-            f"This needs a token with the role {role.name.lower()}, in the header 'Authorization: Bearer TOKEN'."
+            f"This needs a token with the role {role.name.lower()}, in the header 'Authorization: Bearer TOKEN', or as the password of Basic authentication."
         )
     raise Forbidden(
         f"This needs the role {role.name.lower()}, and the token has {found.role.name.lower()}."

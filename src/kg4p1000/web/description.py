@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyoxigraph as ox
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response, g, render_template
 from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from ..errors import KgError
 from ..store import Readers
 from ..terms import BASE, PREFIXES
-from .negotiation import TRIPLES_ONLY, chosen
+from .negotiation import TRIPLES, chosen
 from .services import base, services
 from .vocabulary import vocabulary
 
@@ -30,6 +30,7 @@ _NS = {
     "formats": "http://www.w3.org/ns/formats/",
     "void": "http://rdfs.org/ns/void#",
     "dcat": "http://www.w3.org/ns/dcat#",
+    "vcard": "http://www.w3.org/2006/vcard/ns#",
     **{p: PREFIXES[p] for p in ("dcterms", "foaf", "k4p", "rdf", "rdfs", "xsd")},
 }
 _FORMATS = {
@@ -42,6 +43,14 @@ _RESULTS = (
     "SPARQL_Results_JSON", "SPARQL_Results_XML", "SPARQL_Results_CSV", "SPARQL_Results_TSV",
     "Turtle", "N-Triples", "JSON-LD", "RDF_XML",
 )  # fmt: skip
+#: What the dataset is, in the words of its description.
+ABOUT = {
+    "title": "Knowledge graph of the “4 per 1000” Implementation Plan",
+    "description": "Goals, objectives, activities, targets and remarks of the plan to the letter, and what was read from them: figures, mentions of"
+    " tools, databases and partners, facets, relations and overlaps of activities, each with who found it, how and how surely.",
+    "publisher": "The kg4p1000 developers",
+    "licence": "https://creativecommons.org/licenses/by/4.0/",
+}  # fmt: skip
 #: What the engine has of SPARQL 1.2, and beyond; docs/endpoint.md has the same list, and a test proves each.
 BEYOND = (
     "VERSION", "triple terms", "reifiers", "annotations", "TRIPLE", "SUBJECT, PREDICATE, OBJECT", "isTRIPLE",
@@ -122,10 +131,14 @@ class Census:
 
 
 @blueprint.route("/.well-known/void")
-def void() -> Response:
-    """The dataset: VoID and DCAT."""
-    choice = chosen(TRIPLES_ONLY)
+def void() -> Response | str:
+    """The dataset: VoID and DCAT; for people a page."""
+    choice = chosen(TRIPLES)
     g.version = services().store.current
+    if choice.key == "html":
+        found = services().census.of(g.version)
+        figures = dict(_sizes(found)) if found else {}
+        return render_template("void.html", about=ABOUT, figures=figures, base=BASE)
     data = _write(_dataset(g.version), choice.key)
     return Response(data, content_type=f"{choice.media_type}; charset=utf-8")
 
@@ -200,10 +213,17 @@ def _dataset(version: int) -> Iterator[Triple]:
     dataset, a = NamedNode(BASE + "dataset"), _n("rdf:type")
     for kind in ("void:Dataset", "dcat:Dataset"):
         yield Triple(dataset, a, _n(kind))
-    licence = NamedNode("https://creativecommons.org/licenses/by/4.0/")
+    licence, publisher, contact = (
+        NamedNode(ABOUT["licence"]),
+        BlankNode("publisher"),
+        BlankNode("contact"),
+    )
     endpoint, dump = NamedNode(here + "/sparql"), NamedNode(f"{here}/dumps/{version}.nq.gz")
     for name, value in (
-        ("dcterms:title", _en("Knowledge graph of the “4 per 1000” Implementation Plan")),
+        ("dcterms:title", _en(ABOUT["title"])),
+        ("dcterms:description", _en(ABOUT["description"])),
+        ("dcterms:publisher", publisher),
+        ("dcat:contactPoint", contact),
         ("dcterms:license", licence),
         ("dcterms:modified", Literal(entry.time.isoformat(), datatype=_n("xsd:dateTime"))),
         ("dcat:version", Literal(str(version))),
@@ -214,6 +234,12 @@ def _dataset(version: int) -> Iterator[Triple]:
         ("void:exampleResource", NamedNode(BASE + "id/activity/A4.2")),
     ):
         yield Triple(dataset, _n(name), value)
+    yield Triple(publisher, a, _n("foaf:Agent"))
+    yield Triple(publisher, _n("foaf:name"), _en(ABOUT["publisher"]))
+    # The project has no public address for letters; this page says where to turn to.
+    yield Triple(contact, a, _n("vcard:Kind"))
+    yield Triple(contact, _n("vcard:fn"), _en(ABOUT["publisher"]))
+    yield Triple(contact, _n("vcard:hasURL"), NamedNode(here + "/.well-known/void"))
     if found:
         yield from _statistics(dataset, found)
     for vocabulary_of in ("k4p", "dcterms", "rdfs"):
@@ -228,14 +254,16 @@ def _dataset(version: int) -> Iterator[Triple]:
     yield Triple(service, _n("dcat:servesDataset"), dataset)
 
 
+def _sizes(found: Counts) -> Iterator[tuple[str, int]]:
+    yield "triples", sum(found.properties.values())
+    yield "distinctSubjects", found.subjects
+    yield "classes", len(found.classes)
+    yield "properties", len(found.properties)
+
+
 def _statistics(dataset: NamedNode, found: Counts) -> Iterator[Triple]:
-    for name, count in (
-        ("void:triples", sum(found.properties.values())),
-        ("void:distinctSubjects", found.subjects),
-        ("void:classes", len(found.classes)),
-        ("void:properties", len(found.properties)),
-    ):
-        yield Triple(dataset, _n(name), Literal(count))
+    for name, count in _sizes(found):
+        yield Triple(dataset, _n(f"void:{name}"), Literal(count))
     yield from _partitions(dataset, "class", found.classes, "entities")
     yield from _partitions(dataset, "property", found.properties, "triples")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flask import (
@@ -12,11 +14,14 @@ from flask import (
     Response,
     redirect,
     render_template,
+    request,
     send_from_directory,
     url_for,
 )
 from pyoxigraph import Literal, NamedNode, Quad
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wrappers import Response as Redirect
+from werkzeug.wsgi import FileWrapper
 
 from ..store import Store
 from ..terms import GRAPH, TERMS
@@ -26,8 +31,10 @@ from .services import page_version, services
 blueprint = Blueprint("home", __name__)
 
 _COUNTS = """SELECT ?class (COUNT(DISTINCT ?thing) AS ?count) WHERE {
-  VALUES ?class { k4p:Goal k4p:Objective k4p:Activity k4p:Target k4p:Remark k4p:NamedThing k4p:Overlap }
-  ?thing a/rdfs:subClassOf* ?class
+  {
+    VALUES ?class { k4p:Goal k4p:Objective k4p:Activity k4p:Target k4p:Remark k4p:Overlap }
+    ?thing a/rdfs:subClassOf* ?class
+  } UNION { ?thing k4p:mentionedIn ?element BIND(k4p:NamedThing AS ?class) }
 } GROUP BY ?class"""
 _GOALS = f"""SELECT ?goal ?other ?property ?name WHERE {{
   VALUES ?property {{ {NAMING} }}
@@ -48,13 +55,13 @@ GROUP BY ?who
 ORDER BY DESC(?activities) ?who
 LIMIT 10"""
 _FIGURES = (
-    ("Goal", "goals", "/page/goal/"),
-    ("Objective", "objectives", "/page/objective/"),
-    ("Activity", "activities", "/page/activity/"),
-    ("Target", "baselines and targets", "/page/target/"),
-    ("Remark", "remarks of the study team", "/page/remark/"),
-    ("NamedThing", "organisations, tools and other things named", "/ontology/NamedThing"),
-    ("Overlap", "overlaps of activities", "/page/overlap/"),
+    ("Goal", "goals", "page/goal/"),
+    ("Objective", "objectives", "page/objective/"),
+    ("Activity", "activities", "page/activity/"),
+    ("Target", "baselines and targets", "page/target/"),
+    ("Remark", "remarks of the study team", "page/remark/"),
+    ("NamedThing", "organisations, tools and other things named", "query/named-things"),
+    ("Overlap", "overlaps of activities", "overlaps/"),
 )
 #: Stored queries that the front page shows, where they are there; without such, the first few.
 _FEATURED = ("activity-overlaps", "target-distance", "stakeholder-groups", "where-is-named")
@@ -127,18 +134,37 @@ def latest_dump() -> Redirect:
 
 @blueprint.route("/dumps/<int:version>.nq.gz")
 def dump(version: int) -> Response:
-    """All published quads of a version; the same bytes for the same version."""
+    """All published quads of a version; the same bytes for the same version, so that a part can be asked for."""
     store = services().store
     services().readers.need(version)
-    return Response(
-        _zipped(store, version),
+    pieces: Iterable[bytes] = _zipped(store, version)
+    length, spool = None, None
+    if "Range" in request.headers:  # of what is made as it is sent, nobody knows the length
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the response
+        spool.writelines(pieces)
+        length, pieces = spool.tell(), FileWrapper(spool)
+        spool.seek(0)
+    response = Response(
+        pieces,
         content_type="application/gzip",
         headers={
             "Content-Disposition": f'attachment; filename="kg4p1000-{version}.nq.gz"',
             # A version never changes.
             "Cache-Control": "public, max-age=31536000, immutable",
+            "Accept-Ranges": "bytes",
         },
     )
+    if spool:
+        response.call_on_close(spool.close)
+    # The compressed bytes are those of the library that makes them.
+    response.set_etag(f"dump-{version}-{zlib.ZLIB_RUNTIME_VERSION}")
+    try:
+        return response.make_conditional(
+            request.environ, accept_ranges=length is not None, complete_length=length
+        )
+    except RequestedRangeNotSatisfiable:
+        response.close()
+        raise
 
 
 def _zipped(store: Store, version: int) -> Iterator[bytes]:

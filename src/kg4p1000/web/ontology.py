@@ -23,7 +23,7 @@ from .names import from_rows
 from .negotiation import TRIPLES, Choice, chosen
 from .reference import MODULES, Entry, Module, Reference, reference, released
 from .rendering import href, short, text
-from .services import page_version, services
+from .services import kept_version, page_version, services
 from .things import answer, downloads, node
 from .vocabulary import vocabulary
 from .wording import LANGUAGES, NAMES, said
@@ -276,7 +276,7 @@ def _page(template: str, edition: Edition, **values: object) -> Response:
                 tongue=tongue,
                 said=said(tongue),
                 languages=list(NAMES.items()),
-                kept={"version": request.args["version"]} if "version" in request.args else {},
+                kept={"version": version} if (version := kept_version()) else {},
                 terms=terms,
                 named=lambda term: book.label(term, tongue),
                 **_links(edition, tongue),
@@ -288,16 +288,16 @@ def _page(template: str, edition: Edition, **values: object) -> Response:
 
 def _links(edition: Edition, tongue: str) -> dict[str, object]:
     """Where pages lead: within a release to that release."""
-    parts = [f"lang={tongue}"] if "lang" in request.args else []
     number = edition.number
-    if not number and ("version" in request.args or edition.version != services().store.current):
-        parts.append(f"version={edition.version}")
-    query = "?" + "&".join(parts) if parts else ""
+    asked = {"lang": tongue} if "lang" in request.args else {}
+
+    def with_language(address: str) -> str:
+        return f"{address}{'&' if '?' in address else '?'}lang={tongue}" if asked else address
 
     def module_href(of: Module) -> str:
         if number:
-            return url_for(".release", number=number, module=of.local) + query
-        return f"{href(of.iri)}{query}"
+            return url_for(".release", number=number, module=of.local, **asked)
+        return with_language(href(of.iri) or "")
 
     def place(entry: Entry) -> str:
         """Where a term stands in full: on the page of its module; a code on its own."""
@@ -306,10 +306,10 @@ def _links(edition: Edition, tongue: str) -> dict[str, object]:
 
     def own(entry: Entry) -> str:
         """The page of a term itself; of a release its place."""
-        return place(entry) if number else f"{href(entry.iri)}{query}"
+        return place(entry) if number else with_language(href(entry.iri) or "")
 
-    index = url_for(".release", number=number) if number else url_for(".index")
-    return {"module_href": module_href, "place": place, "own": own, "index": index, "asked": query}
+    index = url_for(".release", number=number, **asked) if number else url_for(".index", **asked)
+    return {"module_href": module_href, "place": place, "own": own, "index": index}
 
 
 def _varied(response: Response) -> Response:

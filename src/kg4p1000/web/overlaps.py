@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Redirect
 
-from ..access import Account, Role
-from ..errors import BadParameter, Forbidden, MalformedRequest, NotFound, Unauthorized
+from ..errors import BadParameter, NotFound
 from ..overlaps import decisions
 from ..terms import curie, natural_key
 from ..texts import number
-from .authorization import require
+from .describe import describe
 from .names import NAMING, Name, from_rows, unnamed
 from .negotiation import chosen
 from .rendering import text
-from .requests import FORM, conditions, decoded, whole_body
 from .services import Row, page_version, services
+from .things import downloads
+from .vocabulary import vocabulary
 
 blueprint = Blueprint("overlaps", __name__)
 
 #: Bounds of the shades of the matrix, in summed confidence.
 _SHADES = (0.01, 1.0, 2.0, 4.0, 7.0)
-_LARGEST = 20_000
 _OFFERS = {"html": ("text/html",), "csv": ("text/csv",)}
 _COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 #: Pairs of a page.
@@ -142,7 +140,7 @@ def index() -> str | Response:
     titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
     asked = _asked(request.args, codes)
-    found = _pairs(version)
+    found = pairs(version)
     fitting = [p for p in found if _fits(p, asked)]
     if choice.key == "csv":
         return _csv(fitting)
@@ -184,7 +182,7 @@ def clusters() -> str:
 @blueprint.route("/overlaps/queue")
 def queue() -> str:
     """The pairs that wait for a decision, those first from which the ranking learns most."""
-    found = {(p.a, p.b): p for p in _pairs(page_version())}
+    found = {(p.a, p.b): p for p in pairs(page_version())}
     order = decisions.queue(
         {key: p.confidence for key, p in found.items()}, {key: p.status for key, p in found.items()}
     )
@@ -195,15 +193,24 @@ def queue() -> str:
 def one(pair: str) -> str | Redirect:
     """Two activities side by side, what they share, and what was decided."""
     version = page_version()
-    found = next((p for p in _pairs(version) if p.key == pair), None)
+    found = next((p for p in pairs(version) if p.key == pair), None)
     if found is None:
         with suppress(BadParameter):
-            if (named := _named(pair)) != pair:
-                return redirect(url_for(".one", **{**request.args, "pair": named}), 308)
+            if (known := named(pair)) != pair:
+                return redirect(url_for(".one", **{**request.args, "pair": known}), 308)
         raise NotFound(
             f"The graph has no overlap {pair}. /overlaps/ lists those that it has; a pair is named"
             " like A4.2-D2.3. A steward may decide on others: POST to this address and /decisions."
         )
+    return page(found, version)
+
+
+def page(found: Pair, version: int, **shown: object) -> str:
+    """The page of a pair.
+
+    Args:
+        shown: what of its form was filled in, and what is wrong with it.
+    """
     subject = NamedNode(found.iri)
     shared, names = _shared(version, subject)
     return render_template(
@@ -225,40 +232,14 @@ def one(pair: str) -> str | Redirect:
         decisions=[d for d in _decisions(version) if d.pair == (found.a, found.b)][::-1],
         states=decisions.STATUSES,
         kinds=_NAMES,
+        thing=describe(services(), subject, version),
+        words=vocabulary(services(), version),
+        downloads=downloads(found.iri),
+        **shown,
     )
 
 
-@blueprint.route("/overlaps/<pair>/decisions", methods=["POST"])
-def decide(pair: str) -> Response | Redirect:
-    """Record a decision about a pair; for stewards.
-
-    A form or a JSON object with ``status``, ``why`` and perhaps ``kind``. The token stands in the
-    ``Authorization`` header, or in the field ``token`` of a form.
-    """
-    is_form = request.mimetype == FORM
-    if not is_form:
-        account = require(Role.STEWARD)
-    given = _body(is_form)
-    if is_form:
-        account = _steward(given.get("token", ""))
-    pair = _named(pair)
-    told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
-    done = services().writer.change(
-        kind="decide",
-        pair=pair.split("-"),
-        status=told["status"],
-        why=told["why"],
-        overlap_kind=told["kind"],
-        author=account.name,
-        role=int(account.role),
-        **conditions(),
-    )
-    if is_form:
-        return redirect(url_for(".one", pair=pair), 303)
-    return jsonify(done)
-
-
-def _named(pair: str) -> str:
+def named(pair: str) -> str:
     """How a pair is named: its notations in order.
 
     Raises:
@@ -277,36 +258,7 @@ def _csv(found: Iterable[Pair]) -> Response:
     return Response(made.getvalue(), mimetype="text/csv")
 
 
-def _body(is_form: bool) -> Mapping[str, str]:
-    data = whole_body(_LARGEST)
-    if is_form:
-        return decoded(data).to_dict()
-    try:
-        given = json.loads(data)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
-        raise MalformedRequest(
-            'Send a form, or a JSON object of texts such as {"status": "accepted", "why": "…"}.'
-        )
-    return given
-
-
-def _steward(token: str) -> Account:
-    """Who decides: by the header, or by the token of a form, which people without scripts need."""
-    if not token:
-        return require(Role.STEWARD)
-    account = services().tokens.account(token.strip())
-    if account is None:
-        raise Unauthorized("The token is not known, expired or revoked.")
-    if account.role < Role.STEWARD:
-        raise Forbidden(
-            f"This needs the role steward, and the token has {account.role.name.lower()}."
-        )
-    return account
-
-
-def _pairs(version: int) -> list[Pair]:
+def pairs(version: int) -> list[Pair]:
     """The stored overlaps, surest first; of those that are equally sure, the one with the higher score.
 
     One whose confidence is no number is left out, for it has no place among the others.

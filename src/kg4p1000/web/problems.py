@@ -87,13 +87,17 @@ def _answer(error: KgError) -> Response:
     problem = document(error)
     if prefers_page(request.accept_mimetypes):
         response = Response(render_template("problem.html", problem=problem, slug=error.slug))
+        schemes = ("Bearer",)  # for Basic, a browser would ask for a name and a password
     else:
+        schemes = ("Bearer", "Basic")
         text = json.dumps(problem, ensure_ascii=False, default=_plain, indent=2)
         response = Response(text + "\n", content_type="application/problem+json")
     response.status_code = error.status
     response.headers["Cache-Control"] = "no-store"
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="kg4p1000"'
+        response.headers["WWW-Authenticate"] = ", ".join(f'{s} realm="kg4p1000"' for s in schemes)
+    if error.status == 415:
+        response.headers["Accept-Encoding"] = "gzip"
     say_when(response, error)
     return response
 

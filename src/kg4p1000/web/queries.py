@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import pyoxigraph as ox
 from flask import Blueprint, Response, g, render_template, request, url_for
 
 from .. import sparql
+from ..errors import BadParameter
 from ..queries import StoredQuery
 from ..store import Result
 from . import results
 from .advice import advice, advise
+from .hints import rowless
 from .negotiation import RESULTS, TRIPLES, chosen
+from .problems import document
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
 
@@ -20,7 +25,8 @@ blueprint = Blueprint("queries", __name__)
 
 #: Parameters of the request that are not parameters of the query.
 _OURS = ("format", "version")
-_RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
+#: What the text says where it stands without values.
+_HINT = re.compile(r"\n *# In a tool that knows no parameters, add here: VALUES [^\n]*")
 
 
 @blueprint.route("/query/")
@@ -50,10 +56,20 @@ def run(query_name: str) -> Response | str:
     guarded = sparql.guard(query.text)
     choice = chosen(TRIPLES if guarded.gives_triples else RESULTS)
     if choice.key == "html":
-        return _page(query, guarded, values)
+        try:
+            return _page(query, guarded, values)
+        except BadParameter as problem:
+            if problem.members.get("parameter") not in {p.name for p in query.parameters}:
+                raise
+            g.visit.outcome = problem.slug
+            return Response(_form(query, values, problem=document(problem)), problem.status)
     response = respond(_result(query, values, choice.key), choice.media_type)
     advise(response, guarded, g.version)
-    if guarded.form == "SELECT" and response.is_sequence and _rowless(response, choice.key):
+    if (
+        guarded.form == "SELECT"
+        and response.is_sequence
+        and rowless(response.get_data(), choice.key)
+    ):
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
         place = url_for("questions.index", _anchor=query.name)
         response.headers.add("Link", f'<{place}>; rel="help"')
@@ -67,15 +83,6 @@ def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
     )
 
 
-def _rowless(response: Response, form: str) -> bool:
-    """Whether a result that is at hand as a whole has no row."""
-    body = response.get_data()
-    if form in ("csv", "tsv"):
-        return body.count(b"\n") == 1
-    parsed = ox.parse_query_results(body, format=_RESULTS[form])
-    return next(iter(parsed), None) is None
-
-
 def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> str:
     shown: dict[str, Any] = {}
     if values or not query.parameters:
@@ -84,11 +91,19 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         g.version = result.version
         shown["advice"] = advice(guarded, result.version)
         shown |= results.shown(result, hidden={p.name for p in query.parameters})
+    return _form(query, values, **shown)
+
+
+def _form(query: StoredQuery, values: dict[str, str], **shown: Any) -> str:
+    """The page of a query, with the values that were given, or the examples before any was."""
+    asked = values or {p.name: p.example for p in query.parameters}
+    text = without_header(query.text)
     return render_template(
         "query.html",
         query=query,
-        values=values or {p.name: p.example for p in query.parameters},
-        text=without_header(query.text),
+        values=asked,
+        text=text,
+        bound=text if "problem" in shown else with_values(text, query.bindings(asked)),
         args=values,
         **shown,
     )
@@ -97,3 +112,22 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
 def without_header(text: str) -> str:
     """The text of a stored query without the lines that describe it."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("#+")).strip()
+
+
+def with_values(text: str, bindings: Mapping[str, ox.NamedNode | ox.Literal]) -> str:
+    """The text of a query that asks with these values wherever it is asked, of those who know no parameters, too.
+
+    >>> with_values("SELECT ?x { ?x a k4p:Goal }", {"x": ox.NamedNode("http://example.org/a")})
+    'SELECT ?x {\\n  VALUES (?x) { (<http://example.org/a>) } ?x a k4p:Goal }'
+    """
+    if not bindings:
+        return text
+    inside = 0
+    for token in sparql.tokens(text):
+        if token.text == "{" and not inside:
+            names = " ".join(f"?{name}" for name in bindings)
+            values = " ".join(str(term) for term in bindings.values())
+            head, rest = text[: token.end], _HINT.sub("", text[token.end :], count=1)
+            return f"{head}\n  VALUES ({names}) {{ ({values}) }}{rest}"
+        inside += {"(": 1, ")": -1}.get(token.text, 0)
+    return text

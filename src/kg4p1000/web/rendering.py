@@ -12,7 +12,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode
 
 from ..terms import BASE, GRAPH, ID, PREFIXES, curie
 from ..texts import CONTROLS, balanced, turns
-from .services import Term
+from .services import Term, kept_version
 
 #: Parts of our name space that this service answers, as they begin in its own addresses.
 _OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "releases/", "shapes/")
@@ -74,7 +74,7 @@ def href(iri: str) -> str | None:
             path = "page/" + path.removeprefix("id/")
         elif path and not path.startswith(_OWN):
             return iri
-        return f"{request.script_root}/{quote(path, safe='/:@!$&()*+,;=~%')}"
+        return local(quote(path, safe="/:@!$&()*+,;=~%"))
     try:
         scheme = urlsplit(iri).scheme
     except ValueError:  # an address that no browser would open either
@@ -86,8 +86,14 @@ def href(iri: str) -> str | None:
 def data_href(iri: str, suffix: str) -> str:
     """Where the data of one of our IRIs are, in the format of a suffix (``ttl``, ``nt`` …)."""
     if iri.startswith(ID):
-        return f"{request.script_root}/data/{quote(iri.removeprefix(ID))}.{suffix}"
-    return f"{href(iri)}?format={suffix}"
+        return local(f"data/{quote(iri.removeprefix(ID))}.{suffix}")
+    return f"{href(iri)}{'&' if kept_version() else '?'}format={suffix}"
+
+
+def local(path: str) -> str:
+    """The address of a path of this service, in the version that the page at hand is of."""
+    version = kept_version()
+    return f"{request.script_root}/{path}{f'?version={quote(version)}' if version else ''}"
 
 
 def bdi(text: object) -> Markup:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zlib
+from codecs import BOM_UTF8
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -12,6 +14,7 @@ from werkzeug.http import parse_etags
 
 from ..errors import BadParameter, MalformedRequest, TooLarge, WrongMediaType
 from ..sparql import refuse_foreign
+from ..terms import PREFIXES
 
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
@@ -20,6 +23,8 @@ UPDATE = "application/sparql-update"
 LONGEST_HEADER = 8192
 #: Parameters of a request at most.
 _FIELDS = 10_000
+#: zlib's sign for a stream with the head and the tail of gzip.
+_GZIP = 31
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
 
 
@@ -73,14 +78,15 @@ def decoded(data: bytes) -> MultiDict[str, str]:
 
 
 def whole_body(limit: int) -> bytes:
-    """The body of the request.
+    """The body of the request, without the mark that some editors put before a text in UTF-8.
 
     Args:
         limit: bytes that are taken.
 
     Raises:
-        TooLarge: it is longer, or says that it is.
-        WrongMediaType: it says that it is not in UTF-8.
+        TooLarge: it is longer, or says that it is, compressed or not.
+        WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip.
+        MalformedRequest: what should be gzip is none, or is cut.
     """
     if (request.content_length or 0) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
@@ -90,7 +96,33 @@ def whole_body(limit: int) -> bytes:
     data = request.get_data(cache=False, parse_form_data=False)
     if len(data) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
-    return data
+    match request.headers.get("Content-Encoding", "identity").strip().lower():
+        case "identity" | "":
+            return data.removeprefix(BOM_UTF8)
+        case "gzip" | "x-gzip":
+            return _unpacked(data, limit).removeprefix(BOM_UTF8)
+        case coding:
+            raise WrongMediaType(
+                f"The body is coded as {coding[:100]}; send it by gzip or as it is."
+            )
+
+
+def _unpacked(data: bytes, limit: int) -> bytes:
+    """A body without gzip; no more of it is unpacked than is taken."""
+    member = zlib.decompressobj(_GZIP)
+    try:
+        found = member.decompress(data, limit + 1)
+        if len(found) <= limit and (not member.eof or member.unused_data):
+            raise zlib.error
+    except zlib.error:
+        raise MalformedRequest(
+            "The body is not one whole piece of gzip, though its Content-Encoding says gzip."
+        ) from None
+    if len(found) > limit:
+        raise TooLarge(
+            f"The body is longer than {limit:,} bytes when it is unpacked.", limit_bytes=limit
+        )
+    return found
 
 
 def text_body(limit: int) -> str:
@@ -105,6 +137,13 @@ def text_body(limit: int) -> str:
         raise MalformedRequest("The body is not UTF-8.") from None
 
 
+def _in_full(name: str) -> str:
+    """An IRI; where it is written with a prefix of ours, such as graph:actors, in full."""
+    prefix, colon, local = name.partition(":")
+    known = colon and prefix in PREFIXES and not local.startswith("//")
+    return PREFIXES[prefix] + local if known else name
+
+
 def graphs(given: MultiDict[str, str], name: str) -> list[str]:
     """The graphs that a parameter names.
 
@@ -112,7 +151,7 @@ def graphs(given: MultiDict[str, str], name: str) -> list[str]:
         Refused: one is neither http nor https.
         BadParameter: one is not an IRI.
     """
-    found = given.getlist(name)
+    found = [_in_full(graph) for graph in given.getlist(name)]
     refuse_foreign(name, found, parameter=name)
     for graph in found:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,7 @@ from flask import current_app, g, request
 from werkzeug.datastructures import MultiDict
 
 from ..access import Clients, Tokens
-from ..errors import StoreUnusable
+from ..errors import KgError, StoreUnusable
 from ..queries import Library
 from ..settings import Settings
 from ..sparql import Reading
@@ -113,6 +114,17 @@ def asked_version(values: MultiDict[str, str]) -> int | None:
     """The version of the graph that a request names; see `citation.named_version`."""
     moment = request.headers.get("Accept-Datetime", "")
     return named_version(values.get("version", "").strip(), moment, services().store)
+
+
+def kept_version() -> str:
+    """The version that the links of a page lead to: the one that was asked for; empty where none was, or none can be."""
+    if "kept_version" not in g:
+        g.kept_version = ""
+        with suppress(KgError):
+            if version := asked_version(request.args):
+                services().store.entry(version)
+                g.kept_version = request.args.get("version", "").strip() or str(version)
+    return cast(str, g.kept_version)
 
 
 def base() -> str:

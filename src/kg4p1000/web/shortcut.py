@@ -26,6 +26,7 @@ from .answers import Plan, plan, read
 from .citation import Answer
 from .datasets import naming
 from .encoding import LEAST, compressed, takes_gzip
+from .hints import rowless
 from .requests import LONGEST_HEADER, decoded
 from .services import BEGUN, Services
 from .streaming import SHORT
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 #: Longest query string in characters; reading a longer one would keep the others waiting.
 _LONGEST = 4096
 _PLANS = 1024
+#: A longer result has a row.
+_BARE = 4096
 _HOST = re.compile(r"[a-z0-9._-]+(?::(?!80$|443$)[0-9]+)?")
 
 
@@ -150,6 +153,8 @@ class Short:
             if result.whole and result.size <= SHORT:
                 body = result.read()
                 passage.result = None
+                if _hinted(passage, body):
+                    return True  # the long way says what may have been meant
                 if passage.plan.key:
                     self._of.cache.put(passage.plan.key, Answer(body, passage.plan.version))
                 self._reply(passage, HTTPStatus.OK, body)
@@ -200,7 +205,8 @@ class Short:
         if key and passage.etags and parse_etags(passage.etags).contains_weak(key):
             self._reply(passage, HTTPStatus.NOT_MODIFIED, b"")
         elif key and (kept := self._of.cache.get(key)):
-            self._reply(passage, HTTPStatus.OK, kept.body)
+            if not _hinted(passage, kept.body):
+                self._reply(passage, HTTPStatus.OK, kept.body)
         else:
             self.start(passage)
 
@@ -224,6 +230,12 @@ class Short:
         lines = sorted(f"{_written(name)}: {value}\r\n" for name, value in headers)
         head = f"HTTP/1.1 {status.value} {status.phrase.upper() if status != 200 else 'OK'}\r\n"
         passage.reply = f"{head}{''.join(lines)}\r\n".encode("latin-1") + body
+
+
+def _hinted(passage: Passage, body: bytes) -> bool:
+    """Whether the answer may have to say what was meant, for it has no row."""
+    decided = passage.plan
+    return len(body) <= _BARE and decided.query.form == "SELECT" and rowless(body, decided.form)
 
 
 def _usual(request: HTTPRequestParser) -> bool:

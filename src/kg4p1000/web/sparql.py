@@ -21,6 +21,7 @@ from .answers import UPDATES_ELSEWHERE, Asked, Plan, plan, read
 from .authorization import account
 from .citation import Answer
 from .datasets import naming
+from .hints import HEADER, header, hints, meant, rowless
 from .negotiation import TRIPLES, choose, prefers_page
 from .requests import FORM, QUERY, UPDATE, decoded, parameters, text_body, whole_body
 from .services import BEGUN, base, client_gone, services
@@ -28,6 +29,7 @@ from .streaming import respond
 
 blueprint = Blueprint("sparql", __name__)
 
+_TAKEN = ("query", "default-graph-uri", "named-graph-uri", "version", "timeout", "format")
 _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
 
 
@@ -67,7 +69,10 @@ def _answer(asked: Asked, text: str) -> Response | str:
     g.version, g.visit.asked = decided.version, decided.key[:12]
     if decided.choice.key == "html":
         result = _run(decided)
-        return _page(text, advice=advice(query, result.version), **results.shown(result))
+        shown = results.shown(result)
+        empty = "table" in shown and not shown["table"].total
+        said = hints(query.text, result.version) if empty else []
+        return _page(text, advice=advice(query, result.version), hints=said, **shown)
     key = decided.key
     if key and request.if_none_match.contains_weak(key):
         response = Response(status=304)
@@ -84,6 +89,10 @@ def _answer(asked: Asked, text: str) -> Response | str:
     unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
     response.headers.extend(naming(unknown))
     advise(response, query, decided.version)
+    is_whole = response.status_code == 200 and query.form == "SELECT" and response.is_sequence
+    is_bare = is_whole and rowless(response.get_data(), decided.form)
+    if is_bare and (said := hints(query.text, decided.version)):
+        response.headers[HEADER] = header(said)
     return response
 
 
@@ -172,6 +181,8 @@ def read_request(limit: int) -> Asked:
     if request.method == "POST":
         _add_body(given, limit)
     asked = read(given, limit)
+    if asked.query is None:
+        _see_that_no_name_is_mistyped(given)
     if asked.query is None and request.method == "POST":
         raise MalformedRequest(
             "The request has no query: send it as the parameter 'query' of a form, or as a body of"
@@ -181,6 +192,16 @@ def read_request(limit: int) -> Asked:
     return asked
 
 
+def _see_that_no_name_is_mistyped(given: MultiDict[str, str]) -> None:
+    """Other parameters are taken, as clients send their own; but not where nothing was asked."""
+    for name in given:
+        if name not in _TAKEN and (close := meant(name, _TAKEN)):
+            raise MalformedRequest(
+                f"The request has no query, and a parameter {name!r}; did you mean {close[0]!r}?",
+                parameter=name,
+            )
+
+
 def _add_body(given: MultiDict[str, str], limit: int) -> None:
     if request.mimetype == UPDATE:
         raise Refused(UPDATES_ELSEWHERE)
@@ -188,6 +209,6 @@ def _add_body(given: MultiDict[str, str], limit: int) -> None:
         given.update(decoded(whole_body(limit)))
     elif request.mimetype == QUERY:
         given.add("query", text_body(limit))
-    else:
+    elif request.mimetype or "query" not in given or whole_body(limit):
         said = request.mimetype or "no media type"
         raise WrongMediaType(f"The body has {said}; this address takes {FORM} and {QUERY}.")

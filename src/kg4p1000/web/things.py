@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -11,13 +12,14 @@ from werkzeug.wrappers import Response as Redirect
 from ..errors import NotFound
 from ..queries import StoredQuery
 from ..sparql import RDF_FORMATS
-from ..terms import BASE, ID, ID_TYPES, PREFIXES, TERMS
+from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS
 from .describe import describe
 from .findings import findings
+from .hints import meant
 from .names import NAMING, Name, from_rows
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .questions import asked_by
-from .rendering import data_href, short
+from .rendering import data_href, short, text
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 from .vocabulary import Vocabulary, vocabulary
@@ -60,6 +62,10 @@ _ABOVE = """SELECT ?thing ?above ?property ?name WHERE {
         |rdfs:isDefinedBy)+ ?above } }
   ?above ?property ?name
 }"""
+#: Things that a page of a list has.
+_ON_A_PAGE = 200
+#: How an overlap is named.
+_PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
 
 
@@ -111,9 +117,13 @@ def page(subject: NamedNode) -> str:
     label = short(subject.value)
     shown = label if ":" in label and "/" not in label else f"<{subject.value}>"
     found = findings(services(), subject, version)
+    try:
+        thing = describe(services(), subject, version)
+    except NotFound as e:
+        raise NotFound(f"{e.detail}{_hint(subject)}") from None
     return render_template(
         "thing.html",
-        thing=describe(services(), subject, version).without({f.iri for f in found}),
+        thing=thing.without({f.iri for f in found}),
         findings=found,
         trail=_trail(from_rows(above, "above")),
         words=words,
@@ -121,6 +131,17 @@ def page(subject: NamedNode) -> str:
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
     )
+
+
+def _hint(subject: NamedNode) -> str:
+    """Which thing or code may have been meant by a name that there is not."""
+    space = subject.value[: subject.value.rindex("/") + 1]
+    if not space.startswith((ID, CODE)):
+        return ""
+    rows = services().select(_LIST, asked_version(request.args), start=Literal(space))
+    known = {text(row["other"]).removeprefix(space) for row in rows}
+    close = meant(subject.value.removeprefix(space), known)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _questions(subject: NamedNode) -> list[tuple[StoredQuery, dict[str, str]]]:
@@ -138,7 +159,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
     version = asked_version(request.args)
     graphs = services().select(_GRAPHS_OF, version, thing=subject)
     if not graphs:
-        raise NotFound(f"The graph says nothing of {subject.value}.")
+        raise NotFound(f"The graph says nothing of {subject.value}.{_hint(subject)}")
     merged = any(row["merged"] == Literal(True) for row in graphs)
     outside = [row["graph"].value for row in graphs if isinstance(row["graph"], NamedNode)]
     text = f"{_DATA[:-1]}{_TOLD_IN_JSON_LD}}}" if choice.key == "jsonld" else _DATA
@@ -169,7 +190,9 @@ def thing(kind: str, key: str) -> Redirect:
     """Send people to the page of a thing and programs to its data (303)."""
     subject = node(f"id/{kind}/{key}")
     if not services().select(_GRAPHS_OF, asked_version(request.args), thing=subject):
-        raise NotFound(f"There is no {kind} {key!r}; /page/{kind}/ lists those that there are.")
+        raise NotFound(
+            f"There is no {kind} {key!r}; /page/{kind}/ lists those that there are.{_hint(subject)}"
+        )
     choice = chosen(TRIPLES)
     query = {"version": request.args["version"]} if "version" in request.args else {}
     if choice.key == "html":
@@ -178,9 +201,17 @@ def thing(kind: str, key: str) -> Redirect:
     return redirect(url_for(".thing_data", kind=kind, key=f"{key}.{suffix}", **query), 303)
 
 
+def _is_there(path: str) -> bool:
+    """Whether there is such an overlap with all that its page has."""
+    text = "SELECT ?thing WHERE { ?thing a k4p:Overlap ; k4p:between ?one, ?other FILTER(?one != ?other) } LIMIT 1"
+    return bool(services().select(text, page_version(), thing=node(path)))
+
+
 @blueprint.route("/page/<kind>/<key>")
-def thing_page(kind: str, key: str) -> str:
-    """The page of a thing."""
+def thing_page(kind: str, key: str) -> str | Redirect:
+    """The page of a thing; that of an overlap is where the two activities stand side by side."""
+    if kind == "overlap" and _PAIR.fullmatch(key) and _is_there(f"id/{kind}/{key}"):
+        return redirect(url_for("overlaps.one", pair=key), 308)
     return page(node(f"id/{kind}/{key}"))
 
 
@@ -205,7 +236,20 @@ def kind_page(kind: str) -> str:
     rows = services().select(_LIST, version, start=Literal(f"{ID}{kind}/"))
     names = sorted(from_rows(rows).values(), key=lambda name: name.order)
     words = vocabulary(services(), version)
-    return render_template("kind.html", kind=_kind_name(kind, words), names=names)
+    last = max(1, -(-len(names) // _ON_A_PAGE))
+    asked = request.args.get("page", "1")
+    number = (
+        min(int(asked[:6]), last) if asked.isascii() and asked.isdecimal() and int(asked[:6]) else 1
+    )
+    return render_template(
+        "kind.html",
+        kind=_kind_name(kind, words),
+        key=kind,
+        names=names[(number - 1) * _ON_A_PAGE : number * _ON_A_PAGE],
+        total=len(names),
+        number=number,
+        last=last,
+    )
 
 
 def _kind_name(kind: str, words: Vocabulary) -> Name:

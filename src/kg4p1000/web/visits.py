@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import secrets
 import sys
 import threading
@@ -55,16 +56,20 @@ _ALWAYS: Headers = [
 ]
 _EXPOSED = (
     "Access-Control-Expose-Headers",
-    "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Empty, KG-Unknown-Graphs, KG-Version, Link, Location,"
+    "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Empty, KG-Hint, KG-Unknown-Graphs, KG-Version, Link, Location,"
     " Memento-Datetime, Retry-After, X-Request-Id",
 )
-_PREFLIGHT: Headers = [
-    (
-        "Access-Control-Allow-Headers",
-        "Accept, Accept-Datetime, Authorization, Content-Type, If-Match, If-None-Match",
-    ),
-    ("Access-Control-Max-Age", "86400"),
-]
+_PREFLIGHT: Headers = [("Access-Control-Max-Age", "86400")]
+#: Headers that pages of other sites may send whether they asked or not.
+_KNOWN_NAMES = {
+    name.lower(): name
+    for name in (
+        "Accept", "Accept-Datetime", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Range",
+    )
+}  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+#: Headers that a preflight may ask for.
+_MOST_NAMES = 100
 
 
 class Visit:
@@ -240,6 +245,7 @@ class Edge:
             if visit.method == "OPTIONS":
                 allowed = next((value for name, value in headers if name == "Allow"), "GET")
                 headers.append(("Access-Control-Allow-Methods", allowed))
+                headers.extend(_allowed(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")))
             body = _Body(pieces, visit, visits)
             headers = body.code(int(status[:3]), headers, environ)
             start_response(status, headers, *failed)
@@ -247,6 +253,16 @@ class Edge:
         except BaseException:
             visits.end(visit)
             raise
+
+
+def _allowed(asked: str) -> Headers:
+    """The header that lets a page of another site send what it asked for: no header of a request can do harm here."""
+    names = dict.fromkeys(name.strip() for name in asked.split(",", _MOST_NAMES)[:_MOST_NAMES])
+    more = [name for name in names if _NAME.fullmatch(name) and name.lower() not in _KNOWN_NAMES]
+    return [
+        ("Access-Control-Allow-Headers", ", ".join([*_KNOWN_NAMES.values(), *more])),
+        ("Vary", "Access-Control-Request-Headers"),
+    ]
 
 
 def _no_writing(data: bytes) -> object:

@@ -43,7 +43,7 @@ def update() -> Response:
             raise MalformedRequest(
                 "The request needs the parameter 'update' once.", parameter="update"
             )
-        text = texts[0]
+        text = texts[0].removeprefix("\ufeff")
     else:
         said = request.mimetype or "no media type"
         raise WrongMediaType(f"The body has {said}; this address takes {UPDATE} and {FORM}.")

@@ -1,0 +1,123 @@
+"""What a query without rows may have meant: terms that are nowhere, and labels without their language."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+import pyoxigraph as ox
+
+from .. import sparql
+from ..errors import KgError
+from ..terms import BASE, ID, PREFIXES, TERMS, natural_key
+from .rendering import short
+from .services import services
+
+HEADER = "KG-Hint"
+#: Terms and texts of a query that are looked at, names that may have been meant, and seconds for each of our queries.
+_LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
+_RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
+_LANGUAGES = ("en", "fr", "es")
+_SPACE = re.compile(r".*[/#]")
+_THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
+  EXISTS {{ ?term ?p ?o }} || EXISTS {{ ?s ?term ?o }} || EXISTS {{ ?s ?p ?term }} || EXISTS {{ GRAPH ?term {{ ?s ?p ?o }} }}
+  || EXISTS {{ GRAPH ?g {{ ?term ?p ?o }} }} || EXISTS {{ GRAPH ?g {{ ?s ?p ?term }} }}) }}"""
+_NAMED = """SELECT DISTINCT ?term WHERE {{ ?term a ?class FILTER(STRSTARTS(STR(?term), "{space}")) }} LIMIT {most}"""
+_TEXTS = "SELECT DISTINCT ?text WHERE {{ VALUES ?text {{ {texts} }} ?s ?p ?text }}"
+
+
+def rowless(body: bytes, form: str) -> bool:
+    """Whether a whole result of SELECT has no row.
+
+    Args:
+        form: ``csv``, ``tsv``, ``json`` or ``xml``.
+    """
+    if form in ("csv", "tsv"):
+        return body.count(b"\n") == 1
+    return next(iter(ox.parse_query_results(body, format=_RESULTS[form])), None) is None
+
+
+def hints(text: str, version: int) -> list[str]:
+    """Sentences about what a query without rows may have meant; none where there is nothing to say, or no time.
+
+    Args:
+        text: of a query that is valid.
+    """
+    names, texts = _named_in(text)
+    try:
+        there = (
+            _select(_THERE.format(terms=" ".join(f"<{n}>" for n in names)), version)
+            if names
+            else set()
+        )
+        found = [_missing(name, version) for name in names if name not in there]
+        tagged = " ".join(f"{t}@{language}" for t in texts for language in _LANGUAGES)
+        for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
+            found.append(f"Labels have a language: the graph has {label}.")
+    except KgError:
+        return []
+    return found
+
+
+def header(sentences: Iterable[str]) -> str:
+    """Sentences for a header, which takes no other letters than ASCII's."""
+    return " ".join(sentences).encode("ascii", "backslashreplace").decode()[:2000]
+
+
+def meant(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Those of some names that a word may have meant: the same in other capitals, else the nearest."""
+    by_letters: dict[str, str] = {}
+    for name in sorted(known, key=natural_key):
+        by_letters.setdefault(name.casefold(), name)
+    if same := by_letters.get(word.casefold()):
+        return [same]
+    close = difflib.get_close_matches(word.casefold(), by_letters, most, 0.7)
+    return [by_letters[key] for key in close]
+
+
+def _named_in(text: str) -> tuple[list[str], list[str]]:
+    """The IRIs that a query names, and its strings without language and data type."""
+    spaces, names, texts = dict(PREFIXES), dict[str, None](), dict[str, None]()
+    tokens = [*sparql.tokens(text)]
+    for i, token in enumerate(tokens):
+        before, after = tokens[i - 1] if i else None, tokens[i + 1 : i + 2]
+        if token.kind == "name":
+            prefix, _, local = token.text.partition(":")
+            if before and before.word == "PREFIX":
+                spaces[prefix] = after[0].text[1:-1]
+            elif prefix in spaces and local and "\\" not in local:
+                names[spaces[prefix] + local] = None
+        elif token.kind == "iri" and "\\" not in token.text and ":" in token.text:
+            declares = before and (
+                before.word == "BASE" or (i > 1 and tokens[i - 2].word == "PREFIX")
+            )
+            if not declares and token.text[1:-1] != BASE:
+                names[token.text[1:-1]] = None
+        elif token.kind == "string" and len(token.text) <= 200:
+            typed = after and (after[0].kind == "lang" or after[0].text.startswith("^"))
+            texts.update({} if typed else {token.text: None})
+    standard = tuple(
+        PREFIXES[p] for p in ("xsd", "rdf", "owl")
+    )  # words of the languages themselves
+    kept = [name for name in names if not name.startswith(standard)]
+    return kept[:_LOOKED_AT], list(texts)[:_LOOKED_AT]
+
+
+def _missing(name: str, version: int) -> str:
+    space = match[0] if (match := _SPACE.match(name)) else name
+    known = _select(_NAMED.format(space=space, most=_KNOWN), version)
+    if space in (TERMS, *PREFIXES.values()) and not space.startswith(ID):
+        counted = services().census.of(version, patience=0)
+        known |= {*counted.classes, *counted.properties} if counted else set()
+    words = [one.removeprefix(space) for one in known if one.startswith(space)]
+    close = meant(name.removeprefix(space), words)
+    return f"There is no {short(name)} in the graph{f'; did you mean {short(space + close[0])}?' if close else '.'}"
+
+
+def _select(query: str, version: int) -> set[str]:
+    """The terms of a column: an IRI as it is, a literal as SPARQL writes it."""
+    result = services().readers.query(query, version=version, timeout=_SECONDS)
+    rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
+    assert isinstance(rows, ox.QuerySolutions)
+    return {row[0].value if isinstance(row[0], ox.NamedNode) else str(row[0]) for row in rows}

@@ -1,0 +1,95 @@
+"""A page of an old version of the graph leads to that version, wherever it leads."""
+
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from pyoxigraph import Literal, Quad
+
+from kg4p1000.store import Delta, Readers
+from kg4p1000.terms import iri
+from kg4p1000.web import create_app
+
+HTML = {"Accept": "text/html"}
+#: What no version has an own answer of, or what names its version in the path.
+ELSEWHERE = re.compile(r"/static/|/favicon|/dumps/.+|/versions/.+")
+PAGES = [
+    "/", "/page/objective/A4", "/page/activity/A4.2", "/page/target/D2-2030", "/page/activity/", "/page/overlap/",
+    "/page/tool/comet-farm", "/overlaps/", "/overlaps/?objective=A4&other=D2", "/overlaps/clusters", "/overlaps/queue",
+    "/overlaps/A4.2-D2.3", "/query/", "/query/activity-overlaps", "/query/activity-overlaps?objective=A4&other=D2",
+    "/query/target-distance", "/questions", "/ontology", "/ontology?lang=fr", "/ontology?q=tool", "/ontology/Activity",
+    "/ontology/module/actors", "/ontology/module/actors?lang=es", "/code/status", "/code/status/proposed", "/graph/",
+    "/graph/mentions", "/shapes/MentionShape", "/sparql", "/sparql?query=SELECT*{?s a k4p:Goal}", "/versions", "/dumps/",
+    "/problem/", "/problem/busy", "/no-such-page", "/page/activity/Z9.9", "/releases/ontology/0.3.0", "/sparql?query=SELEKT",
+    "/releases/ontology/0.3.0/actors?lang=fr", "/query/no-such-query",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def web(own, settings, library):
+    store = own()
+    label = Quad(
+        iri("place:MLI"), iri("skos:altLabel"), Literal("Mali", language="de"), iri("graph:actors")
+    )
+    with store.draft() as draft:
+        draft.apply(Delta.of([label]))
+        draft.publish("tests", "another version", "update")
+    pool = Readers(store, size=2, timeout=20, memory=512)
+    yield create_app(settings, store, pool, library).test_client()
+    pool.close()
+
+
+def links(text):
+    """The local links of a page, without the one to the published version."""
+    found = re.findall(
+        r'<(?:a|link)\b[^>]*?\bhref="([^"]*)"', text.partition("The published version is")[0]
+    )
+    found += re.findall(
+        r'<(?:a|link)\b[^>]*?\bhref="([^"]*)"',
+        text.partition("The published version is")[2].partition("</p>")[2],
+    )
+    return [
+        h for h in map(html.unescape, found) if h.startswith(("/", "?")) and not ELSEWHERE.match(h)
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_form_of_an_old_page_keeps_the_version(web, page):
+    answer = web.get(f"{page}{'&' if '?' in page else '?'}version=1", headers=HTML)
+    found = links(answer.text)
+    assert len(found) > 8
+    assert [h for h in found if parse_qs(urlsplit(h).query).get("version") != ["1"]] == []
+    for form in re.findall(r"<form(?:(?!method=\"post\")[^>])*>.*?</form>", answer.text, re.DOTALL):
+        assert re.search(r'name="version" value="1"', form)
+
+
+@pytest.mark.parametrize("page", PAGES[::5])
+def test_links_of_a_page_name_no_version_that_nobody_asked_for(web, page):
+    for link in links(web.get(page, headers=HTML).text):
+        assert "version" not in parse_qs(urlsplit(link).query) or page.startswith(
+            ("/query/", "/sparql")
+        )
+
+
+def test_links_lead_where_the_version_has_something(web):
+    found = links(web.get("/page/activity/A4.2?version=1", headers=HTML).text)
+    answers = {link: web.get(link, headers=HTML) for link in sorted(set(found))[:40]}
+    assert {link: a.status_code for link, a in answers.items() if a.status_code >= 400} == {}
+
+
+def test_an_old_page_leads_to_the_same_page_of_now(web):
+    text = web.get("/page/activity/A4.2?version=1", headers=HTML).text
+    assert 'The published version is <a href="/page/activity/A4.2">2</a>.' in text
+
+
+@pytest.mark.parametrize("version", ["99", "nonsense", "0"])
+def test_a_version_that_is_not_there_is_not_kept(web, version):
+    text = web.get(f"/page/activity/A4.2?version={version}", headers=HTML).text
+    assert links(text) and not any("version=" in link for link in links(text))
+
+
+def test_who_comes_with_a_time_stays_in_it(web):
+    headers = {**HTML, "Accept-Datetime": "Sun, 22 Nov 2020 15:20:42 GMT"}
+    found = links(web.get("/page/activity/A4.2", headers=headers).text)
+    assert found and all(parse_qs(urlsplit(link).query)["version"] == ["1"] for link in found)
