@@ -65,12 +65,10 @@ def load(
         register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
-        BadParameter: the suffix is not known, or the graph is not registered.
-        BrokenFile: the file cannot be read, does not parse or says nothing; nothing was changed.
-        Forbidden: the graph is the one of the inferences.
+        BadParameter, Forbidden: the suffix is not known, or nothing may be loaded into the graph.
+        BrokenFile, TooLarge: the file cannot be read, does not parse, says nothing or is too large.
         MalformedRequest: the graph stands in files, and the file has blank nodes.
         ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
-        TooLarge: the file has more bytes than are taken.
     """
     form = _form(path)
     if graph == INFERRED:

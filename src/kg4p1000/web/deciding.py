@@ -42,7 +42,7 @@ def decide(pair: str) -> Response | Redirect:
 
 def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str, Any]:
     told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
-    done = services().writer.change(
+    return services().writer.change(
         kind="decide",
         pair=named(pair).split("-"),
         status=told["status"],
@@ -52,7 +52,6 @@ def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str,
         role=int(account.role),
         **conditions(),
     )
-    return done
 
 
 def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
