@@ -302,10 +302,10 @@ def test_a_version_that_is_not_there_cannot_be_undone(store, version):
 
 
 def test_an_undo_that_breaks_a_shape_is_refused_and_its_dry_run_too(store):
-    place = Quad(iri("place:XXX"), iri("rdf:type"), iri("k4p:Place"), ACTORS)
-    name = Quad(iri("place:XXX"), LABEL, Literal("Atlantis", language="en"), ACTORS)
-    steward(store, [name])
-    steward(store, [place])
+    place = Quad(iri("place:atlantis"), iri("rdf:type"), iri("k4p:Place"), ACTORS)
+    name = Quad(iri("place:atlantis"), LABEL, Literal("Atlantis", language="en"), ACTORS)
+    steward(store, [name, place])
+    steward(store, [Quad(iri("tool:cbp"), iri("k4p:inPlace"), place.subject, iri("graph:mrv"))])
     for dry_run in (False, True):
         with pytest.raises(ShapesViolated):
             undo(store, 2, dry_run=dry_run)

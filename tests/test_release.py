@@ -331,8 +331,9 @@ def migrated(tmp_path_factory):
         text.replace(block, old + block.replace("k4p:scope a", "k4p:wordsOfScope a")),
         encoding="utf-8",
     )
-    shapes = files / "shapes" / "targets.ttl"
-    shapes.write_text(shapes.read_text("utf-8").replace("k4p:scope", "k4p:wordsOfScope"), "utf-8")
+    for shapes in (files / "shapes").glob("*.ttl"):
+        text = shapes.read_text("utf-8")
+        shapes.write_text(text.replace("k4p:scope", "k4p:wordsOfScope"), "utf-8")
     release.migrate(files)
     store = Store(tmp_path_factory.mktemp("migrated") / "store")
     build(store, files, author="tests")

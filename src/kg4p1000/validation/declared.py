@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
-from pyoxigraph import NamedNode, Quad, Triple
+from pyoxigraph import NamedNode, Triple
 
 from ..terms import BASE, GRAPH, ID, TERMS
 from .facts import TYPE, Graph
@@ -89,21 +90,17 @@ def undeclared(
             continue
         there = name.value.startswith(space)
         kinds = {str(q.object) for q in graph.match(name, TYPE, None)} if there else set()
-        for quad in _uses(graph, name):
-            wrong = not kinds or (space == TERMS and _misused(quad, name, kinds))
-            if wrong and not str(quad.subject)[1:].startswith(_FREE):
+        for quad in chain.from_iterable(graph.match(*p) for p in _wrong_uses(name, space, kinds)):
+            if not str(quad.subject)[1:].startswith(_FREE):
                 yield quad.subject, spaces.shapes[space], name, _COMPONENT
 
 
-def _uses(graph: Graph, name: NamedNode) -> Iterator[Quad]:
-    patterns = ((None, name, None), (None, None, name), (name, None, None))
-    return chain.from_iterable(graph.match(*pattern) for pattern in patterns)
-
-
-def _misused(quad: Quad, name: NamedNode, kinds: set[str]) -> bool:
-    """Whether a class stands for a property, or the reverse."""
-    if quad.predicate == name:
-        return not any(kind.endswith("Property>") for kind in kinds)
-    if quad.predicate == TYPE and quad.object == name:
-        return not any(kind.endswith("Class>") for kind in kinds)
-    return False
+def _wrong_uses(name: NamedNode, space: str, kinds: set[str]) -> Iterator[tuple[Any, Any, Any]]:
+    """The patterns of uses that are wrong: all of a name that is nowhere, of a term those of another kind."""
+    if not kinds:
+        yield from ((None, name, None), (None, None, name), (name, None, None))
+    elif space == TERMS:
+        if not any(kind.endswith("Property>") for kind in kinds):
+            yield None, name, None
+        if not any(kind.endswith("Class>") for kind in kinds):
+            yield None, TYPE, name
