@@ -152,6 +152,20 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(served):
     within(60, lambda: visits.unread.size == 0)
 
 
+def test_the_addresses_of_one_network_of_ipv6_are_one_client(served):
+    place, visits = served(client_spool=4, spool=1000)
+    with ExitStack() as stack:
+        for n in range(1, 9):
+            stack.enter_context(ask(place, LONG.replace("20000", "9000"), f"2001:db8::{n}"))
+        other = stack.enter_context(ask(place, LONG.replace("20000", "9000"), "2001:db8:0:1::1"))
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            assert visits.unread.size < 16 << 20  # eight times 3.6 MB, were they eight clients
+            time.sleep(0.05)
+        assert len(whole(other)) == 9000
+    within(60, lambda: visits.unread.size == 0)
+
+
 def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(served):
     place, visits = served(client_spool=2)
     with ask(place, ENDLESS, version="HTTP/1.0") as connection:
