@@ -152,6 +152,21 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(served):
     within(60, lambda: visits.unread.size == 0)
 
 
+def test_the_addresses_of_one_network_of_ipv6_are_one_client(served):
+    place, visits = served(client_spool=10, spool=1000)
+    with ExitStack() as stack:
+        # Each is below the limit by itself, and all together are several times above it.
+        for n in range(1, 13):
+            stack.enter_context(ask(place, LONG, f"2001:db8::{n}"))
+        within(100, lambda: visits.unread.size > 4 << 20)
+        most, until = 0, time.monotonic() + 10
+        while time.monotonic() < until:
+            most = max(most, visits.unread.size)
+            time.sleep(0.05)
+        assert most < 20 << 20
+    within(60, lambda: visits.unread.size == 0)
+
+
 def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(served):
     place, visits = served(client_spool=2)
     with ask(place, ENDLESS, version="HTTP/1.0") as connection:

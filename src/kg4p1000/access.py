@@ -344,7 +344,7 @@ class Clients:
         Raises:
             TooManyRequests: with ``retry_after`` in seconds.
         """
-        client = _counted_as(client)
+        client = counted_as(client)
         if not client:
             return
         now = self._clock()
@@ -370,7 +370,7 @@ class Clients:
 
     def leave(self, client: str) -> None:
         """Count a request that has ended."""
-        client = _counted_as(client)
+        client = counted_as(client)
         with self._lock:
             left = self._under_way.get(client, 0) - 1
             if left > 0:
@@ -380,7 +380,7 @@ class Clients:
 
 
 @lru_cache(maxsize=1024)
-def _counted_as(client: str) -> str:
+def counted_as(client: str) -> str:
     """The name under which a client is counted; empty for this machine."""
     address = _parsed(client)
     if address is None:

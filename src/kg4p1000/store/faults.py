@@ -11,7 +11,7 @@ from ..errors import BadParameter, KgError, MalformedQuery, NotAcceptable, Reade
 from ..terms import BASE, PREFIXES
 
 CALLS_NOBODY = (
-    "SERVICE is refused, this endpoint calls no other. Ask the other endpoint yourself and join the"
+    "SERVICE is refused: this endpoint calls no other. Ask the other endpoint yourself and join the"
     " results, or send its data in VALUES."
 )
 _FUNCTION = re.compile(r"custom function (<[^>]*>)")

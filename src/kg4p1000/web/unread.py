@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from ..access import counted_as
 from ..errors import SlowReader
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Unread:
         with self._lock:
             self._open.add(visit)
             everyone = list(self._open | self._sent)
-        mine = [other for other in everyone if other.client == visit.client]
+        client = counted_as(visit.client)
+        mine = [other for other in everyone if counted_as(other.client) == client]
         for group, most in ((mine, self._by_client), (everyone, self._in_all)):
             held = {other: other.held for other in group}
             if sum(held.values()) <= most:
@@ -61,8 +63,8 @@ class Unread:
                 largest.line.drop()
             if largest is visit:
                 raise SlowReader(
-                    f"{sum(held.values()) >> 20:,} MB of answers wait to be read, and {most >> 20:,} MB may. Read faster,"
-                    " ask for less at once, or take the download under /dumps/.",
+                    f"{sum(held.values()) >> 20:,} MB of answers wait to be read, and the limit is {most >> 20:,} MB."
+                    " Read faster, ask for less at once, or take the download under /dumps/.",
                     retry_after=60,
                 )
 
