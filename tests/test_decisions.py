@@ -113,8 +113,8 @@ def test_decisions_written_back_to_files_build_the_same_graph(store, shapes, fil
     accepted, rejected = links(store)[2:4]
     decide(store, shapes, accepted, "accepted")
     decide(store, shapes, rejected, "rejected")
-    changed = build.write_files(store, files)
-    assert [path.name for path in changed] == ["decisions.ttl"]
+    written = build.write_files(store, files)
+    assert [path.name for path in written.changed] == ["decisions.ttl"]
     assert build.is_current(store, files)
     fresh = Store(tmp_path / "fresh")
     build.build(fresh, files, author="tests")

@@ -176,7 +176,7 @@ def test_an_empty_row_is_refused_and_the_last_line_break_is_not():
             1,
             "'activity' is https",
         ),
-        ("subject_id\tsubject_label", "subject_label\tsubject_id", 19, "the columns must be"),
+        ("subject_id\tsubject_label", "subject_id\tlabel", 19, "the columns must be"),
         ("# ", "", 1, "the header is missing"),
     ],
 )

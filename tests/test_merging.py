@@ -144,7 +144,7 @@ def whole(store, thing):
 
 
 def test_a_file_that_adds_to_a_thing_that_a_steward_deleted_is_a_conflict(store, files):
-    thing = iri("place:XAA")
+    thing = iri("place:atlantis")
     facts = [
         Quad(thing, iri("rdf:type"), iri("k4p:Place"), iri("graph:actors")),
         said(thing, "skos:prefLabel", "Atlantis"),
@@ -165,7 +165,7 @@ def test_a_file_that_adds_to_a_thing_that_a_steward_deleted_is_a_conflict(store,
 
 
 def test_a_file_that_deletes_a_thing_to_which_a_steward_added_is_a_conflict(store, files):
-    thing = iri("place:XAA")
+    thing = iri("place:atlantis")
     facts = [
         Quad(thing, iri("rdf:type"), iri("k4p:Place"), iri("graph:actors")),
         said(thing, "skos:prefLabel", "Atlantis"),

@@ -111,11 +111,10 @@ def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -
         frozenset(q for q in quads if not followed or q.graph_name != OVERLAPS)
         for quads in (said - base, base - said)
     )
-    touched = {quad.graph_name for quad in base} | {DECISIONS}
-    present = frozenset(q for q in held if q.graph_name in touched)
+    present = frozenset(q for q in held if q.graph_name != INFERRED)
     by_files, by_steward = _by_key(added | removed), _by_key(present ^ base)
     decided = {quad.subject for quad in of(DECISIONS, present)}
-    torn = _torn(base, held, added) | _torn(base, said, present - base)
+    torn = _torn(base, present, added) | _torn(base, said, present - base)
     candidates = by_files.keys() & by_steward.keys()
     candidates |= {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
     candidates |= {key for key in by_files if key[1] in torn}
@@ -126,19 +125,22 @@ def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -
         if (ours := there.get(key, frozenset())) != (files := wanted.get(key, frozenset()))
     )
     kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
+    # Of a torn thing nothing is done, so that all of its base stays: without it the next build would not know it as one.
+    whole = {c.subject for c in conflicts if c.torn}
 
     def free(quads: Iterable[Quad]) -> frozenset[Quad]:
-        return frozenset(q for q in quads if _key(q) not in kept)
+        return frozenset(q for q in quads if _key(q) not in kept and q.subject not in whole)
 
-    held_back = frozenset(q for q in base if _key(q) in kept)
-    return Merge(Delta(free(added), free(removed)), conflicts, free(said) | held_back, followed)
+    return Merge(
+        Delta(free(added), free(removed)), conflicts, free(said) | (base - free(base)), followed
+    )
 
 
 def _torn(base: Set[Quad], taking: Set[Quad], added: Set[Quad]) -> set[Any]:
     """Things to which one side adds what the other side, which took them away, does not say."""
     typed = {q.subject for q in base if q.predicate == _TYPE}
     # A thing without a type is as much as its graph says of it.
-    gone = typed - {q.subject for q in taking if q.predicate == _TYPE and q.graph_name != INFERRED}
+    gone = typed - {q.subject for q in taking if q.predicate == _TYPE}
     places = {(q.subject, q.graph_name) for q in base if q.subject not in typed}
     places -= {(q.subject, q.graph_name) for q in taking}
     return {
