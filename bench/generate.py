@@ -111,7 +111,7 @@ def _block(number: int) -> Iterator[str]:
     yield say(me, "skos:prefLabel", f'"Generated activity {name}"@en')
     yield say(me, "rdfs:label", f'"{name}"@en')
     yield say(me, "k4p:activityOf", _iri(f"objective:{name.split('.')[0]}"))
-    yield say(me, "k4p:number", f'"{number // 24 % 999 + 1}"{_INTEGER}')
+    yield say(me, "k4p:number", f'"{1000 + number // 24}"{_INTEGER}')
     for k in range(MENTIONS):
         mention = _iri(f"mention:{name}-m{k}")
         yield say(mention, _RDF_TYPE, _P["k4p:Mention"])
