@@ -147,7 +147,7 @@ def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(stor
 
 
 def test_no_reader_process_outlives_its_runaway(store):
-    readers = Readers(store, size=1, timeout=2, memory=300)
+    readers = Readers(store, size=1, timeout=6, memory=300)
     result = readers.query(RUNAWAYS["streamed-cross-product"])
     process = result._reader.process
     with pytest.raises(TimeLimit):
@@ -269,7 +269,7 @@ def test_a_fault_of_the_engine_is_not_called_a_limit(own, tmp_path):
     store = own(tmp_path / "store")
     # Whether the engine sees it depends on the values and their order, so several sets are tried.
     names = sorted({q.graph_name.value for q in store.quads()})
-    readers = Readers(store, size=1, timeout=20, memory=1024)
+    readers = Readers(store, size=1, timeout=200, memory=1024)
     fault = None
     try:
         for seed in range(60):

@@ -138,7 +138,7 @@ def test_beside_forty_unread_answers_a_fresh_client_is_served(served):
         for n in range(20):
             began = time.monotonic()
             assert point(place, f"198.51.100.{n}") == 200
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 50
         assert {status(connection) for connection in unread} <= {200, 503}
     within(60, lambda: visits.unread.size == 0)
 
