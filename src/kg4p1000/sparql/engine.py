@@ -26,12 +26,16 @@ _SUSPECT = re.compile(
 _MAYBE = re.compile(
     r"[|*]|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C", re.IGNORECASE
 )
+#: What evaluates a group with values from outside of it, or in a graph, which matters when there are groups within.
+_REACHING = re.compile("OPTIONAL|EXISTS|GRAPH", re.IGNORECASE)
 _DOT = re.compile(r"(?<!\\)\.")
 
 
 def is_suspect(text: str) -> bool:
     """Whether a text may have what the engine answers wrongly."""
-    return _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None
+    if _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None:
+        return True
+    return text.count("{") > 2 and _REACHING.search(text) is not None
 
 
 def needs_help(token: Token) -> bool:
@@ -62,7 +66,7 @@ def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
     written, at = Assembled(), 0
     for first, last, new in sorted([*changes, *_single(stretch, changes)], key=lambda c: c[:2]):
         written.add(stretch[at:first], start + at)
-        written.add(_helped(new) if first != last else new, start + first)
+        written.add(_helped(new), start + first)
         at = last
     written.add(stretch[at:], start + at)
     return written
@@ -77,6 +81,7 @@ def _rewritten(text: str, is_group: bool) -> list[tuple[int, int, str]]:
         else:
             Prologue.read(cursor)
             patterns.query()
+        patterns.finish()
     except MalformedQuery:
         return []  # the engine will not have it either
     return rewriting.changes

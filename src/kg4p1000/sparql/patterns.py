@@ -9,11 +9,13 @@ Source: SPARQL 1.1 Query Language, section 19.8; SPARQL 1.2 for triple terms, re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from ..errors import MalformedQuery
 from .lexer import Cursor, Token, malformed
 from .rewriting import AGGREGATES, Rewriting, Selected, Statement
+from .scopes import Scope, Scopes
 from .triples import Triples
 
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
@@ -29,19 +31,34 @@ class Seen:
         possible: variables that are in scope.
         bound: whether each solution belongs to one graph, where GRAPH with a variable stands around.
         joined: whether anything was met that gives solutions.
+        loose: variables that an OPTIONAL may bind, and nothing before it.
+        deep: those of them that are loose within an OPTIONAL.
+        closed: whether it has to be evaluated without values from outside.
+        blocked: whether the engine has to be told so.
     """
 
     certain: set[str] = field(default_factory=set)
     possible: set[str] = field(default_factory=set)
     bound: bool = False
     joined: bool = False
+    loose: set[str] = field(default_factory=set)
+    deep: set[str] = field(default_factory=set)
+    closed: bool = False
+    blocked: bool = False
 
     def join(self, other: Seen) -> None:
         """Add what must hold too."""
+        self.blocked |= not self.deep.isdisjoint(other.possible)
+        self.also(other)
         self.certain |= other.certain
         self.possible |= other.possible
         self.bound |= other.bound
         self.joined = True
+
+    def also(self, other: Seen) -> None:
+        """Add what is known of the OPTIONALs of another group."""
+        self.loose |= other.loose
+        self.closed |= other.closed
 
 
 class Patterns(Triples):
@@ -60,11 +77,12 @@ class Patterns(Triples):
 
     def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
         super().__init__(cursor, rewriting)
-        self._graph = ""
+        self._graph = self._active = ""
         self._uses: list[Token] = []
         self._aggregates = 0
         self._group = self._groups = 0
         self._labels: dict[str, int] = {}
+        self._scopes = Scopes(cursor.variables)
         self.notes: list[MalformedQuery] = []
 
     # queries
@@ -114,8 +132,12 @@ class Patterns(Triples):
         self._aggregates = outer
         names = inner.possible if found.star else set(found.names)
         seen = Seen(names & inner.certain, set(names), inner.bound, True)
+        seen.also(inner)
+        seen.closed |= found.cut
         if self._graph:
             self._to.select(found, self._graph, inner.possible)
+        elif found.aggregated and not found.grouped:
+            seen.bound = False  # it has a solution without any
         return seen
 
     def _note(self, at: int, detail: str) -> None:
@@ -194,9 +216,19 @@ class Patterns(Triples):
 
     # groups
 
-    def group(self) -> Seen:
-        """Read a group in braces."""
+    def finish(self) -> None:
+        """Have written otherwise what is known only now."""
+        self._to.finish(self._scopes.renamed())
+
+    def group(self, *around: Scope, beside: AbstractSet[str] = frozenset()) -> Seen:
+        """Read a group in braces.
+
+        Args:
+            around: a scope that reaches into everything within it.
+            beside: variables that its filters see, too.
+        """
         cursor = self._cursor
+        outside = self._scopes.open(*around)
         opened = cursor.expect("{")
         self._deeper()
         self._groups += 1
@@ -215,12 +247,16 @@ class Patterns(Triples):
         if self._uses and self._graph not in seen.possible:
             self._to.own_variable(self._uses[0], self._graph)
         self._group, self._uses = outer
+        if seen.blocked and self._depth:
+            self._to.close(cursor.last)
+            seen.closed = True
+        self._scopes.close(outside, seen.possible, beside)
         return seen
 
     def _bind_graph(self, seen: Seen, opened: Token) -> None:
-        """See that what was read so far belongs to one graph at a time, where a variable names the graph."""
-        if self._graph and seen.joined and not seen.bound:
-            self._to.insert(opened.end, f" GRAPH ?{self._graph} {{}} ")
+        """See that what was read so far belongs to one graph that is there, within GRAPH."""
+        if self._active and seen.joined and not seen.bound:
+            self._to.insert(opened.end, f" GRAPH {self._active} {{}} ")
         seen.bound = seen.joined = True
 
     def _element(self, seen: Seen, opened: Token) -> None:
@@ -244,22 +280,29 @@ class Patterns(Triples):
 
     def _union(self) -> Seen:
         seen = self.group()
+        if self._cursor.next.word == "UNION":
+            seen = replace(seen, certain=set(seen.certain), possible=set(seen.possible))
         while self._cursor.keyword("UNION"):
             other = self.group()
             seen.certain &= other.certain
             seen.possible |= other.possible
             seen.bound &= other.bound
+            seen.also(other)
         return seen
 
     def _filter(self, seen: Seen, opened: Token) -> None:
+        start = self._scopes.mark()
         self._constraint()
+        self._scopes.filter(start)
 
     def _bind(self, seen: Seen, opened: Token) -> None:
         cursor = self._cursor
         if cursor.next.text != "(":
             raise cursor.unexpected("'(' after BIND")
+        start = self._scopes.mark()
         if not (name := self._brackets()):
             raise malformed(cursor.text, cursor.last.start, "BIND needs a name: BIND(… AS ?name).")
+        self._scopes.note(start, seen.possible, end=-1)  # the last is the name
         if name in seen.possible:
             self._note(
                 cursor.last.start,
@@ -272,36 +315,44 @@ class Patterns(Triples):
     def _optional(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
         start = self._cursor.last
-        found = self.group().possible
+        optional = self.group(beside=seen.possible)
+        found = optional.possible
+        seen.blocked |= optional.closed or not seen.possible.isdisjoint(optional.loose)
+        seen.deep |= optional.loose
+        seen.loose |= (found - seen.certain) | optional.loose
         if self._graph in found and self._graph not in seen.certain:
             self._to.own_variable(start, self._graph)
         seen.possible |= found
 
     def _minus(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
-        start = self._cursor.next
+        start, mark = self._cursor.next, self._scopes.mark()
         taken = self.group()
-        if self._graph:
-            ours = {self._graph}
-            if self._graph in taken.possible:
-                self._to.own_variable(start, self._graph)
-            if not (seen.certain & taken.certain) - ours:
-                shared = (seen.possible & taken.possible) - ours
+        self._scopes.note(mark, seen.possible)
+        if self._graph and self._graph in taken.possible:
+            self._to.own_variable(start, self._graph)
+        ours = {self._graph}
+        if not (seen.certain & taken.certain) - ours:
+            shared = (seen.possible & taken.possible) - ours
+            if self._graph or not shared:
                 self._to.minus(start, self._cursor.last, self._graph, shared)
 
     def _in_graph(self, seen: Seen, opened: Token) -> None:
-        cursor, outer = self._cursor, self._graph
-        token = cursor.next
+        cursor, outer = self._cursor, (self._graph, self._active)
+        word, token = cursor.last, cursor.next
         if token.kind not in ("variable", "iri", "name"):
             raise cursor.unexpected("the name of a graph, or a variable")
         cursor.take()
         self._graph = token.text[1:] if token.kind == "variable" else ""
+        self._active = token.text
         inner = self.group()
-        inner.bound = bool(outer) and self._graph == outer
+        if not inner.bound:
+            self._to.insert(word.start, f"GRAPH {self._active} {{}} ")
+        inner.bound = self._active == outer[1]
         if self._graph:
             inner.certain.add(self._graph)
             inner.possible.add(self._graph)
-        self._graph = outer
+        self._graph, self._active = outer
         seen.join(inner)
 
     def _data(self, seen: Seen, opened: Token) -> None:
@@ -314,7 +365,7 @@ class Patterns(Triples):
 
     def _lateral(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
-        seen.join(self.group())
+        seen.join(self.group(Scope(seen.possible)))
 
     def _values(self) -> Seen:
         """Read variables and rows behind VALUES."""
@@ -354,7 +405,7 @@ class Patterns(Triples):
         self._brackets(cursor.last)
 
     def _exists(self, token: Token) -> None:
-        if self._graph in self.group().possible:
+        if self._graph in self.group(self._scopes.current).possible:
             self._uses.append(token)
 
     def _brackets(self, before: Token | None = None) -> str:
@@ -398,7 +449,8 @@ class Patterns(Triples):
         if statement.subject.kind != "compound" or self._at_verb():
             self._properties(statement, top=True)
         statement.end = cursor.last.end
-        seen.join(Seen(self._vars, set(self._vars), True))
+        may_stay = self._to.may_be_empty(statement)
+        seen.join(Seen(self._vars, set(self._vars), not may_stay))
         self._vars = outer
         for label in statement.labels:
             if self._labels.setdefault(label.text, self._group) != self._group:
