@@ -205,16 +205,18 @@ class Cursor:
         word = self.next.word
         return self.take().word if word in words else ""
 
-    def skip_group(self) -> None:
-        """Read a group in braces to its end."""
+    def skip_group(self) -> list[Token]:
+        """Read a group in braces to its end, and give what is in it."""
         opened = self.expect("{")
-        depth = 1
+        depth, found = 1, []
         while depth:
             token = self.take()
+            found.append(token)
             if token.kind == "end":
                 raise malformed(self.text, opened.start, "this '{' is never closed.")
             if token.kind == "other":
                 depth += {"{": 1, "}": -1}.get(token.text, 0)
+        return found
 
     def unexpected(self, wanted: str) -> MalformedQuery:
         """The error for a next token that does not fit."""

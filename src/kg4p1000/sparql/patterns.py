@@ -66,6 +66,7 @@ class Patterns(Triples):
 
     Args:
         rewriting: is told what is met.
+        bound: variables that will be given values, wherever they stand.
 
     Attributes:
         notes: what is not valid though it can be read on.
@@ -75,14 +76,17 @@ class Patterns(Triples):
         TooDeep: it is nested too deeply.
     """
 
-    def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
+    def __init__(
+        self, cursor: Cursor, rewriting: Rewriting, bound: AbstractSet[str] = frozenset()
+    ) -> None:
         super().__init__(cursor, rewriting)
         self._graph = self._active = ""
         self._uses: list[Token] = []
         self._aggregates = 0
+        self._certain: set[str] = set()
         self._group = self._groups = 0
         self._labels: dict[str, int] = {}
-        self._scopes = Scopes(cursor.variables)
+        self._scopes = Scopes(cursor.variables, bound)
         self.notes: list[MalformedQuery] = []
 
     # queries
@@ -97,7 +101,7 @@ class Patterns(Triples):
             if not cursor.keyword(*_FORMS):
                 raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")
             if form == "CONSTRUCT" and cursor.next.text == "{":
-                cursor.skip_group()
+                self._to.values(cursor.skip_group())
             while cursor.next.word != "WHERE" and cursor.next.text != "{":
                 if cursor.next.kind == "end":
                     if form == "DESCRIBE":
@@ -112,8 +116,8 @@ class Patterns(Triples):
 
     def _select(self) -> Seen:
         """Read SELECT with its group and what follows it."""
-        cursor, outer = self._cursor, self._aggregates
-        self._aggregates = 0
+        cursor, outer, outside = self._cursor, self._aggregates, self._certain
+        self._aggregates, self._certain = 0, set()
         found = Selected(cursor.take(), cursor.last.end)
         if cursor.keyword("DISTINCT", "REDUCED"):
             found.after = cursor.last.end
@@ -125,8 +129,11 @@ class Patterns(Triples):
             cursor.keyword("NAMED")
             cursor.take()
         cursor.keyword("WHERE")
-        inner = self.group()
+        own, inner = self._certain, self.group()
+        self._certain = own
+        own |= inner.certain
         self._modifiers(found, inner)
+        self._certain = outside
         found.aggregated = bool(self._aggregates)
         self._check_grouping(found)
         self._aggregates = outer
@@ -380,10 +387,13 @@ class Patterns(Triples):
         else:
             raise cursor.unexpected("a variable after VALUES")
         cursor.expect("{")
+        found = []
         while not cursor.accept("}"):
+            found.append(cursor.next)
             undefined |= cursor.next.word == "UNDEF"
             if cursor.take().kind == "end":
                 raise cursor.unexpected("'}' after the rows of VALUES")
+        self._to.values(found)
         return Seen(set() if undefined else set(names), set(names), False, True)
 
     # expressions
@@ -413,8 +423,10 @@ class Patterns(Triples):
         cursor, name = self._cursor, ""
         last = before or cursor.last
         opened: list[tuple[Token, Token]] = []
+        function_before, found = last, []
         while True:
             token = cursor.take()
+            found.append(token)
             if token.text == "(" and token.kind == "other":
                 opened.append((token, last))
                 self._open(opened)
@@ -423,9 +435,11 @@ class Patterns(Triples):
                 self._to.call(function, start, token)
                 self._aggregates += function.word in AGGREGATES
                 if not opened:
+                    self._to.expression(function_before, found, self._certain)
                     return name
             elif token.word == "EXISTS":
                 self._exists(token)
+                found.append(cursor.last)
             elif token.kind == "variable" and token.text[1:] == self._graph:
                 self._uses.append(token)
             elif token.word == "AS" and len(opened) == 1 and cursor.next.kind == "variable":

@@ -10,8 +10,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..errors import AnsweredWrongly
-from .lexer import Token, place
+from ..errors import AnsweredWrongly, MalformedQuery
+from .expressions import Expression, other, written
+from .lexer import Token, malformed, place
 from .paths import Path, TooMany, combined
 
 #: A variable that no one writes.
@@ -86,12 +87,15 @@ class Rewriting:
 
     Attributes:
         changes: start, end and what to put there.
+        faults: what is no SPARQL, though the engine takes it.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.changes: list[tuple[int, int, str]] = []
+        self.faults: list[MalformedQuery] = []
         self._statements: list[Statement] = []
+        self._expressions: list[Expression] = []
         self._renamed: list[tuple[int, int, str]] = []
 
     def finish(self, renamed: list[tuple[int, int, str]]) -> None:
@@ -101,6 +105,8 @@ class Rewriting:
             renamed: start, end and new text of variables.
         """
         self._renamed = sorted(renamed)
+        for expression in self._expressions:
+            self.changes += expression.changes(self._copied)
         for statement in self._statements:
             self._write(statement)
         written = sorted(change[:2] for change in self.changes if change[0] < change[1])
@@ -200,9 +206,26 @@ class Rewriting:
                 " have none. Write BNODE() for a node of each solution, or make an IRI:"
                 ' IRI(CONCAT("http://example.org/", ENCODE_FOR_URI(?text))).',
             )
-        if function.word == "GROUP_CONCAT":  # keeps a language that all values have
-            self.insert(function.start, "STR(")
-            self.insert(closed.end, ")")
+
+    def expression(self, function: Token, tokens: list[Token], certain: set[str]) -> None:
+        """An expression in brackets.
+
+        Args:
+            function: what stands in front of it.
+            certain: variables that have values in it; may be filled in later.
+        """
+        expression = Expression(function, tokens, certain, self._refused, self._malformed)
+        self.faults += expression.faults()
+        self._expressions.append(expression)
+
+    def values(self, tokens: list[Token]) -> None:
+        """Literals that become values of solutions, as those of VALUES and CONSTRUCT."""
+        for literal in written(tokens):
+            if literal.is_other:
+                raise self._refused(tokens[literal.first].start, other(literal))
+
+    def _malformed(self, at: int, detail: str) -> MalformedQuery:
+        return malformed(self._text, at, detail)
 
     def nested(self, function: Token) -> None:
         """An aggregate in another, which SPARQL does not have and the engine takes for nothing."""

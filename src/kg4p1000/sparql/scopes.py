@@ -38,14 +38,16 @@ class Scopes:
 
     Args:
         variables: that were read; more come as the reading goes on.
+        bound: names of variables that will be given values, wherever they stand.
 
     Attributes:
         current: the group that is read.
     """
 
-    def __init__(self, variables: list[Token]) -> None:
+    def __init__(self, variables: list[Token], bound: AbstractSet[str]) -> None:
         self._variables = variables
         self._stretches: list[tuple[int, int, set[str], tuple[Scope, ...]]] = []
+        self._bound = bound
         self.current = Scope()
 
     def mark(self) -> int:
@@ -81,7 +83,7 @@ class Scopes:
 
     def _note(self, start: int, end: int, *seen: AbstractSet[str]) -> None:
         names = {token.text[1:] for token in self._variables[start:end]}
-        if free := names.difference(*seen):
+        if free := names.difference(self._bound, *seen):
             self._stretches.append((start, end, free, self.current.around))
 
     def renamed(self) -> list[tuple[int, int, str]]:
