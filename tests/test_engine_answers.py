@@ -122,6 +122,31 @@ REWRITTEN = {
         "SELECT * { :s :v 'x'@en OPTIONAL { :new :r*|:q ?z } }",
         counted(("new",)),
     ),
+    "values in a graph that is not there": ("SELECT * { GRAPH :none { VALUES ?x { 1 } } }", counted()),
+    "count in a graph that is not there": (
+        "SELECT * { GRAPH :none { SELECT (COUNT(*) AS ?n) { ?s ?p ?o } } }",
+        counted(),
+    ),
+    "graph in a graph that is not there": (
+        "SELECT * { GRAPH :none { GRAPH :g1 { ?s :q ?o } } }",
+        counted(),
+    ),
+    "minus in an optional in a group": (
+        "SELECT * { ?x :q ?v { ?x :p ?y OPTIONAL { ?s :i ?t MINUS { ?b :r ?c } } } }",
+        counted(("h", "j", 1, "a", 1), ("h", "j", 1, "a", 2)),
+    ),
+    "limit in an optional in a group": (
+        "SELECT * { ?x :r ?y { ?y :r ?d OPTIONAL { SELECT ?y ?z { ?y :r ?z } ORDER BY ?y LIMIT 1 } } }",
+        counted(("d", "a", "b", ""), ("d", "a", "c", "")),
+    ),
+    "limit in an optional in another": (
+        "SELECT * { ?x :r ?y OPTIONAL { ?y :r ?d OPTIONAL { SELECT ?y ?z { ?y :r ?z } ORDER BY ?y LIMIT 1 } } }",
+        counted(*(("d", "a", y, "") for y in "bc"), *(("", x, "d", "") for x in "bc")),
+    ),
+    "optionals in each other": (
+        "SELECT * { ?x :r ?y OPTIONAL { ?y :r ?d OPTIONAL { ?h :q ?j OPTIONAL { ?y :p ?j } } } }",
+        counted(*(("d", "", "", "a", y) for y in "bc"), *(("", "", "", x, "d") for x in "bc")),
+    ),
     "group_concat": (
         "SELECT (LANG(GROUP_CONCAT(?v)) AS ?l) { VALUES ?v { 'x'@en 'y'@en } }",
         counted(("",)),
@@ -159,7 +184,8 @@ UNTOUCHED = [
     "SELECT (COUNT(*) AS ?n) (BNODE() AS ?b) { ?s ?p ?o FILTER(?o = 1 || ?o = 2) }",
     "SELECT * { GRAPH ?g { ?s :p ?o OPTIONAL { ?s :q ?x } MINUS { ?s :r ?y } } }",
     "SELECT * { GRAPH ?g { SELECT ?g ?s { ?s :p ?o } } }",
-    "SELECT * { GRAPH :g1 { SELECT (COUNT(*) AS ?n) { ?s ?p ?o } } }",
+    "SELECT * { GRAPH :g1 { SELECT (COUNT(*) AS ?n) { ?s ?p ?o } GROUP BY ?s } }",
+    "SELECT * { GRAPH :g1 { VALUES ?x { 1 } ?s ?p ?x } OPTIONAL { ?s :q ?y OPTIONAL { ?s :r ?z } } }",
     "SELECT ('GRAPH ?g { SELECT | * BNODE(' AS ?x) { }",
     "SELECT (?a * ?b AS ?c) { VALUES (?a ?b) { (1 2) } }",
     "SELECT * { GRAPH ?g { } }",

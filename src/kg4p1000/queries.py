@@ -202,7 +202,12 @@ class Library:
         """Run a stored query by name; see `bound` for what `values` must be."""
         text, bindings = self[name].text, self.bound(readers, name, values, version)
         return sparql.run(
-            readers, sparql.guard(text), form, bindings=bindings, version=version, gone=gone
+            readers,
+            sparql.guard(text, bindings.keys()),
+            form,
+            bindings=bindings,
+            version=version,
+            gone=gone,
         )
 
     def bound(

@@ -68,7 +68,8 @@ def query_(
     if text and values:
         raise click.UsageError(f"--sparql takes no parameters, and got {', '.join(values)}.")
     stored_query = None if text else library[name or ""]
-    guarded = sparql.guard(text or stored_query.text)  # type: ignore[union-attr]
+    names = {p.name for p in stored_query.parameters} if stored_query else set()
+    guarded = sparql.guard(text or stored_query.text, names)  # type: ignore[union-attr]
     offered = sparql.RDF_FORMATS if guarded.gives_triples else sparql.RESULT_FORMATS
     wanted = ("turtle" if guarded.gives_triples else "json") if form == "table" else form
     if wanted not in offered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 
 from ..errors import MalformedQuery
 from .lexer import Cursor, Token, is_ambiguous, is_dotted, tokens
@@ -15,6 +16,11 @@ _SUSPECT = re.compile(
     r"""
     BNODE | GROUP_CONCAT | \b(?!(?-i:true|false)\b)(?:TRUE|FALSE)\b
   | (?:COUNT|SUM|AVG|MIN|MAX|SAMPLE)\s*+\(\s*+(?:DISTINCT\s*+)?(?:COUNT|SUM|AVG|MIN|MAX|SAMPLE)  # one in another
+  | COUNT\s*+\(\s*+(?:DISTINCT\b\s*+)?[^*?$\s] | MAX\s*+\( # aggregates
+  | RE(?:GEX|PLACE)\s*+\(                                 # patterns
+  | \^\^\s*+(?:xs|<http://www\.w3\.org/2001/XMLSchema\#)   # literals that are not kept as they are
+  | \d{19} | \.\d{18} | \de\+?\d{2}
+  | <[^\s<>&|)]*+(?:&&|\|\||\)) | <<\(\s*+[<"'\d]             # what is no SPARQL
   | GRAPH\s*+(?![\w:<])                                  # GRAPH and a variable
   | (?<!\|)\|(?!\|)                                      # a path with alternatives
   | (?<!\()\*(?!\s*+(?:WHERE(?=[\s{])|FROM(?=[\s<])|\{)) # a path that may be repeated,
@@ -24,14 +30,19 @@ _SUSPECT = re.compile(
 )
 #: What each of them has, found in a third of the time.
 _MAYBE = re.compile(
-    r"[|*]|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C", re.IGNORECASE
+    r"[|*&^]|RE[GP]|\d{18}|\d[eE]|<<\(|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C",
+    re.IGNORECASE,
 )
+#: What evaluates a group with values from outside of it, or in a graph, which matters when there are groups within.
+_REACHING = re.compile("OPTIONAL|EXISTS|GRAPH", re.IGNORECASE)
 _DOT = re.compile(r"(?<!\\)\.")
 
 
 def is_suspect(text: str) -> bool:
     """Whether a text may have what the engine answers wrongly."""
-    return _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None
+    if _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None:
+        return True
+    return text.count("{") > 2 and _REACHING.search(text) is not None
 
 
 def needs_help(token: Token) -> bool:
@@ -42,11 +53,14 @@ def needs_help(token: Token) -> bool:
     return is_dotted(token) or (token.word in ("TRUE", "FALSE") and not token.text.islower())
 
 
-def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
+def for_engine(
+    text: str, start: int = 0, end: int | None = None, bound: AbstractSet[str] = frozenset()
+) -> Assembled:
     """Write a query, or a group of a longer text, as the engine is to read it.
 
     Args:
         start, end: where a group begins and ends; without an end, the text is a query.
+        bound: variables that will be given values, wherever they stand.
 
     Returns:
         A text that knows where each piece of it stood in the one that was sent.
@@ -58,27 +72,30 @@ def for_engine(text: str, start: int = 0, end: int | None = None) -> Assembled:
     stretch = text[start:end]
     changes: list[tuple[int, int, str]] = []
     if is_suspect(stretch):
-        changes = _rewritten(stretch, is_group=end is not None)
+        changes = _rewritten(stretch, end is not None, bound)
     written, at = Assembled(), 0
     for first, last, new in sorted([*changes, *_single(stretch, changes)], key=lambda c: c[:2]):
         written.add(stretch[at:first], start + at)
-        written.add(_helped(new) if first != last else new, start + first)
+        written.add(_helped(new), start + first)
         at = last
     written.add(stretch[at:], start + at)
     return written
 
 
-def _rewritten(text: str, is_group: bool) -> list[tuple[int, int, str]]:
+def _rewritten(text: str, is_group: bool, bound: AbstractSet[str]) -> list[tuple[int, int, str]]:
     rewriting, cursor = Rewriting(text), Cursor(text)
-    patterns = Patterns(cursor, rewriting)
+    patterns = Patterns(cursor, rewriting, bound)
     try:
         if is_group:
             patterns.group()
         else:
             Prologue.read(cursor)
             patterns.query()
+        patterns.finish()
     except MalformedQuery:
         return []  # the engine will not have it either
+    if rewriting.faults:
+        raise rewriting.faults[0]  # but this it would
     return rewriting.changes
 
 

@@ -64,7 +64,7 @@ def placed(query: Query) -> Iterator[None]:
     except MalformedQuery as e:
         line, column = e.members.get("line"), e.members.get("column")
         if query.for_engine != query.text and line and column:
-            source = for_engine(query.text).source(line, column)
+            source = for_engine(query.text, bound=query.bound).source(line, column)
             told = e.detail.removeprefix(f"Line {line}, column {column}: ")
             e = malformed(query.text, min(source, len(query.text)), told)
         raise complaint(query.text, e) from None

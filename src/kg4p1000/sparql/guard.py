@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ..errors import MalformedQuery, Refused
@@ -62,6 +63,7 @@ class Query:
             which they appear.
         repeatable: whether it gives the same answer each time it is asked of the same version.
         terms: the IRIs of ours that it names.
+        bound: variables that are given values, wherever they stand.
     """
 
     text: str
@@ -72,6 +74,7 @@ class Query:
     columns: tuple[int, tuple[str, ...]] | None = None
     repeatable: bool = True
     terms: frozenset[str] = frozenset()
+    bound: frozenset[str] = frozenset()
 
     @property
     def gives_triples(self) -> bool:
@@ -92,8 +95,11 @@ class _Body:
     terms: set[str] = field(default_factory=set)
 
 
-def guard(text: str) -> Query:
+def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
     """Read a query and refuse what this endpoint does not do.
+
+    Args:
+        bound: variables that will be given values, wherever they stand.
 
     Raises:
         MalformedQuery: it is an update, or has no query form.
@@ -110,7 +116,7 @@ def guard(text: str) -> Query:
     )
     refuse_foreign("FROM", default + named)
     chosen = bool(default or named)
-    given = for_engine(text) if body.dotted or is_suspect(text) else text
+    given = for_engine(text, bound=bound) if body.dotted or is_suspect(text) else text
     return Query(
         text,
         str(given),
@@ -120,6 +126,7 @@ def guard(text: str) -> Query:
         (body.star, tuple(body.variables)) if body.star >= 0 else None,
         body.repeatable,
         frozenset(body.terms),
+        frozenset(bound),
     )
 
 

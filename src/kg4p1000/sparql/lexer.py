@@ -166,6 +166,7 @@ class Cursor:
         last: the token that was read last; empty before the first.
         next: the token that is to be read next; of the kind ``end`` when there is none.
         after: the token behind the next one.
+        variables: those that were read.
     """
 
     def __init__(self, text: str) -> None:
@@ -173,6 +174,7 @@ class Cursor:
         self._end = Token("end", "", len(text))
         self._rest = tokens(text)
         self.last = Token("end", "", 0)
+        self.variables: list[Token] = []
         self.next, self.after = (next(self._rest, self._end) for _ in range(2))
 
     def take(self) -> Token:
@@ -180,6 +182,8 @@ class Cursor:
         token = self.next
         if token.kind != "end":
             self.last, self.next, self.after = token, self.after, next(self._rest, self._end)
+            if token.kind == "variable":
+                self.variables.append(token)
         return token
 
     def accept(self, sign: str) -> bool:
@@ -201,16 +205,18 @@ class Cursor:
         word = self.next.word
         return self.take().word if word in words else ""
 
-    def skip_group(self) -> None:
-        """Read a group in braces to its end."""
+    def skip_group(self) -> list[Token]:
+        """Read a group in braces to its end, and give what is in it."""
         opened = self.expect("{")
-        depth = 1
+        depth, found = 1, []
         while depth:
             token = self.take()
+            found.append(token)
             if token.kind == "end":
                 raise malformed(self.text, opened.start, "this '{' is never closed.")
             if token.kind == "other":
                 depth += {"{": 1, "}": -1}.get(token.text, 0)
+        return found
 
     def unexpected(self, wanted: str) -> MalformedQuery:
         """The error for a next token that does not fit."""

@@ -53,7 +53,7 @@ class Path:
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether the path leads from a node to itself without a step."""
+        """Whether the path leads without a step from a node to itself, though it is not in the graph."""
         match self.kind:
             case "repeated":
                 return self.text != "+" or self.parts[0].may_be_empty
@@ -61,9 +61,7 @@ class Path:
                 return self.parts[0].may_be_empty
             case "alternative":
                 return any(part.may_be_empty for part in self.parts)
-            case "sequence":
-                return all(part.may_be_empty for part in self.parts)
-        return False
+        return False  # behind the first step of a sequence stands a node of the graph
 
     def steps(self) -> list[Path]:
         """The paths that are followed one after another, each between two nodes of its own."""

@@ -9,11 +9,13 @@ Source: SPARQL 1.1 Query Language, section 19.8; SPARQL 1.2 for triple terms, re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from ..errors import MalformedQuery
 from .lexer import Cursor, Token, malformed
 from .rewriting import AGGREGATES, Rewriting, Selected, Statement
+from .scopes import Scope, Scopes
 from .triples import Triples
 
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
@@ -29,19 +31,34 @@ class Seen:
         possible: variables that are in scope.
         bound: whether each solution belongs to one graph, where GRAPH with a variable stands around.
         joined: whether anything was met that gives solutions.
+        loose: variables that an OPTIONAL may bind, and nothing before it.
+        deep: those of them that are loose within an OPTIONAL.
+        closed: whether it has to be evaluated without values from outside.
+        blocked: whether the engine has to be told so.
     """
 
     certain: set[str] = field(default_factory=set)
     possible: set[str] = field(default_factory=set)
     bound: bool = False
     joined: bool = False
+    loose: set[str] = field(default_factory=set)
+    deep: set[str] = field(default_factory=set)
+    closed: bool = False
+    blocked: bool = False
 
     def join(self, other: Seen) -> None:
         """Add what must hold too."""
+        self.blocked |= not self.deep.isdisjoint(other.possible)
+        self.also(other)
         self.certain |= other.certain
         self.possible |= other.possible
         self.bound |= other.bound
         self.joined = True
+
+    def also(self, other: Seen) -> None:
+        """Add what is known of the OPTIONALs of another group."""
+        self.loose |= other.loose
+        self.closed |= other.closed
 
 
 class Patterns(Triples):
@@ -49,6 +66,7 @@ class Patterns(Triples):
 
     Args:
         rewriting: is told what is met.
+        bound: variables that will be given values, wherever they stand.
 
     Attributes:
         notes: what is not valid though it can be read on.
@@ -58,13 +76,17 @@ class Patterns(Triples):
         TooDeep: it is nested too deeply.
     """
 
-    def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
+    def __init__(
+        self, cursor: Cursor, rewriting: Rewriting, bound: AbstractSet[str] = frozenset()
+    ) -> None:
         super().__init__(cursor, rewriting)
-        self._graph = ""
+        self._graph = self._active = ""
         self._uses: list[Token] = []
         self._aggregates = 0
+        self._certain: set[str] = set()
         self._group = self._groups = 0
         self._labels: dict[str, int] = {}
+        self._scopes = Scopes(cursor.variables, bound)
         self.notes: list[MalformedQuery] = []
 
     # queries
@@ -79,7 +101,7 @@ class Patterns(Triples):
             if not cursor.keyword(*_FORMS):
                 raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")
             if form == "CONSTRUCT" and cursor.next.text == "{":
-                cursor.skip_group()
+                self._to.values(cursor.skip_group())
             while cursor.next.word != "WHERE" and cursor.next.text != "{":
                 if cursor.next.kind == "end":
                     if form == "DESCRIBE":
@@ -94,8 +116,8 @@ class Patterns(Triples):
 
     def _select(self) -> Seen:
         """Read SELECT with its group and what follows it."""
-        cursor, outer = self._cursor, self._aggregates
-        self._aggregates = 0
+        cursor, outer, outside = self._cursor, self._aggregates, self._certain
+        self._aggregates, self._certain = 0, set()
         found = Selected(cursor.take(), cursor.last.end)
         if cursor.keyword("DISTINCT", "REDUCED"):
             found.after = cursor.last.end
@@ -107,15 +129,22 @@ class Patterns(Triples):
             cursor.keyword("NAMED")
             cursor.take()
         cursor.keyword("WHERE")
-        inner = self.group()
+        own, inner = self._certain, self.group()
+        self._certain = own
+        own |= inner.certain
         self._modifiers(found, inner)
+        self._certain = outside
         found.aggregated = bool(self._aggregates)
         self._check_grouping(found)
         self._aggregates = outer
         names = inner.possible if found.star else set(found.names)
         seen = Seen(names & inner.certain, set(names), inner.bound, True)
+        seen.also(inner)
+        seen.closed |= found.cut
         if self._graph:
             self._to.select(found, self._graph, inner.possible)
+        elif found.aggregated and not found.grouped:
+            seen.bound = False  # it has a solution without any
         return seen
 
     def _note(self, at: int, detail: str) -> None:
@@ -194,9 +223,19 @@ class Patterns(Triples):
 
     # groups
 
-    def group(self) -> Seen:
-        """Read a group in braces."""
+    def finish(self) -> None:
+        """Have written otherwise what is known only now."""
+        self._to.finish(self._scopes.renamed())
+
+    def group(self, *around: Scope, beside: AbstractSet[str] = frozenset()) -> Seen:
+        """Read a group in braces.
+
+        Args:
+            around: a scope that reaches into everything within it.
+            beside: variables that its filters see, too.
+        """
         cursor = self._cursor
+        outside = self._scopes.open(*around)
         opened = cursor.expect("{")
         self._deeper()
         self._groups += 1
@@ -215,12 +254,16 @@ class Patterns(Triples):
         if self._uses and self._graph not in seen.possible:
             self._to.own_variable(self._uses[0], self._graph)
         self._group, self._uses = outer
+        if seen.blocked and self._depth:
+            self._to.close(cursor.last)
+            seen.closed = True
+        self._scopes.close(outside, seen.possible, beside)
         return seen
 
     def _bind_graph(self, seen: Seen, opened: Token) -> None:
-        """See that what was read so far belongs to one graph at a time, where a variable names the graph."""
-        if self._graph and seen.joined and not seen.bound:
-            self._to.insert(opened.end, f" GRAPH ?{self._graph} {{}} ")
+        """See that what was read so far belongs to one graph that is there, within GRAPH."""
+        if self._active and seen.joined and not seen.bound:
+            self._to.insert(opened.end, f" GRAPH {self._active} {{}} ")
         seen.bound = seen.joined = True
 
     def _element(self, seen: Seen, opened: Token) -> None:
@@ -244,22 +287,29 @@ class Patterns(Triples):
 
     def _union(self) -> Seen:
         seen = self.group()
+        if self._cursor.next.word == "UNION":
+            seen = replace(seen, certain=set(seen.certain), possible=set(seen.possible))
         while self._cursor.keyword("UNION"):
             other = self.group()
             seen.certain &= other.certain
             seen.possible |= other.possible
             seen.bound &= other.bound
+            seen.also(other)
         return seen
 
     def _filter(self, seen: Seen, opened: Token) -> None:
+        start = self._scopes.mark()
         self._constraint()
+        self._scopes.filter(start)
 
     def _bind(self, seen: Seen, opened: Token) -> None:
         cursor = self._cursor
         if cursor.next.text != "(":
             raise cursor.unexpected("'(' after BIND")
+        start = self._scopes.mark()
         if not (name := self._brackets()):
             raise malformed(cursor.text, cursor.last.start, "BIND needs a name: BIND(… AS ?name).")
+        self._scopes.note(start, seen.possible, end=-1)  # the last is the name
         if name in seen.possible:
             self._note(
                 cursor.last.start,
@@ -272,36 +322,44 @@ class Patterns(Triples):
     def _optional(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
         start = self._cursor.last
-        found = self.group().possible
+        optional = self.group(beside=seen.possible)
+        found = optional.possible
+        seen.blocked |= optional.closed or not seen.possible.isdisjoint(optional.loose)
+        seen.deep |= optional.loose
+        seen.loose |= (found - seen.certain) | optional.loose
         if self._graph in found and self._graph not in seen.certain:
             self._to.own_variable(start, self._graph)
         seen.possible |= found
 
     def _minus(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
-        start = self._cursor.next
+        start, mark = self._cursor.next, self._scopes.mark()
         taken = self.group()
-        if self._graph:
-            ours = {self._graph}
-            if self._graph in taken.possible:
-                self._to.own_variable(start, self._graph)
-            if not (seen.certain & taken.certain) - ours:
-                shared = (seen.possible & taken.possible) - ours
+        self._scopes.note(mark, seen.possible)
+        if self._graph and self._graph in taken.possible:
+            self._to.own_variable(start, self._graph)
+        ours = {self._graph}
+        if not (seen.certain & taken.certain) - ours:
+            shared = (seen.possible & taken.possible) - ours
+            if self._graph or not shared:
                 self._to.minus(start, self._cursor.last, self._graph, shared)
 
     def _in_graph(self, seen: Seen, opened: Token) -> None:
-        cursor, outer = self._cursor, self._graph
-        token = cursor.next
+        cursor, outer = self._cursor, (self._graph, self._active)
+        word, token = cursor.last, cursor.next
         if token.kind not in ("variable", "iri", "name"):
             raise cursor.unexpected("the name of a graph, or a variable")
         cursor.take()
         self._graph = token.text[1:] if token.kind == "variable" else ""
+        self._active = token.text
         inner = self.group()
-        inner.bound = bool(outer) and self._graph == outer
+        if not inner.bound:
+            self._to.insert(word.start, f"GRAPH {self._active} {{}} ")
+        inner.bound = self._active == outer[1]
         if self._graph:
             inner.certain.add(self._graph)
             inner.possible.add(self._graph)
-        self._graph = outer
+        self._graph, self._active = outer
         seen.join(inner)
 
     def _data(self, seen: Seen, opened: Token) -> None:
@@ -314,7 +372,7 @@ class Patterns(Triples):
 
     def _lateral(self, seen: Seen, opened: Token) -> None:
         self._bind_graph(seen, opened)
-        seen.join(self.group())
+        seen.join(self.group(Scope(seen.possible)))
 
     def _values(self) -> Seen:
         """Read variables and rows behind VALUES."""
@@ -329,10 +387,13 @@ class Patterns(Triples):
         else:
             raise cursor.unexpected("a variable after VALUES")
         cursor.expect("{")
+        found = []
         while not cursor.accept("}"):
+            found.append(cursor.next)
             undefined |= cursor.next.word == "UNDEF"
             if cursor.take().kind == "end":
                 raise cursor.unexpected("'}' after the rows of VALUES")
+        self._to.values(found)
         return Seen(set() if undefined else set(names), set(names), False, True)
 
     # expressions
@@ -354,7 +415,7 @@ class Patterns(Triples):
         self._brackets(cursor.last)
 
     def _exists(self, token: Token) -> None:
-        if self._graph in self.group().possible:
+        if self._graph in self.group(self._scopes.current).possible:
             self._uses.append(token)
 
     def _brackets(self, before: Token | None = None) -> str:
@@ -362,8 +423,10 @@ class Patterns(Triples):
         cursor, name = self._cursor, ""
         last = before or cursor.last
         opened: list[tuple[Token, Token]] = []
+        function_before, found = last, []
         while True:
             token = cursor.take()
+            found.append(token)
             if token.text == "(" and token.kind == "other":
                 opened.append((token, last))
                 self._open(opened)
@@ -372,9 +435,11 @@ class Patterns(Triples):
                 self._to.call(function, start, token)
                 self._aggregates += function.word in AGGREGATES
                 if not opened:
+                    self._to.expression(function_before, found, self._certain)
                     return name
             elif token.word == "EXISTS":
                 self._exists(token)
+                found.append(cursor.last)
             elif token.kind == "variable" and token.text[1:] == self._graph:
                 self._uses.append(token)
             elif token.word == "AS" and len(opened) == 1 and cursor.next.kind == "variable":
@@ -398,7 +463,8 @@ class Patterns(Triples):
         if statement.subject.kind != "compound" or self._at_verb():
             self._properties(statement, top=True)
         statement.end = cursor.last.end
-        seen.join(Seen(self._vars, set(self._vars), True))
+        may_stay = self._to.may_be_empty(statement)
+        seen.join(Seen(self._vars, set(self._vars), not may_stay))
         self._vars = outer
         for label in statement.labels:
             if self._labels.setdefault(label.text, self._group) != self._group:

@@ -129,7 +129,7 @@ def main() -> None:
         processes.limit(request["timeout"], _MEMORY << 20)
         try:
             found = asdict(guard(request["query"]))
-            del found["text"]
+            del found["text"], found["bound"]  # which none has that is sent
             answer = {**found, "terms": sorted(found["terms"])}
         except MemoryError:
             os.abort()

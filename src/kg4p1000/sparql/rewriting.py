@@ -6,13 +6,17 @@ engine answers it as SPARQL says, so that the entry can go. All of it was measur
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..errors import AnsweredWrongly
-from .lexer import Token, place
+from ..errors import AnsweredWrongly, MalformedQuery
+from .expressions import Expression, other, written
+from .lexer import Token, malformed, place
 from .paths import Path, TooMany, combined
 
+#: A variable that no one writes.
+NONE = "none_of_these_"
 AGGREGATES = ("COUNT", "SUM", "MIN", "MAX", "AVG", "SAMPLE", "GROUP_CONCAT")
 
 
@@ -83,11 +87,44 @@ class Rewriting:
 
     Attributes:
         changes: start, end and what to put there.
+        faults: what is no SPARQL, though the engine takes it.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.changes: list[tuple[int, int, str]] = []
+        self.faults: list[MalformedQuery] = []
+        self._statements: list[Statement] = []
+        self._expressions: list[Expression] = []
+        self._renamed: list[tuple[int, int, str]] = []
+
+    def finish(self, renamed: list[tuple[int, int, str]]) -> None:
+        """Write the statements, and variables under other names.
+
+        Args:
+            renamed: start, end and new text of variables.
+        """
+        self._renamed = sorted(renamed)
+        for expression in self._expressions:
+            self.changes += expression.changes(self._copied)
+        for statement in self._statements:
+            self._write(statement)
+        written = sorted(change[:2] for change in self.changes if change[0] < change[1])
+        for change in self._renamed:
+            at = bisect_right(written, change[0], key=lambda stretch: stretch[0]) - 1
+            if at < 0 or written[at][1] <= change[0]:
+                self.changes.append(change)
+
+    def _copied(self, start: int, end: int) -> str:
+        """A stretch of the text, with variables under other names."""
+        pieces, at = [], start
+        for place_ in range(bisect_left(self._renamed, (start,)), len(self._renamed)):
+            first, last, new = self._renamed[place_]
+            if first >= end:
+                break
+            pieces += self._text[at:first], new
+            at = last
+        return "".join((*pieces, self._text[at:end]))
 
     def insert(self, at: int, text: str) -> None:
         """Put something at a place."""
@@ -131,7 +168,7 @@ class Rewriting:
             self.insert(found.grouped, f" ?{graph} ")
 
     def minus(self, opened: Token, closed: Token, graph: str, shared: set[str]) -> None:
-        """A MINUS within GRAPH whose sides may have no variable in common but that of the graph."""
+        """A MINUS whose sides may have no variable in common but that of the graph around."""
         if shared:
             name = min(shared)
             raise self._refused(
@@ -142,6 +179,13 @@ class Rewriting:
         # It takes nothing away.
         self.insert(opened.end, "{")
         self.insert(closed.start, "} FILTER(false) ")
+
+    def close(self, closed: Token) -> None:
+        """A group into which the engine would hand values from outside that go too far.
+
+        MINUS, though it takes nothing away here, keeps it from that.
+        """
+        self.insert(closed.start, f" MINUS {{ VALUES ?{NONE} {{ 0 }} FILTER(?{NONE} = 1) }} ")
 
     def own_variable(self, at: Token, graph: str) -> None:
         """The variable of GRAPH within its braces, where it is another one than outside."""
@@ -162,9 +206,26 @@ class Rewriting:
                 " have none. Write BNODE() for a node of each solution, or make an IRI:"
                 ' IRI(CONCAT("http://example.org/", ENCODE_FOR_URI(?text))).',
             )
-        if function.word == "GROUP_CONCAT":  # keeps a language that all values have
-            self.insert(function.start, "STR(")
-            self.insert(closed.end, ")")
+
+    def expression(self, function: Token, tokens: list[Token], certain: set[str]) -> None:
+        """An expression in brackets.
+
+        Args:
+            function: what stands in front of it.
+            certain: variables that have values in it; may be filled in later.
+        """
+        expression = Expression(function, tokens, certain, self._refused, self._malformed)
+        self.faults += expression.faults()
+        self._expressions.append(expression)
+
+    def values(self, tokens: list[Token]) -> None:
+        """Literals that become values of solutions, as those of VALUES and CONSTRUCT."""
+        for literal in written(tokens):
+            if literal.is_other:
+                raise self._refused(tokens[literal.first].start, other(literal))
+
+    def _malformed(self, at: int, detail: str) -> MalformedQuery:
+        return malformed(self._text, at, detail)
 
     def nested(self, function: Token) -> None:
         """An aggregate in another, which SPARQL does not have and the engine takes for nothing."""
@@ -188,9 +249,13 @@ class Rewriting:
 
     def statement(self, found: Statement) -> None:
         """Triples, some of which may have paths."""
+        if any(verb.path and verb.path.kind != "iri" for verb in found.verbs + found.inner):
+            self._statements.append(found)
+
+    def _write(self, found: Statement) -> None:
         try:
             odd = any(_odd(verb) for verb in found.verbs + found.inner)
-            if not odd and not any(self._empty(found.subject, verb) for verb in found.verbs):
+            if not odd and not self.may_be_empty(found):
                 return
             pieces = self._pieces(found)
         except TooMany:
@@ -208,12 +273,12 @@ class Rewriting:
             self._check_labels(found)
             return [self._union(self._ways(found.start, found.end, found.verbs + found.inner))]
         pieces = []
-        subject = self._text[found.subject.start : found.subject.end]
+        subject = self._copied(found.subject.start, found.subject.end)
         for verb in found.verbs:
             for node in verb.objects:
                 objects = self._ways(node.start, node.end, found.inner)
                 ways = [""] if verb.path is None else verb.path.alternatives()
-                paths = [str(way) or self._text[verb.start : verb.end] for way in ways]
+                paths = [str(way) or self._copied(verb.start, verb.end) for way in ways]
                 parts = [f"{subject} {path} {object_}" for path in paths for object_ in objects]
                 extra = [
                     self._without_step(found.subject, node, way)
@@ -243,18 +308,22 @@ class Rewriting:
         for ways in combined([verb.path.alternatives() for verb in odd if verb.path]):
             pieces, at = [], start
             for verb, way in zip(odd, ways, strict=True):
-                pieces += self._text[at : verb.start], str(way)
+                pieces += self._copied(at, verb.start), str(way)
                 at = verb.end
-            texts.append("".join((*pieces, self._text[at:end])))
+            texts.append("".join((*pieces, self._copied(at, end))))
         return texts
 
-    def _empty(self, subject: Node, verb: Verb) -> bool:
-        path = verb.path
-        return path is not None and any(_may_stay(subject, node, path) for node in verb.objects)
+    def may_be_empty(self, found: Statement) -> bool:
+        """Whether a path of a statement has a solution where its terms are not in the graph."""
+        return any(
+            verb.path and verb.path.kind != "iri" and _may_stay(found.subject, node, verb.path)
+            for verb in found.verbs
+            for node in verb.objects
+        )
 
     def _without_step(self, subject: Node, node: Node, path: Path) -> str:
         """The solution of a path without a step, from a term that is not in the graph."""
-        first, last = (self._text[n.start : n.end] for n in (subject, node))
+        first, last = (self._copied(n.start, n.end) for n in (subject, node))
         if subject.kind != "fixed":
             first, last, node = last, first, subject
         absent = f"FILTER NOT EXISTS {{ {first} a? {first} }}"
@@ -283,4 +352,4 @@ def _may_stay(subject: Node, node: Node, path: Path) -> bool:
     if len(steps) == 1:
         return path.may_be_empty
     # Behind the first step stands a node that is sought in the graph, unless the second ends at a fixed term too.
-    return len(steps) == 2 and kinds == {"fixed"} and path.may_be_empty
+    return len(steps) == 2 and kinds == {"fixed"} and all(step.may_be_empty for step in steps)

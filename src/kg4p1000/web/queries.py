@@ -53,7 +53,7 @@ def run(query_name: str) -> Response | str:
     """
     query = services().library[query_name]
     values = {key: value for key, value in request.args.items() if key not in _OURS}
-    guarded = sparql.guard(query.text)
+    guarded = sparql.guard(query.text, {p.name for p in query.parameters})
     choice = chosen(TRIPLES if guarded.gives_triples else RESULTS)
     if choice.key == "html":
         try:
