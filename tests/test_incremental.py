@@ -19,6 +19,7 @@ from kg4p1000.store import Delta, Draft, MemoryGraph
 from kg4p1000.terms import PREFIXES, TERMS, iri
 from kg4p1000.validation import Shapes, engines, validate, validate_change, validate_graph
 from kg4p1000.validation.declared import HEADER, named_by
+from kg4p1000.validation.doubles import NAMES, PAGES, renamed
 from kg4p1000.validation.engines import touched
 
 ROOT = Path(__file__).parent.parent
@@ -207,6 +208,14 @@ class Edits:
         text = Literal(quad.object.value[:-1] + "!", language=quad.object.language)
         return [Quad(quad.subject, quad.predicate, text, quad.graph_name)], [quad]
 
+    def name_alike(self):
+        quad = self.some("skos:prefLabel", "skos:altLabel", "k4p:abbreviation")
+        kind = quad.subject.value.rsplit("/", 1)[0]
+        alike = [q.subject for q in self.quads if q.subject.value.startswith(kind + "/")]
+        text = Literal(quad.object.value.upper() + ".", language=quad.object.language)
+        subject = self.random.choice(alike)
+        return [Quad(subject, iri("skos:altLabel"), text, quad.graph_name)], []
+
     def change_type(self):
         quad, other = self.some("rdf:type"), self.some("rdf:type")
         return [Quad(quad.subject, TYPE, other.object, quad.graph_name)], [quad]
@@ -299,7 +308,8 @@ def judged(draft, shapes, delta, made, engine="auto"):
     part = set(validate_change(graph, shapes, added, removed, engine).findings)
     places = touched(graph, shapes, added, removed)
     concerned = {(node, shapes.states[state]) for node, state in places}
-    return part, concerned, named_by(added, removed), set(validate_graph(graph, shapes).findings)
+    names = named_by(added, removed), renamed(added, removed)
+    return part, concerned, names, set(validate_graph(graph, shapes).findings)
 
 
 @pytest.mark.parametrize(
@@ -309,11 +319,13 @@ def judged(draft, shapes, delta, made, engine="auto"):
         (1, 8, ()),
         (2, 3, (Edits.move_annotation, Edits.rank_anew)),
         (3, 5, (Edits.misspell, Edits.undeclare)),
+        (4, 6, (Edits.name_alike,)),
     ],
 )
 def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
     owners, found, before = parts(shapes), 0, set()
-    vocabulary = set(shapes.spaces.shapes.values())
+    twice = {shape for space, shape in shapes.spaces.shapes.items() if space in (NAMES, PAGES)}
+    vocabulary = set(shapes.spaces.shapes.values()) - twice
     with store.draft() as draft:
         edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
         kinds = [kind.__get__(edits) for kind in kinds]
@@ -323,7 +335,8 @@ def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, ki
                 f
                 for f in whole
                 if any((f.focus, s) in concerned for s in owners.get(f.shape, ()))
-                or (f.shape in vocabulary and f.value in names)
+                or (f.shape in vocabulary and f.value in names[0])
+                or (f.shape in twice and {f.focus, f.value} & names[1])
             }
             assert whole - before <= part
             found += len(whole - before)

@@ -50,8 +50,8 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
         close = difflib.get_close_matches(name, [curie(g.value) or "" for g in entries], 1, 0.7)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise BadParameter(
-            f"{name} is not registered, so nobody would judge it.{hint}"
-            ' Register it with --register "its title", or in data/graphs.ttl.'
+            f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
+            " (--register, or the parameter register over HTTP), or in data/graphs.ttl."
         )
     said = [
         ("rdf:type", iri("k4p:NamedGraph")),

@@ -44,9 +44,10 @@ from .errors import (
 )
 from .loading import refuse_blank
 from .overlaps import decisions
+from .registration import register_graph
 from .store import Delta, Draft, Store, statements
 from .store.changes import touches
-from .terms import ID, curie, iri
+from .terms import GRAPH, ID, curie, iri
 
 _RDF = {
     "text/turtle": ox.RdfFormat.TURTLE,
@@ -310,6 +311,10 @@ def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
     added = {quad.graph_name.value for quad in draft.delta.added}
     sparql.refuse_foreign("The graph", added)
     _permit(_graphs(draft.delta), role, editable)
+    title = request.get("register", "")
+    for graph in sorted(added):
+        if title or graph.startswith(GRAPH):  # an admin may have graphs of other names unjudged
+            register_graph(draft, NamedNode(graph), title, "Statements sent to the service.")
     if role < Role.ADMIN:
         _in_own_name(draft, request["author"])
     if proposals.concerns(draft.delta.added | draft.delta.removed):

@@ -27,11 +27,13 @@ _COMPONENT = "ClassConstraintComponent"
 #: Who may name what is not there: the register tells of graphs that are not merged, and a decision
 #: stays when what it was about has gone.
 _FREE = (GRAPH, f"{ID}decision/")
+_OURS = BASE.removeprefix("https://").rstrip("/")
 
 
 def _plain(name: str) -> str:
-    """A name without what people write differently: scheme, ``www.``, capitals."""
-    return re.sub(r"^https?://(www[.])?", "", name.lower())
+    """A name without what people write differently: scheme, ``www.``, capitals, slashes, our host."""
+    plain = re.sub(r"/+", "/", re.sub(r"^https?:/+(www[.])?", "", name.lower()))
+    return re.sub(r"^[^/]*w3id[^/]*/kg4p1000(?=/|$)", _OURS, plain)
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,22 @@ class Spaces:
         plain = _plain(name)
         for stem, space in self._stems.items():
             rest = plain.removeprefix(stem)
-            ours = space.startswith(BASE) and rest[:1].isalnum()
-            if rest != plain and rest.rstrip("/#") and (ours or rest[0] in "/#"):
+            glued = rest[:1].isalnum() and (space.startswith(BASE) or self._glued(name, space))
+            if rest != plain and rest.rstrip("/#") and (glued or rest[0] in "/#"):
                 return space
         return None
+
+    def _glued(self, name: str, space: str) -> bool:
+        """Whether a name is a term of a vocabulary without the sign between them."""
+        return space + name[len(space) - 1 :] in self.known
 
     def named_in(self, data: bytes) -> set[NamedNode]:
         """All names in N-Triples that may be in these namespaces, those in a text included."""
         stems = b"|".join(re.escape(stem.encode()) for stem in self._stems)
-        pattern = re.compile(rb"<(https?://(?:www[.])?(?:" + stems + rb")[^<>\s]*)>", re.IGNORECASE)
+        ours = rb"[^<>\s/]*w3id[^<>\s/]*/+kg4p1000"
+        pattern = re.compile(
+            rb"<(https?://(?:www[.])?(?:" + stems + b"|" + ours + rb")[^<>\s]*)>", re.IGNORECASE
+        )
         names = {match[1] for match in pattern.finditer(data)} if stems else ()
         return {NamedNode(name.decode()) for name in names}
 

@@ -11,7 +11,9 @@ import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad, Triple
 
 from ..store import MemoryGraph
+from ..terms import CODE, TERMS
 from .declared import HEADER, named_by, undeclared
+from .doubles import doubles, renamed
 from .facts import SH, SUBCLASS, Graph, Kinds
 from .reach import Place, TooMuch
 from .report import Finding, Report
@@ -61,9 +63,9 @@ def validate(
         engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
     """
     graph = MemoryGraph(data)
-    shapes.see_that_names_are_there(graph)
+    shapes.see_that_they_fit(graph)
     text = n_triples(_skolemised(graph))
-    hits: list[Hit] = list(undeclared(graph, shapes.spaces.named_in(text.encode()), shapes.spaces))
+    hits = _own(graph, shapes, shapes.spaces.named_in(text.encode()))
     if engine == "pyshacl":
         return _report(shapes, [*hits, *_by_pyshacl(text, shapes.text)])
     hits += _core(text, shapes, engine)
@@ -75,8 +77,8 @@ def validate(
 def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     """Validate a large graph against shapes."""
     text = graph.n_triples()
-    shapes.see_that_names_are_there(graph)
-    hits: list[Hit] = list(undeclared(graph, shapes.spaces.named_in(text), shapes.spaces))
+    shapes.see_that_they_fit(graph)
+    hits = _own(graph, shapes, shapes.spaces.named_in(text))
     hits += _core(_skolemised_text(text), shapes, engine)
     kinds = Kinds(graph)
     for query in shapes.queries:
@@ -113,7 +115,8 @@ def validate_change(
         return None
     if any(t.predicate == SUBCLASS or t.subject == HEADER for t in chain(added, removed)):
         return None
-    shapes.see_that_names_are_there(graph)
+    if any(map(_of_schema, chain(added, removed))):
+        shapes.see_that_they_fit(graph)
     try:
         places = touched(graph, shapes, added, removed)
         triples = shapes.reach.seen_from(graph, places, _MOST_NODES * _EACH)
@@ -130,8 +133,22 @@ def validate_change(
         if nodes := focus.get(query.shape):
             rows = memory.select(query.anywhere)
             hits += [_hit(query.constraint, row) for row in rows if row["this"] in nodes]
-    hits += undeclared(graph, named_by(added, removed), shapes.spaces)
+    hits += _own(graph, shapes, named_by(added, removed), renamed(added, removed))
     return _report(shapes, hits)
+
+
+def _own(
+    graph: Graph, shapes: Shapes, names: Iterable[NamedNode], only: set[Any] | None = None
+) -> list[Hit]:
+    """What kg4p1000 judges itself: whether names are there, and whether things are there twice."""
+    twice = doubles(graph, shapes.spaces.shapes.items(), shapes.targets, only)
+    return [*undeclared(graph, names, shapes.spaces), *twice]
+
+
+def _of_schema(triple: Triple) -> bool:
+    """Whether a triple may say what classes, properties and codes there are."""
+    subject = triple.subject
+    return not isinstance(subject, NamedNode) or subject.value.startswith((TERMS, CODE))
 
 
 def touched(graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Triple]) -> set[Place]:

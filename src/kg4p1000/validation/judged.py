@@ -9,9 +9,10 @@ from typing import Any
 
 from pyoxigraph import BlankNode, Literal, NamedNode
 
-from ..terms import CODE, PREFIXES, TERMS, curie
+from ..ontology import exclusions
+from ..terms import CODE, PREFIXES, TERMS, curie, iri
 from .declared import HEADER, Spaces
-from .facts import SH, TYPE, Facts, Graph
+from .facts import SH, SUBCLASS, TYPE, Facts, Graph
 from .reach import KNOWN
 
 _TARGETS = {"targetClass", "targetNode", "targetSubjectsOf", "targetObjectsOf"}
@@ -29,6 +30,8 @@ _COUNTS = (
     "minCount", "maxCount", "minLength", "maxLength", "qualifiedMinCount", "qualifiedMaxCount",
 )  # fmt: skip
 _CLASSES = {NamedNode(PREFIXES["rdfs"] + "Class"), NamedNode(PREFIXES["owl"] + "Class")}
+_DOMAIN, _RANGE, _SUBPROPERTY = map(iri, ("rdfs:domain", "rdfs:range", "rdfs:subPropertyOf"))
+_UNION, _NIL = iri("owl:unionOf"), iri("rdf:nil")
 _XSD_INTEGER = NamedNode(PREFIXES["xsd"] + "integer")
 _AROUND = re.compile(r"\(\?(=|!|<=|<!)")
 _NAMED = re.compile(r"<([^<>\s]+)>|(?<![\w:])([\w-]+):([A-Za-z][\w-]*)")
@@ -57,6 +60,72 @@ def missing(facts: Facts, spaces: Spaces, graph: Graph) -> Iterator[tuple[Any, s
             or next(graph.match(NamedNode(name), TYPE, None), None) is None
         ):
             yield subject, f"{curie(name) or name} is declared nowhere"
+
+
+def forbidden(facts: Facts, graph: Graph) -> Iterator[tuple[Any, str]]:
+    """What shapes let a class have that the ontology keeps for classes which exclude it: a subject, and a sentence."""
+    if next(graph.match(HEADER, TYPE, None), None) is None:
+        return
+    apart = _Apart(graph)
+    for shape in facts:
+        for part in facts.get(shape, "property"):
+            if any(value.value == "0" for value in facts.get(part, "maxCount")):
+                continue
+            for path in (p for p in facts.get(part, "path") if isinstance(p, NamedNode)):
+                sides = (
+                    (_DOMAIN, facts.get(shape, "targetClass")),
+                    (_RANGE, facts.get(part, "class")),
+                )
+                for side, cls in ((side, cls) for side, classes in sides for cls in classes):
+                    if other := apart.kept_from(path, side, cls):
+                        what = "have" if side == _DOMAIN else "be a value of"
+                        yield (
+                            part,
+                            (
+                                f"{_named(cls)} cannot {what} {_named(path)}, which the ontology keeps for {other}:"
+                                " the two exclude each other"
+                            ),
+                        )
+
+
+class _Apart:
+    """The classes of an ontology that exclude each other."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._groups = exclusions(graph.match)
+
+    def kept_from(self, prop: NamedNode, side: NamedNode, cls: Any) -> str | None:
+        """The class for which the domain or range of a property keeps it, where that excludes a class."""
+        for above in self._above(prop, _SUBPROPERTY):
+            for quad in self._graph.match(above, side, None):
+                choices = list(self._members(quad.object))
+                if all(self._exclude(cls, choice) for choice in choices):
+                    return " or ".join(map(_named, choices))
+        return None
+
+    def _exclude(self, one: Any, other: Any) -> bool:
+        ones, others = self._above(one, SUBCLASS), self._above(other, SUBCLASS)
+        return any(
+            a != b and {a, b} <= group for group in self._groups for a in ones for b in others
+        )
+
+    def _above(self, name: Any, word: NamedNode) -> set[Any]:
+        found, waiting = {name}, [name]
+        while waiting:
+            more = {q.object for q in self._graph.match(waiting.pop(), word, None)} - found
+            found |= more
+            waiting += more
+        return found
+
+    def _members(self, cls: Any) -> Iterator[Any]:
+        """The classes of a union; of another class, itself."""
+        head = next((q.object for q in self._graph.match(cls, _UNION, None)), None)
+        if head is None:
+            yield cls
+        while head is not None and head != _NIL:
+            yield from (q.object for q in self._graph.match(head, iri("rdf:first"), None))
+            head = next((q.object for q in self._graph.match(head, iri("rdf:rest"), None)), None)
 
 
 def _words(facts: Facts, subject: Any) -> Iterator[str]:
@@ -142,9 +211,9 @@ def _names(facts: Facts) -> Iterator[tuple[Any, str]]:
             for n in facts.get(d, "namespace")
         }
         for select in facts.get(subject, "select"):
-            for iri, prefix, local in _NAMED.findall(select.value):
-                if iri or prefix in prefixes:
-                    yield subject, iri or prefixes[prefix] + local
+            for name, prefix, local in _NAMED.findall(select.value):
+                if name or prefix in prefixes:
+                    yield subject, name or prefixes[prefix] + local
 
 
 def _named(node: Any) -> str:

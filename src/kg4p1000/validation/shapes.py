@@ -168,13 +168,14 @@ class Shapes:
         more = (self.finding((node, shape, cls, _CLASS)) for node, cls in found)
         return Report(tuple(sorted({*report.findings, *more}, key=Finding.sort_key)))
 
-    def see_that_names_are_there(self, graph: Graph) -> None:
-        """See that the classes, properties and codes that the shapes speak of are declared.
+    def see_that_they_fit(self, graph: Graph) -> None:
+        """See that what the shapes speak of is declared, and that they ask for nothing that the ontology forbids.
 
         Raises:
-            BrokenFile: one is not.
+            BrokenFile: they do not.
         """
         self._refuse(judged.missing(self._facts, self.spaces, graph))
+        self._refuse(judged.forbidden(self._facts, graph))
 
     def _refuse(self, faults: Iterable[tuple[Any, str]]) -> None:
         for subject, told in faults:

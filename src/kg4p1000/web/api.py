@@ -76,6 +76,10 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only what was added or what was removed, as N-Quads.",
         {"type": "string", "enum": ["added", "removed"]},
     ),
+    "register": (
+        "The title under which an admin registers a graph that is new.",
+        {"type": "string"},
+    ),
     "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
     "message": ("What the change log says of it.", _TEXT),
 }
@@ -85,9 +89,9 @@ _CHANGE = ("dry-run", "message")
 _TAKES: dict[str, tuple[str, ...]] = {
     "sparql.endpoint": ("query", *_QUERY),
     "queries.run": ("version", "format"),
-    "write.update": ("using-graph-uri", "using-named-graph-uri", *_CHANGE),
+    "write.update": ("using-graph-uri", "using-named-graph-uri", "register", *_CHANGE),
     "write.read": ("graph", "default", "version", "format"),
-    "write.write": ("graph", *_CHANGE),
+    "write.write": ("graph", "register", *_CHANGE),
     "write.delete": ("graph", *_CHANGE),
     "write.undo": _CHANGE,
     **dict.fromkeys(

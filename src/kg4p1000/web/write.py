@@ -131,6 +131,7 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
         role=int(account.role),
         gone=client_gone(),
         message=given.get("message", "")[:1000],
+        register=given.get("register", "")[:1000].strip(),
         dry_run=said == {"true"},
         **conditions(),
         **change,
