@@ -28,6 +28,7 @@ from .registration import refuse_unregistered
 from .sources import sssom
 from .store import Delta, Draft, Store
 from .store.changes import canonical, write_durably
+from .store.parsing import sentence
 from .terms import GRAPH, iri, turtle
 from .validation import Shapes
 
@@ -138,7 +139,7 @@ def parse_file(path: Path) -> list[Triple]:
         raise BrokenFile(f"{path} is not UTF-8; save it as UTF-8.", file=str(path)) from e
     except SyntaxError as e:
         raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}{_whose(data, e.lineno)}: {e.msg}.",
+            f"{path}, line {e.lineno}, column {e.offset}{_whose(data, e.lineno)}: {sentence(e.msg)}.",
             file=str(path),
             line=e.lineno,
             column=e.offset,

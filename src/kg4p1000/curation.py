@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
@@ -40,6 +40,7 @@ class Commit:
         counts: how many quads came and went, with what the draft loaded.
         report: what the shapes say of the new state, as far as it was judged.
         whole: whether everything was judged, and not only what the change touches.
+        normalised: literals that are kept otherwise than they were sent, by datatype; see `Normalised`.
     """
 
     entry: Entry | None
@@ -47,6 +48,7 @@ class Commit:
     report: Report
     whole: bool
     counts: tuple[int, int]
+    normalised: list[dict[str, Any]] = field(default_factory=list)
 
 
 def commit(
@@ -190,7 +192,7 @@ class _Change:
             before(draft.base)
         if report.conforms and not dry_run:
             _write_checked(store, shapes=self._shapes.digest, rules=_named(self._rules))
-        return Commit(entry, delta, report, whole, counts)
+        return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
 
     def _infer(self, known: dict[str, Any]) -> None:
         if known.get("rules") == _named(self._rules_before) and self._loaded:

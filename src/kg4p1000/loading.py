@@ -17,6 +17,7 @@ from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFo
 from .registration import register_graph
 from .store import Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
+from .store.parsing import sentence
 from .terms import GRAPH, curie
 
 #: What `load` takes, by suffix.
@@ -79,7 +80,7 @@ def load(
             if path.stat().st_size > _LARGE and graph not in _WHOLE:
                 understood = draft.load(file, form, graph, replace=replace)
             else:
-                found = statements(file, form, graph.value)
+                found = draft.normalised.see(statements(file, form, graph.value))
                 wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
                 gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
                 draft.apply(Delta(wanted, gone))
@@ -189,7 +190,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except SyntaxError as e:
         raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}: {e.msg}.",
+            f"{path}{_place(e)}: {sentence(e.msg)}.",
             file=str(path),
             line=e.lineno,
             column=e.offset,
@@ -197,6 +198,11 @@ def _explained(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
         why = getattr(e, "strerror", None) or str(e)
         raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
+
+
+def _place(error: SyntaxError) -> str:
+    """Where something is wrong; nothing where the parser does not say."""
+    return f", line {error.lineno}, column {error.offset}" if error.lineno else ""
 
 
 class _Read(io.RawIOBase):

@@ -47,6 +47,7 @@ from .overlaps import decisions
 from .registration import register_graph
 from .store import Delta, Draft, Store, statements
 from .store.changes import touches
+from .store.parsing import sentence
 from .terms import GRAPH, ID, curie, iri
 
 _RDF = {
@@ -100,7 +101,8 @@ class Writer:
 
         Returns:
             ``version`` (None when nothing was published), ``added`` and ``removed`` as sorted
-            N-Quads statements of what was stated, ``inferred`` as a count, ``report``,
+            N-Quads statements of what was stated, ``inferred`` as a count, ``report``, ``normalised``: by datatype,
+            how many literals are kept otherwise than they were sent, with an example,
             ``made_graph``: whether a graph was sent that was not there, and
             ``overlaps_follow``: whether the overlaps are detected anew after it, as a change of its own.
 
@@ -260,6 +262,7 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
         "inferred": len(delta) - len(stated),
         "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
+        "normalised": done.normalised,
         "overlaps_follow": bool(done.entry) and merging.matters(stated),
     }
 
@@ -334,11 +337,12 @@ def _update(draft: Draft, request: dict[str, Any]) -> None:
 def _put(draft: Draft, request: dict[str, Any]) -> None:
     graph = NamedNode(request["graph"])
     wanted = _sent(request, graph)
-    draft.apply(Delta.of(wanted, set(draft.quads(graph)) - wanted))
+    draft.apply(Delta.of(wanted, set(draft.quads(graph)) - wanted, draft.normalised))
 
 
 def _post(draft: Draft, request: dict[str, Any]) -> None:
-    draft.apply(Delta.of(_sent(request, NamedNode(request["graph"]))))
+    sent = _sent(request, NamedNode(request["graph"]))
+    draft.apply(Delta.of(sent, normalised=draft.normalised))
 
 
 def _delete(draft: Draft, request: dict[str, Any]) -> None:
@@ -365,9 +369,11 @@ def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
             return found
     except SyntaxError as e:
         place = f"Line {e.lineno}, column {e.offset}: " if e.lineno else ""
-        raise MalformedRequest(f"{place}{e.msg}.", line=e.lineno, column=e.offset) from None
+        told = sentence(e.msg)
+        told = told if place else f"The body cannot be read: {told}"
+        raise MalformedRequest(f"{place}{told}.", line=e.lineno, column=e.offset) from None
     except ValueError as e:
-        raise MalformedRequest(f"The body cannot be read: {e}.") from None
+        raise MalformedRequest(f"The body cannot be read: {sentence(str(e))}.") from None
     raise MalformedRequest(
         f"0 statements were understood of the body as {request['media_type']}: it is empty, was cut, or is something"
         " else (JSON-LD needs a context). Nothing was changed; to empty a graph, DELETE it, or CLEAR it by an update."

@@ -54,6 +54,12 @@ def load_(
         )
     if warnings := done.report.count("warning"):
         messages.print(f"{warnings} warnings; 'kg4p1000 validate' lists them.")
+    for told in done.normalised:
+        messages.print(
+            f"{told['count']:,} literals of {told['datatype']} are kept by their value, such as {told['sent']} as"
+            f" {told['kept']}.",
+            markup=False,
+        )
     counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")

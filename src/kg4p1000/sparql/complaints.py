@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from ..errors import KgError, MalformedQuery
@@ -35,6 +36,7 @@ _INSTEAD = {
 #: Signs that can stand outside of strings, IRIs and names.
 _SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@")
 _STRAIGHT, _CURLY = "\"'", "“”„‘’«»"
+_NOT_END = re.compile(r"[^\n]")
 #: Prefixes that are no prefixes, but the beginning of an IRI.
 _SCHEMES = ("http", "https", "urn", "mailto", "file")
 
@@ -47,6 +49,21 @@ def complaint(text: str, found: MalformedQuery) -> MalformedQuery:
         found: with ``line`` and ``column``, where the engine stopped.
     """
     told = [*_words(text), *_structure(text)]
+    return min(told, key=_place) if told else _at(text, found)
+
+
+def complaint_in_group(
+    text: str, start: int, end: int, prologue: Prologue, found: MalformedQuery
+) -> MalformedQuery:
+    """The error for a group of an update that the engine does not read.
+
+    Args:
+        start, end: where the group stands in the text.
+        prologue: what is declared there.
+    """
+    alone = _NOT_END.sub(" ", text[:start]) + text[start:end]
+    declared = [written.split()[1][:-1] for written, _ in prologue.declared if written[0] == "P"]
+    told = [*_words(alone, declared), *_structure(alone, is_group=True)]
     return min(told, key=_place) if told else _at(text, found)
 
 
@@ -70,13 +87,16 @@ def _at(text: str, found: MalformedQuery) -> MalformedQuery:
     )
 
 
-def _structure(text: str) -> Iterator[MalformedQuery]:
+def _structure(text: str, is_group: bool = False) -> Iterator[MalformedQuery]:
     """What the grammar of groups and triples finds missing."""
     cursor = Cursor(text)
     patterns = Patterns(cursor, Rewriting(text))
     try:
-        Prologue.read(cursor)
-        patterns.query()
+        if is_group:
+            patterns.group()
+        else:
+            Prologue.read(cursor)
+            patterns.query()
     except MalformedQuery as e:
         yield e
     except KgError:
@@ -84,9 +104,13 @@ def _structure(text: str) -> Iterator[MalformedQuery]:
     yield from patterns.notes
 
 
-def _words(text: str) -> Iterator[MalformedQuery]:
-    """Words, prefixes and signs that SPARQL does not have."""
-    known = dict.fromkeys(PREFIXES)
+def _words(text: str, declared: Iterable[str] = ()) -> Iterator[MalformedQuery]:
+    """Words, prefixes and signs that SPARQL does not have.
+
+    Args:
+        declared: prefixes that are known besides ours.
+    """
+    known = dict.fromkeys((*PREFIXES, *declared))
     found = [*tokens(text)]
     for token, after in zip(found, [*found[1:], Token("end", "", len(text))], strict=True):
         match token.kind:

@@ -8,7 +8,6 @@ written as those of SPARQL are, but for TRUE and FALSE in capitals.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode
 
 from ..errors import MalformedQuery
+from ..store.faults import problem
+from ..store.parsing import sentence
 from ..terms import BASE, prefix_declarations
 from .lexer import Cursor, malformed
 
 _OURS = f"BASE <{BASE}>\n{prefix_declarations()}"
-_POSITION = re.compile(r"error at (\d+):(\d+): (?:expected )?(.*)", re.DOTALL)
-#: How the engine names classes of characters; they help nobody.
-_CHARACTERS = re.compile(r",?\s*\[(?:[^\]']|'[^']*')*\]")
-_BEFORE_MESSAGE = re.compile(r"^Parser error at [^:]*: ")
 #: An IRI or literal as it is written, and its place in the request.
 Written = tuple[str, int]
 
@@ -128,7 +125,9 @@ class Prologue:
             return [quad.object for quad in ox.parse(text.text, format=ox.RdfFormat.TURTLE)]
         except SyntaxError as e:
             place = text.source(e.lineno or 1, e.offset or 1)
-            raise malformed(request, place, _BEFORE_MESSAGE.sub("", e.msg) + ".") from e
+            raise malformed(
+                request, place, sentence(e.msg).replace("@prefix", "PREFIX") + "."
+            ) from e
 
 
 def located(error: Exception, text: Assembled, request: str, otherwise: int) -> MalformedQuery:
@@ -137,11 +136,12 @@ def located(error: Exception, text: Assembled, request: str, otherwise: int) -> 
     Args:
         otherwise: the place in the request for a complaint that names none.
     """
-    if match := _POSITION.match(str(error)):
-        line, column, expected = match.groups()
-        offset = min(text.source(int(line), int(column)), len(request))
-        wanted = _CHARACTERS.sub("", expected).strip(", ")
-        if wanted in ("", "one of"):
-            return malformed(request, offset, "the text cannot go on like this.")
-        return malformed(request, offset, f"expected {wanted}.")
-    return malformed(request, otherwise, f"{error}.")
+    kind = "syntax" if isinstance(error, SyntaxError) else "evaluation"
+    told = problem({"error": kind, "message": str(error)})
+    line, column = told.members.get("line"), told.members.get("column")
+    if line and column:
+        offset = min(text.source(line, column), len(request))
+        return malformed(
+            request, offset, told.detail.removeprefix(f"Line {line}, column {column}: ")
+        )
+    return malformed(request, otherwise, told.detail)

@@ -19,6 +19,7 @@ from pyoxigraph import NamedNode, Quad
 from ..errors import MalformedRequest
 from ..store import CALLS_NOBODY, Delta, Draft, MemoryGraph
 from ..store import dataset as make_dataset
+from .complaints import complaint_in_group
 from .engine import for_engine
 from .guard import refuse_foreign, refuse_service, refused_at
 from .lexer import place
@@ -85,7 +86,11 @@ def _delta(
     match operation:
         case Modify():
             solutions = _solutions(operation, text, draft, protocol)
-            return Delta.of(operation.insert.fill(solutions), operation.delete.fill(solutions))
+            return Delta.of(
+                operation.insert.fill(solutions),
+                operation.delete.fill(solutions),
+                draft.normalised,
+            )
         case Manage():
             return _manage(operation, text, draft, derived)
         case Transfer():
@@ -132,7 +137,8 @@ def _explained(query: Assembled, text: str, where: Where) -> Iterator[None]:
     try:
         yield
     except (SyntaxError, ValueError, RuntimeError) as e:
-        raise located(e, query, text, where.start) from e
+        found = located(e, query, text, where.start)
+        raise complaint_in_group(text, where.start, where.end, where.prologue, found) from None
     except OSError as e:
         if "service" in query.text.lower():
             raise refused_at(text, where.start, CALLS_NOBODY) from None

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
+from .keeping import Normalised
 from .rdfxml import Screened
 
 #: From this many quads on, the loader that writes sorted files pays off.
@@ -129,43 +130,59 @@ def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]
     )
 
 
-def write_canonical(file: IO[bytes], form: ox.RdfFormat, base: str, path: Path) -> Path:
+def write_canonical(
+    file: IO[bytes],
+    form: ox.RdfFormat,
+    base: str,
+    path: Path,
+    normalised: Normalised | None = None,
+) -> Path:
     """Write what a file says as N-Triples, in the literal forms in which the engine keeps them.
 
     Blank nodes get labels that nothing else has.
 
+    Args:
+        normalised: takes count of literals that are kept otherwise.
+
     Raises:
         SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
     """
+    normalised = normalised or Normalised()
     with open(path, "wb") as out:
         if form == ox.RdfFormat.N_TRIPLES:
-            out.writelines(_canonical_lines(file))
+            out.writelines(_canonical_lines(file, normalised))
         else:
-            for memory in _stores(file, form, base):
+            for memory in _stores(file, form, base, normalised):
                 memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
     return path
 
 
-def _stores(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[ox.Store]:
-    found = statements(file, form, base)
+def _stores(
+    file: IO[bytes], form: ox.RdfFormat, base: str, normalised: Normalised
+) -> Iterator[ox.Store]:
+    found = normalised.see(statements(file, form, base))
     while block := list(islice(found, _PARSED)):
         memory = ox.Store()
         memory.bulk_extend(block)
         yield memory
 
 
-def _canonical_lines(file: IO[bytes]) -> Iterator[bytes]:
+def _canonical_lines(file: IO[bytes], normalised: Normalised) -> Iterator[bytes]:
     """The same for N-Triples, which the engine reads by itself, several blocks at once."""
     prefix, before = uuid4().hex, 0
     waiting: deque[Future[bytes]] = deque()
+    blocks: deque[bytes] = deque()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for block in _blocks(file):
             waiting.append(pool.submit(_canonical, block, prefix, before))
             before += block.count(b"\n")
+            blocks.append(block)
             if len(waiting) > _AT_ONCE:
                 yield waiting.popleft().result()
+                normalised.see_lines(blocks.popleft())
         for last in waiting:
             yield last.result()
+            normalised.see_lines(blocks.popleft())
 
 
 def _canonical(block: bytes, prefix: str, before: int) -> bytes:

@@ -24,6 +24,7 @@ from pyoxigraph import Quad
 
 from ..errors import StoreUnusable, TooLarge
 from .bulk import Rows
+from .keeping import Normalised
 
 GENESIS = "0" * 64
 #: With these the header ends, and the entry.
@@ -43,9 +44,18 @@ class Delta:
     removed: frozenset[Quad] = frozenset()
 
     @classmethod
-    def of(cls, added: Iterable[Quad] = (), removed: Iterable[Quad] = ()) -> Delta:
-        """A delta in the literal forms that the store keeps ("0042"^^xsd:integer is 42 there)."""
-        kept = canonical(added)
+    def of(
+        cls,
+        added: Iterable[Quad] = (),
+        removed: Iterable[Quad] = (),
+        normalised: Normalised | None = None,
+    ) -> Delta:
+        """A delta in the literal forms that the store keeps ("0042"^^xsd:integer is 42 there).
+
+        Args:
+            normalised: takes count of those that are added and kept otherwise.
+        """
+        kept = canonical(normalised.see(added) if normalised else added)
         return cls(kept, canonical(removed) - kept)
 
     def inverse(self) -> Delta:

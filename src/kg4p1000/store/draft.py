@@ -17,6 +17,7 @@ from . import bulk, changes
 from .bulk import MANY, Rows
 from .changes import Delta, Entry
 from .graphs import Row, merged_graphs, rows
+from .keeping import Normalised
 
 if TYPE_CHECKING:
     from .versions import Store
@@ -168,6 +169,8 @@ class Draft(Working):
         self.loaded: NamedNode | None = None
         self._went: bulk.Triples | None = None
         self._came: bulk.Triples | None = None
+        #: Literals that are kept otherwise than they were sent.
+        self.normalised = Normalised()
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -207,7 +210,7 @@ class Draft(Working):
             raise StoreUnusable("A file is loaded first, and alone, in a draft.")
         self.loaded = graph
         place, database = self.scratch, self.database
-        said = bulk.write_canonical(file, form, graph.value, place / "said")
+        said = bulk.write_canonical(file, form, graph.value, place / "said", self.normalised)
         held = bulk.dump(database, graph, place / "held")
         ordered = (bulk.sorted_lines(path) for path in (held, said))
         gone, self._came = bulk.write_difference(*ordered, place / "went", place / "came")

@@ -22,10 +22,30 @@ _ANY = NamedNode(PREFIXES["rdf"] + "value")
 _TYPED = re.compile(rb'"(?:[^"\\]|\\.)*+"\^\^<http://www\.w3\.org/2001/XMLSchema#[^>]*>')
 
 
+#: The texts of each datatype that surely stay as they are: most, and they need not be tried.
+_STAYS = {
+    _XSD + name: re.compile(pattern)
+    for names, pattern in (
+        ("integer", r"(?:0|-?[1-9]\d{0,17})\Z"),
+        ("decimal", r"(?:0|-?(?:0|[1-9]\d{0,11})(?:\.\d{0,5}[1-9])?)\Z(?<!-0)"),
+        ("double", r"(?:0|-?(?:0|[1-9]\d{0,5})(?:\.\d{0,5}[1-9])?)\Z"),
+        ("boolean", r"(?:true|false)\Z"),
+        ("date", r"\d{4}-\d\d-\d\dZ?\Z"),
+        ("dateTime", r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\dZ?\Z"),
+        ("gYear gYearMonth", r"\d{4}(?:-\d\d)?\Z"),
+        ("string anyURI token normalizedString language hexBinary base64Binary", ""),
+    )
+    for name in names.split()
+}
+
+
 @lru_cache(maxsize=4096)
 def kept(literal: Literal) -> Literal:
     """The literal that is kept in the place of one."""
-    if literal.language or not literal.datatype.value.startswith(_XSD):
+    datatype = literal.datatype.value
+    if literal.language or not datatype.startswith(_XSD):
+        return literal
+    if (stays := _STAYS.get(datatype)) and stays.match(literal.value):
         return literal
     store = ox.Store()
     store.add(Quad(_ANY, _ANY, literal))

@@ -76,7 +76,7 @@ class Screened:
         if self._fault is not None and not piece:
             why = expat.ErrorString(self._fault.code)
             raise SyntaxError(
-                f"the RDF/XML is not whole, or no XML ({why}); was the file cut?",
+                f"the RDF/XML is not whole, or no XML ({why})",
                 (None, self._fault.lineno, self._fault.offset + 1, None),
             )
 

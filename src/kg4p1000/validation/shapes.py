@@ -13,8 +13,11 @@ from typing import Any
 import pyoxigraph as ox
 
 from .. import __version__
-from ..errors import BrokenFile
-from ..store import MemoryGraph
+from ..errors import AnsweredWrongly, BrokenFile, MalformedQuery
+from ..sparql.complaints import complaint
+from ..sparql.engine import for_engine
+from ..store.faults import parse_query
+from ..store.parsing import sentence
 from ..terms import PREFIXES, curie
 from . import judged
 from .constraints import check_pre_binding
@@ -95,7 +98,8 @@ class Shapes:
                 triples += found
             except SyntaxError as error:
                 line, column = error.lineno, error.offset
-                raise BrokenFile(str(error), file=str(path), line=line, column=column) from error
+                told = f"{path}, line {line}, column {column}: {sentence(error.msg)}."
+                raise BrokenFile(told, file=str(path), line=line, column=column) from error
         return cls(triples, files)
 
     @cached_property
@@ -213,16 +217,23 @@ class Shapes:
                     f"PREFIX {prefix}: <{namespace}>\n"
                     for prefix, namespace in self._prefixes(constraint).items()
                 )
-                self._parse(constraint, prefixes + select)
+                select = self._written(constraint, prefixes, select)
                 begun = f"{prefixes}SELECT DISTINCT ?this ?value WHERE {{\n{{ {select} }}\n"
                 limit = f"FILTER EXISTS {{ {facts.targets(shape).pattern()} }} }}"
                 yield SetQuery(constraint.value, shape, begun + limit, begun + "}")
 
-    def _parse(self, constraint: Any, query: str) -> None:
+    def _written(self, constraint: Any, prefixes: str, select: str) -> str:
+        """The query of a constraint, so that the engine answers it as SPARQL says."""
+        text = f"{prefixes}{select}"
         try:
-            MemoryGraph(()).select(query)
-        except (SyntaxError, ValueError) as error:
-            self._refuse([(constraint, f"its query cannot be read: {error}")])
+            given = str(for_engine(text, bound={"this"}))
+            parse_query(given)
+        except MalformedQuery as e:
+            told = complaint(text, e).detail.removesuffix(".")
+            self._refuse([(constraint, f"its query cannot be read: {told}")])
+        except AnsweredWrongly as e:
+            self._refuse([(constraint, f"its query is refused: {e.detail.removesuffix('.')}")])
+        return given.removeprefix(prefixes)
 
     def _prefixes(self, constraint: Any) -> dict[str, str]:
         get = self._facts.get
