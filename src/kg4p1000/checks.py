@@ -123,6 +123,8 @@ def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
     shapes = build.load_shapes(files)
     report = validation.validate(graph, shapes, graph.select)
     report = shapes.with_kinds(report, ontology.contradictions_of(graph))
+    if report.conforms:
+        shapes.see_that_ontology_allows(graph)
     return [] if report.conforms else report.to_text().splitlines(), f"{len(graph)} triples"
 
 

@@ -183,6 +183,8 @@ class _Change:
                 f"{report.count('violation')} statements do not fit the shapes; nothing was changed.",
                 report,
             )
+        if whole or any(q.graph_name == ONTOLOGY for q in draft.delta.added | draft.delta.removed):
+            self._shapes.see_that_ontology_allows(self._graph)
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
             entry = draft.publish(author, message, source, before)

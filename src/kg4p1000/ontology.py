@@ -82,6 +82,8 @@ _PAIR_RULES: dict[str, Callable[[NamedNode, NamedNode], Rule]] = {
     RDFS + "domain": lambda a, b: Rule(((0, a, 1),), (0, _TYPE, b)),  # prp-dom
     RDFS + "range": lambda a, b: Rule(((0, a, 1),), (1, _TYPE, b)),  # prp-rng
 }
+#: What axioms are written with, beside these.
+_STRUCTURE = (RDF + "type", RDF + "first", RDF + "rest", OWL + "members", OWL + "disjointWith")
 #: Axioms that hold in both directions.
 _SYMMETRIC_AXIOMS = {OWL + "equivalentClass", OWL + "equivalentProperty", OWL + "inverseOf"}
 #: Kinds of properties, and the rule that each stands for.
@@ -435,8 +437,14 @@ def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     draft = draft_in_memory()
     register = (NamedNode(GRAPH + "graphs"), NamedNode(PREFIXES["k4p"] + "inDefaultGraph"))
     merged = Quad(ONTOLOGY, register[1], ox.Literal(True), register[0])
-    draft.apply(Delta(frozenset({merged, *(Quad(*t, ONTOLOGY) for t in triples)})))
-    infer(draft, rules(axioms(draft)))
+    kept = list(triples)
+    schema = {NamedNode(name) for name in (*_PAIR_RULES, _CHAIN, _BY_STATUS, *_STRUCTURE)}
+    made = rules(t for t in kept if t.predicate in schema)
+    used = schema | {predicate for rule in made for _, predicate, _ in rule.body}
+    draft.apply(
+        Delta(frozenset({merged, *(Quad(*t, ONTOLOGY) for t in kept if t.predicate in used)}))
+    )
+    infer(draft, made)
     return contradictions(closure(draft))
 
 

@@ -151,16 +151,20 @@ def _judged(
     own: set[Any] = set()
     triples: list[ox.Triple] = []
     for path in [*context, *paths]:
-        for triple in build.parse_file(path):
-            triples.append(triple)
-            homes.setdefault(triple.subject, str(path))
-            if path.resolve() in resolved:
-                homes[triple.subject] = str(path)
-                own.add(triple.subject)
+        said = build.parse_file(path)
+        triples += said
+        subjects = dict.fromkeys((triple.subject for triple in said), str(path))
+        if path.resolve() in resolved:
+            homes |= subjects
+            own.update(subjects)
+        else:
+            homes = subjects | homes
     graph = MemoryGraph(triples)
     shapes = build.load_shapes(files)
     report = validation.validate(graph, shapes, graph.select, engine)
     report = shapes.with_kinds(report, ontology.contradictions_of(triples))
+    if report.conforms:
+        shapes.see_that_ontology_allows(graph)
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
     return report, _labels(graph), homes

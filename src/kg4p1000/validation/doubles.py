@@ -31,13 +31,16 @@ _SPELLINGS = (
     (re.compile(r" (of the )?un$"), ""),
     (re.compile(r"^(the|le|la|les|el|los|las|l) (?=\w)"), ""),
     (re.compile(r"is(?=(e|es|ed|ing|ation|ations|ational)\b)"), "iz"),
-    (re.compile(r"\b(program|kilogram)mes?\b"), r"\1"),
+    (re.compile(r"\bprogram(me?s?|s)\b"), "program"),
     (re.compile(r"\bcentre(?=s?\b)"), "center"),
     (re.compile(r"\b(lab|behavi|harb|neighb|col)our"), r"\1or"),
     (re.compile(r" (inc|ltd|llc|gmbh|plc|ev)$"), ""),
 )
 #: A name that begins with the number of a register, as VM0042 does.
 _NUMBER = re.compile(r"([a-z]{2,5}) ?(0\d{3})\b")
+
+#: The letters of a name in brackets at its end.
+_BRACKET = re.compile(r" *[(（][A-Z0-9.&-]{2,}s?[)）] *$")
 
 
 def renamed(added: Iterable[Triple], removed: Iterable[Triple]) -> set[Any]:
@@ -98,7 +101,9 @@ def _keys(term: Any, kind: str) -> Iterator[tuple[str, ...]]:
         yield (re.sub(r"^https?://(www[.])?", "", address).rstrip("/"),)
         return
     language, words = (term.language or "").split("-")[0], _plain(term.value)
-    yield language, words.removesuffix(f" {kind}").replace(" ", "")
+    for name in {words, _plain(_BRACKET.sub("", term.value))}:
+        key = name.removesuffix(f" {kind}").replace(" ", "")
+        yield language, key.removesuffix("s") if len(key) > 3 else key
     if number := _NUMBER.match(words):
         yield "number", "".join(number.groups())
 

@@ -63,7 +63,7 @@ def validate(
         engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
     """
     graph = MemoryGraph(data)
-    shapes.see_that_they_fit(graph)
+    shapes.see_that_names_are_there(graph)
     text = n_triples(_skolemised(graph))
     hits = _own(graph, shapes, shapes.spaces.named_in(text.encode()))
     if engine == "pyshacl":
@@ -77,7 +77,7 @@ def validate(
 def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     """Validate a large graph against shapes."""
     text = graph.n_triples()
-    shapes.see_that_they_fit(graph)
+    shapes.see_that_names_are_there(graph)
     hits = _own(graph, shapes, shapes.spaces.named_in(text))
     hits += _core(_skolemised_text(text), shapes, engine)
     kinds = Kinds(graph)
@@ -116,7 +116,7 @@ def validate_change(
     if any(t.predicate == SUBCLASS or t.subject == HEADER for t in chain(added, removed)):
         return None
     if any(map(_of_schema, chain(added, removed))):
-        shapes.see_that_they_fit(graph)
+        shapes.see_that_names_are_there(graph)
     try:
         places = touched(graph, shapes, added, removed)
         triples = shapes.reach.seen_from(graph, places, _MOST_NODES * _EACH)

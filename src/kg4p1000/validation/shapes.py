@@ -172,13 +172,20 @@ class Shapes:
         more = (self.finding((node, shape, cls, _CLASS)) for node, cls in found)
         return Report(tuple(sorted({*report.findings, *more}, key=Finding.sort_key)))
 
-    def see_that_they_fit(self, graph: Graph) -> None:
-        """See that what the shapes speak of is declared, and that they ask for nothing that the ontology forbids.
+    def see_that_names_are_there(self, graph: Graph) -> None:
+        """See that the classes, properties and codes that the shapes speak of are declared.
 
         Raises:
-            BrokenFile: they do not.
+            BrokenFile: one is not.
         """
         self._refuse(judged.missing(self._facts, self.spaces, graph))
+
+    def see_that_ontology_allows(self, graph: Graph) -> None:
+        """See that the shapes let no class have what the ontology keeps for classes that exclude it.
+
+        Raises:
+            BrokenFile: they do.
+        """
         self._refuse(judged.forbidden(self._facts, graph))
 
     def _refuse(self, faults: Iterable[tuple[Any, str]]) -> None:
