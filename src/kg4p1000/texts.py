@@ -23,6 +23,15 @@ _TURNING = re.compile(
 )
 
 
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with what it counts, in the singular or the plural.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "query", "queries")
+    ('1 row', '1,200 rows', '2 queries')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def number(text: str) -> float | None:
     """Return the finite number that a text is, or None if it is none.
 

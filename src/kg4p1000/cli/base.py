@@ -114,6 +114,20 @@ def short(node: Any) -> str:
     return terms.curie(node.value) or node.value
 
 
+def named_graph(name: str) -> ox.NamedNode:
+    """A graph named by a CURIE or an IRI.
+
+    Raises:
+        click.UsageError: it is neither.
+    """
+    try:
+        return ox.NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
+    except (KeyError, ValueError):
+        raise click.UsageError(
+            f"{name!r} is neither an IRI nor one with a prefix, such as graph:notes."
+        ) from None
+
+
 def author() -> str:
     """Who runs the command: the account's name on this machine."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import pyoxigraph as ox
 
 from .. import __version__
-from ..errors import BrokenFile
-from ..store import MemoryGraph
+from ..errors import BrokenFile, KgError, MalformedQuery
+from ..files import read
+from ..sparql import columns_of, tokens
 from ..terms import PREFIXES, curie
 from . import judged
 from .constraints import check_pre_binding
@@ -90,7 +92,12 @@ class Shapes:
         files: dict[Any, str] = {}
         for path in paths:
             try:
-                found = [q.triple for q in ox.parse(path=str(path), rename_blank_nodes=True)]
+                found = [
+                    q.triple
+                    for q in ox.parse(
+                        read(Path(path)), format=ox.RdfFormat.TURTLE, rename_blank_nodes=True
+                    )
+                ]
                 files |= {triple.subject: str(path) for triple in found}
                 triples += found
             except SyntaxError as error:
@@ -176,27 +183,31 @@ class Shapes:
         """
         self._refuse(judged.missing(self._facts, self.spaces, graph))
 
-    def _refuse(self, faults: Iterable[tuple[Any, str]]) -> None:
+    def _refuse(self, faults: Iterable[tuple[Any, str]], text: str = "", row: int = 1) -> None:
+        """Raise the first of some faults, with the file and the line in which its subject, or a row of a text, stands."""
         for subject, told in faults:
-            file = self._files.get(subject, "")
-            name = (
-                (curie(subject.value) or subject.value) if isinstance(subject, ox.NamedNode) else ""
-            )
-            where = ", ".join(part for part in (file, name or "a shape without a name") if part)
-            raise BrokenFile(f"{where}: {told}.", **({"file": file} if file else {}))
+            file, name = self._files.get(subject, ""), ""
+            if isinstance(subject, ox.NamedNode):
+                name = curie(subject.value) or subject.value
+            line = _line(file, subject, text, row) if file else 0
+            place = f"{file}, line {line}" if line else file
+            where = ", ".join(part for part in (place, name or "a shape without a name") if part)
+            members: dict[str, Any] = {"file": file} if file else {}
+            members |= {"line": line} if line else {}
+            raise BrokenFile(f"{where}: {told}{'' if told.endswith('?') else '.'}", **members)
 
     def _check(self, subject: Any) -> None:
         """Refuse what could not be judged on stored data, or would give findings no address."""
         get = self._facts.get
         for part in get(subject, "property") + get(subject, "sparql"):
             if isinstance(part, ox.BlankNode) and self._facts.targets(subject):
-                raise BrokenFile(f"{subject} has a property shape or constraint without an IRI")
+                self._refuse([(subject, "it has a property shape or constraint without an IRI")])
         for severity in get(subject, "severity"):
             if severity.value not in (SH + "Violation", SH + "Warning", SH + "Info"):
-                raise BrokenFile(f"{subject} has the unknown severity {severity}")
+                self._refuse([(subject, f"the severity {severity} is not known")])
         for datatype in get(subject, "datatype"):
             if _DERIVED_INTEGER.fullmatch(datatype.value):
-                raise BrokenFile(f"{subject}: write {datatype} as xsd:integer with bounds")
+                self._refuse([(subject, f"write {datatype} as xsd:integer with bounds")])
 
     def _set_queries(self) -> Iterator[SetQuery]:
         facts = self._facts
@@ -205,23 +216,40 @@ class Shapes:
                 if facts.has(constraint, "deactivated") or facts.has(shape, "deactivated"):
                     continue
                 if facts.get(shape, "path") or not facts.targets(shape):
-                    raise BrokenFile(f"{constraint}: put it on a node shape that has a target")
+                    self._refuse([(constraint, "put it on a node shape that has a target")])
                 select = "".join(o.value for o in facts.get(constraint, "select"))
-                check_pre_binding(constraint.value, select)
+                self._see_that_readable(constraint, select)
                 prefixes = "".join(
                     f"PREFIX {prefix}: <{namespace}>\n"
                     for prefix, namespace in self._prefixes(constraint).items()
                 )
-                self._parse(constraint, prefixes + select)
                 begun = f"{prefixes}SELECT DISTINCT ?this ?value WHERE {{\n{{ {select} }}\n"
                 limit = f"FILTER EXISTS {{ {facts.targets(shape).pattern()} }} }}"
                 yield SetQuery(constraint.value, shape, begun + limit, begun + "}")
 
-    def _parse(self, constraint: Any, query: str) -> None:
+    def _see_that_readable(self, constraint: Any, select: str) -> None:
+        """See that the query of a constraint is SPARQL, and one that can be asked of many nodes at once."""
+        prefixes = self._prefixes(constraint)
+        known = "".join(f"PREFIX {name}: <{space}> " for name, space in prefixes.items())
         try:
-            MemoryGraph(()).select(query)
-        except (SyntaxError, ValueError) as error:
-            self._refuse([(constraint, f"its query cannot be read: {error}")])
+            for token in tokens(select):
+                prefix, colon, _ = token.text.partition(":")
+                if token.kind == "name" and colon and prefix not in prefixes:
+                    near = get_close_matches(prefix, prefixes, 1, 0.6)
+                    hint = f"; did you mean {near[0]}:?" if near else ""
+                    raise MalformedQuery(
+                        f"the prefix '{prefix}:' is not declared: add sh:prefixes, with one that declares it{hint}",
+                        line=select.count("\n", 0, token.start) + 1,
+                    )
+            columns_of(known + select)
+            check_pre_binding(constraint.value, select)
+        except BrokenFile as error:
+            _, _, told = error.detail.partition(f"SPARQL constraint {constraint.value}: ")
+            self._refuse([(constraint, f"its query cannot be taken: {told}")])
+        except KgError as error:
+            told = re.sub(r"^Line \d+, column \d+: ", "", error.detail).rstrip(".")
+            row = error.members.get("line", 1)
+            self._refuse([(constraint, f"its query cannot be read: {told}")], select, row)
 
     def _prefixes(self, constraint: Any) -> dict[str, str]:
         get = self._facts.get
@@ -234,6 +262,18 @@ def _spaces(facts: Facts) -> Spaces:
     about = {space: shape.value for shape in facts for space in facts.spaces(shape)}
     lists = (head for shape in facts if facts.spaces(shape) for head in facts.get(shape, "in"))
     return Spaces(about, frozenset(name.value for head in lists for name in facts.items(head)))
+
+
+def _line(file: str, subject: Any, text: str, row: int) -> int:
+    """The line of a file in which a subject is described, or, where the file has a text as it is, a row of that; else 0."""
+    whole = read(Path(file)).decode()
+    if text and text in whole:
+        return whole.count("\n", 0, whole.index(text)) + row
+    if not isinstance(subject, ox.NamedNode):
+        return 0
+    local = re.escape(re.split(r"[/#]", subject.value)[-1])
+    found = re.search(rf"^\s*(?:<\S*[/#]|[\w-]*:){local}(?=[>\s])", whole, re.M)
+    return whole.count("\n", 0, found.end()) + 1 if found else 0
 
 
 def n_triples(triples: Iterable[ox.Triple]) -> str:
