@@ -80,29 +80,12 @@ def load(
         ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
     """
     form = _form(path)
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
-
-    if graph is None and form not in SEVERAL:
-        raise BadParameter(
-            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
-            parameter="graph",
-        )
+    _see_graph(path, form, graph)
 
     def change(draft: Draft) -> None:
         with _explained(path), _Read(path, limit, tell) as file:
-            if form not in SEVERAL and path.stat().st_size > _LARGE and graph not in _WHOLE:
-                assert graph
-                understood = [graph] if draft.load(file, form, graph, replace=replace) else []
-            else:
-                found = _chosen(
-                    statements(file, form, graph.value if graph else GRAPH), graph, form in SEVERAL
-                )
-                for name, quads in found.items():
-                    wanted = canonical(quads)
-                    gone = frozenset(draft.quads(name)) - wanted if replace else frozenset()
-                    draft.apply(Delta(wanted, gone))
-                understood = [name for name, quads in found.items() if quads]
+            is_large = path.stat().st_size > _LARGE
+            understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
         if not understood:
             raise BrokenFile(_NOTHING.format(path), file=str(path))
         for name in understood:
@@ -120,6 +103,27 @@ def load(
         dry_run=dry_run,
         wipe=True,  # whoever has the store's folder may
     )
+
+
+def _taken(
+    draft: Draft,
+    file: _Read,
+    form: ox.RdfFormat,
+    graph: NamedNode | None,
+    *,
+    replace: bool,
+    is_large: bool,
+) -> list[NamedNode]:
+    """Bring what a file says into a draft, and return the graphs of which it says anything."""
+    if graph and is_large and form not in SEVERAL and graph not in _WHOLE:
+        return [graph] if draft.load(file, form, graph, replace=replace) else []
+    base = graph.value if graph else GRAPH
+    found = _chosen(statements(file, form, base), graph, form in SEVERAL)
+    for name, quads in found.items():
+        wanted = canonical(quads)
+        gone = frozenset(draft.quads(name)) - wanted if replace else frozenset()
+        draft.apply(Delta(wanted, gone))
+    return [name for name, quads in found.items() if quads]
 
 
 def _chosen(
@@ -163,6 +167,16 @@ def _chosen(
         )
     taken = [*bare, *(named[graph] if graph in named else chain(*named.values()))]
     return {graph: [Quad(q.subject, q.predicate, q.object, graph) for q in taken]}
+
+
+def _see_graph(path: Path, form: ox.RdfFormat, graph: NamedNode | None) -> None:
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+    if graph is None and form not in SEVERAL:
+        raise BadParameter(
+            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
+            parameter="graph",
+        )
 
 
 def _blank(draft: Draft) -> Iterator[Quad]:

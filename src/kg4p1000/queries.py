@@ -43,7 +43,7 @@ _LANGUAGES = ("en", "fr", "es")
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _XSD = PREFIXES["xsd"]
 #: Options of the command line and of addresses.
-_TAKEN = {"config", "files", "format", "sparql", "store", "timeout", "version"}
+_TAKEN = {"config", "files", "format", "page", "sparql", "store", "timeout", "version"}
 #: Types of values that are not codes, and what to call them in a message.
 _VALUE_TYPES = {
     "xsd:integer": "a whole number",
@@ -140,7 +140,7 @@ class StoredQuery:
         known = {p.name: p for p in self.parameters}
         for name in values:
             if name not in known:
-                close = difflib.get_close_matches(name, known, 1)
+                close = difflib.get_close_matches(name, [*known, "format", "version"], 1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 takes = ", ".join(known) or "none"
                 raise BadParameter(
