@@ -323,7 +323,7 @@ def test_load_and_diff_on_the_command_line(store, shapes, tmp_path):
     path = tmp_path / "data.nt"
     path.write_text('<http://example.org/s3> <http://example.org/p> "three" .\n')
     where = ("--store", store.path, "--files", shapes)
-    assert "1 statements added" in command("load", path, "--graph", "graph:big", *where)
+    assert "1 statement added" in command("load", path, "--graph", "graph:big", *where)
     publish(
         store,
         [Quad(thing(4), P, Literal("four"), OTHER)],

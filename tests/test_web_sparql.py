@@ -150,7 +150,7 @@ def test_a_body_by_gzip_is_taken(client, kind):
 @pytest.mark.parametrize(
     ("coding", "data", "status"),
     [
-        ("br", b"ASK{}", 415), ("deflate", zlib.compress(b"ASK{}"), 415), ("gzip", b"ASK{}", 400), ("gzip", b"", 400),
+        ("br", b"ASK{}", 415), ("deflate", zlib.compress(b"ASK{}")[:-3], 400), ("gzip", b"ASK{}", 400), ("gzip", b"", 400),
         ("gzip", gzip.compress(b"ASK{}")[:-3], 400), ("gzip", gzip.compress(b"ASK{}") * 2, 400),
         ("gzip", gzip.compress(b"ASK{}" + b" " * 50_000_000), 413), ("gzip, gzip", gzip.compress(b"ASK{}"), 415),
     ],
@@ -161,7 +161,7 @@ def test_a_coded_body_that_cannot_be_taken_is_refused(client, coding, data, stat
                          headers={"Content-Encoding": coding})  # fmt: skip
     assert answer.status_code == status
     if status == 415:
-        assert answer.headers["Accept-Encoding"] == "gzip"
+        assert answer.headers["Accept-Encoding"] == "gzip, deflate"
 
 
 def test_a_byte_order_mark_before_a_query_is_no_part_of_it(client):

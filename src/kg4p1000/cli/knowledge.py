@@ -84,11 +84,11 @@ def _tell(conflict: build.Conflict) -> None:
         why = f"one of files and steward took {short(conflict.subject)} away, and the other changed {what}:"
     else:
         why = f"files and a steward both changed {what}; the steward's stays:"
-    messages.print(f"Conflict in {short(conflict.graph)}: {why}", markup=False, emoji=False)
+    messages.print(f"Conflict in {short(conflict.graph)}: {why}")
     for quad in sorted(conflict.steward, key=str):
-        messages.print(f"  kept  {quad.object}", markup=False, emoji=False)
+        messages.print(f"  kept  {quad.object}")
     for quad in sorted(conflict.files - conflict.steward, key=str):
-        messages.print(f"  files {quad.object}", markup=False, emoji=False)
+        messages.print(f"  files {quad.object}")
 
 
 @verb("validate", cls=Verb)

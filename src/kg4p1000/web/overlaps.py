@@ -360,11 +360,10 @@ def _asked(args: MultiDict[str, str], codes: Sequence[str]) -> dict[str, str]:
             if [word.casefold() for word in close] == [asked[name].casefold()]:
                 asked[name] = close[0]
                 continue
-            hint = (
-                f"Did you mean {' or '.join(close)}?" if close else f"There is {', '.join(values)}."
-            )
+            hint = f"Did you mean {' or '.join(close)}? " if close else ""
             raise BadParameter(
-                f"{name} is {asked[name]!r}, and there is none. {hint}", parameter=name
+                f"{name} is {asked[name]!r}, and there is none. {hint}There are {', '.join(values)}.",
+                parameter=name,
             )
     try:
         sure = float(asked["confidence"] or 0)
