@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
-    "errors", "settings", "logs", "processes", "supervisor", "terms", "texts", "access", "store", "sparql", "queries", "questions", "ontology", "validation",
+    "errors", "settings", "logs", "processes", "supervisor", "terms", "texts", "files", "access", "store", "sparql", "queries", "questions", "ontology", "reasoner", "validation",
     "sources", "overlaps", "curation", "mappings", "registration", "merging", "build", "loading", "release", "quality", "proposals", "writer", "checks", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.

@@ -394,3 +394,23 @@ def test_a_list_of_tokens_that_is_none_stops_those_with_a_token_alone(own, web, 
         assert "tokens.json" in done.output
         assert isinstance(done.exception, SystemExit)
     assert (store.path / "tokens.json").read_bytes() == text
+
+
+def test_health_says_when_the_newest_entry_of_the_log_is_changed_or_gone(own, web):
+    store = own()
+    client = web(store)
+    assert client.get("/health").json["problems"] == []
+    entry = store.path / "log" / f"{store.current:08}.rdfp"
+    said = entry.read_bytes()
+    entry.write_bytes(said + b"# more\n")
+    health = client.get("/health")
+    assert (health.status_code, health.json["ready"]) == (200, True)
+    assert entry.name in " ".join(health.json["problems"]) or "Entry" in " ".join(
+        health.json["problems"]
+    )
+    entry.write_bytes(said[: len(said) // 2])
+    assert client.get("/health").json["problems"]
+    entry.write_bytes(said)
+    assert client.get("/health").json["problems"] == []
+    entry.rename(store.path / "gone")
+    assert "missing" in " ".join(client.get("/health").json["problems"])

@@ -69,7 +69,7 @@ def test_what_a_steward_takes_back_after_a_dump_does_not_come_back(store, files,
     assert done.differ == 1
     assert ONUAA not in set(store.quads())
     told = run(store, files, "build")
-    assert "1 statements were changed in the service" in told.stdout
+    assert "1 statement was changed in the service" in told.stdout
     assert "already says" not in told.stdout
 
 

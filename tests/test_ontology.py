@@ -12,7 +12,8 @@ from pyoxigraph import Literal, NamedNode, Triple
 
 from kg4p1000 import build, curation, ontology
 from kg4p1000.build import parse_file
-from kg4p1000.ontology import INFERRED, consistency, rules
+from kg4p1000.ontology import INFERRED, rules
+from kg4p1000.reasoner import consistency
 from kg4p1000.store import Delta, Draft
 from kg4p1000.terms import BASE, PREFIXES, TERMS, iri
 

@@ -190,6 +190,10 @@ def test_what_points_here_stands_under_the_inverse_property_once(client):
 
 def test_things_stand_in_the_order_of_the_plan(client):
     codes = re.findall(r'<span class="code">([^<]+)</span>', page(client, "/page/activity/"))
+    assert len(codes) == 100
+    codes += re.findall(
+        r'<span class="code">([^<]+)</span>', page(client, "/page/activity/?page=2")
+    )
     assert len(codes) == 163
     assert "D3.10" in codes
     assert codes == sorted(codes, key=natural_key)

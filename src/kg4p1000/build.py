@@ -7,8 +7,6 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
-import re
-from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from . import merging
+from . import files, merging
 from .curation import DECISIONS, INFERRED, Commit, commit
 from .errors import BrokenFile
 from .mappings import judgements
@@ -30,6 +28,7 @@ from .store import Delta, Draft, Store
 from .store.changes import canonical, write_durably
 from .store.parsing import sentence
 from .terms import GRAPH, iri, turtle
+from .texts import counted
 from .validation import Shapes
 
 #: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
@@ -38,14 +37,10 @@ _FOLDERS = {"ontology": "ontology", "shapes": "shapes", "data": None}
 _CODES = "ontology/codes*.ttl"
 #: Files that are not Turtle, and the graph into which all of a kind go.
 _TABLES = {
-    "data/mappings/verified/*.tsv": "linked-terms",
-    "data/mappings/*.sssom.tsv": "alignments",
+    ("data/mappings/verified", ".tsv"): "linked-terms",
+    ("data/mappings", ".sssom.tsv"): "alignments",
 }
 
-#: What git writes into a file where two changes meet.
-_CONFLICT = re.compile(rb"^(?:<{7}|>{7}) ", re.M)
-#: Names of files that graphs are named after.
-_STEM = re.compile(r"[\w.-]+")
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
 
@@ -85,16 +80,12 @@ def sources(folder: Path) -> list[Source]:
                 f"{folder / name} is not there. Say where the files are: --files FOLDER.",
                 file=str(folder / name),
             )
-        for path in sorted((folder / name).glob("*.ttl")):
-            if not _STEM.fullmatch(path.stem):
-                raise BrokenFile(
-                    f"{path} cannot name a graph. Rename the file: letters, digits, '-', '_' and '.' alone.",
-                    file=str(path),
-                )
+        for path in files.ending(folder / name, ".ttl"):
             own = "codes" if path.match(_CODES) else graph
             found.append(Source(path, NamedNode(GRAPH + (own or path.stem))))
-    for pattern, graph in _TABLES.items():
-        found += [Source(path, NamedNode(GRAPH + graph)) for path in sorted(folder.glob(pattern))]
+    for (place, suffix), graph in _TABLES.items():
+        tables = files.ending(folder / place, suffix)
+        found += [Source(path, NamedNode(GRAPH + graph)) for path in tables]
     return found
 
 
@@ -117,27 +108,17 @@ def parse_file(path: Path) -> list[Triple]:
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
+    data = files.read(path)
     try:
-        data = path.read_bytes().removeprefix(BOM_UTF8)
-        if mark := _CONFLICT.search(data):
-            line = data.count(b"\n", 0, mark.start()) + 1
-            raise BrokenFile(
-                f"{path}, line {line}: a conflict of git is not settled. Keep one side, and remove the lines that begin"
-                " with <<<<<<<, ======= and >>>>>>>.",
-                file=str(path),
-                line=line,
-            )
-        if path.suffix == ".tsv":
+        if path.suffix.lower() == ".tsv":
             return _parse_table(path, data.decode())
         return [
             Triple(q.subject, q.predicate, q.object)
             for q in ox.parse(data, format=ox.RdfFormat.TURTLE, base_iri=GRAPH)
         ]
-    except OSError as e:
-        raise BrokenFile(f"{path} cannot be read: {e.strerror}.", file=str(path)) from e
-    except UnicodeDecodeError as e:
-        raise BrokenFile(f"{path} is not UTF-8; save it as UTF-8.", file=str(path)) from e
     except SyntaxError as e:
+        if mark := files.unsettled(path, e.lineno):
+            raise files.conflict(path, mark) from e
         raise BrokenFile(
             f"{path}, line {e.lineno}, column {e.offset}{_whose(data, e.lineno)}: {sentence(e.msg)}.",
             file=str(path),
@@ -161,23 +142,23 @@ def _parse_table(path: Path, data: str) -> list[Triple]:
     if path.parent.name == "verified":
         return list(sssom.term_triples(sssom.read_terms(data, str(path))))
     verified: dict[str, sssom.LinkedTerm] = {}
-    for listed in sorted((path.parent / "verified").glob("*.tsv")):
+    for listed in files.ending(path.parent / "verified", ".tsv"):
         verified |= _terms(listed, listed.stat().st_mtime_ns)
     decided = path.parents[1] / "decisions.ttl"
     judged = _judged(decided, decided.stat().st_mtime_ns) if decided.exists() else {}
-    ours = sorted(
-        f for name in ("ontology", "data") for f in (path.parents[2] / name).glob("*.ttl")
-    )
+    ours = [
+        f for name in ("ontology", "data") for f in files.ending(path.parents[2] / name, ".ttl")
+    ]
     names = _names(tuple((f, f.stat().st_mtime_ns) for f in ours))
     mappings = sssom.read_mappings(data, str(path), verified, names)
     return list(sssom.mapping_triples(mappings, judged))
 
 
 @lru_cache(maxsize=2)
-def _names(files: tuple[tuple[Path, int], ...]) -> Mapping[str, set[str]]:
+def _names(stated: tuple[tuple[Path, int], ...]) -> Mapping[str, set[str]]:
     """English names of what the files describe, by IRI, read once until a file changes."""
     found: dict[str, set[str]] = {}
-    for path, _changed in files:
+    for path, _changed in stated:
         # A file that is broken is told where it is read for itself.
         with suppress(BrokenFile):
             for t in parse_file(path):
@@ -189,7 +170,7 @@ def _names(files: tuple[tuple[Path, int], ...]) -> Mapping[str, set[str]]:
 @lru_cache(maxsize=64)
 def _terms(path: Path, _changed: int) -> Mapping[str, sssom.LinkedTerm]:
     """The terms of a list, read once for all mapping files until it changes."""
-    return sssom.read_terms(path.read_text(encoding="utf-8"), str(path)).terms
+    return sssom.read_terms(files.read(path).decode(), str(path)).terms
 
 
 @lru_cache(maxsize=4)
@@ -212,16 +193,16 @@ def read(source: Source) -> list[Quad]:
 
 def load_shapes(folder: Path) -> Shapes:
     """The shapes of a folder of the knowledge, read again when a file has changed."""
-    found = ((path, path.stat()) for path in sorted((folder / "shapes").glob("*.ttl")))
+    found = ((path, path.stat()) for path in files.ending(folder / "shapes", ".ttl"))
     return _shapes(tuple((path, now.st_ino, now.st_size, now.st_mtime_ns) for path, now in found))
 
 
 @lru_cache(maxsize=1)
-def _shapes(files: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
+def _shapes(found: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
     """The shapes of files with their state: what is worked out from them is kept as long as that holds."""
-    for path, *_ in files:
+    for path, *_ in found:
         parse_file(path)  # tells what is broken with file, line and repair
-    return Shapes.from_files(path for path, *_ in files)
+    return Shapes.from_files(path for path, *_ in found)
 
 
 def build(
@@ -244,13 +225,14 @@ def build(
         BrokenFile: a file does not parse; nothing was changed.
         ShapesViolated: the files do not fit the shapes; nothing was changed. Has the report.
     """
-    files = sources(folder)
-    said = {source: read(source) for source in files}
+    files.see_all_read(folder)
+    found = sources(folder)
+    said = {source: read(source) for source in found}
     now = canonical(quad for quads in said.values() for quad in quads)
     merge = Merge(Delta(), (), now, followed=False)
     differ = 0
     registered = {q.subject for q in now if q.predicate == iri("k4p:inDefaultGraph")}
-    refuse_unregistered(((source.path, source.graph) for source in files), registered)
+    refuse_unregistered(((source.path, source.graph) for source in found), registered)
 
     def change(draft: Draft) -> None:
         nonlocal merge, differ
@@ -269,12 +251,12 @@ def build(
         load_shapes(folder),
         change,
         author=author,
-        message=message or f"Build from {len(files)} files",
+        message=message or f"Build from {counted(len(found), 'file')}",
         source="build",
         dry_run=dry_run,
         before=lambda version: write_base(store, version, merge.base),
     )
-    return Build(done, len(files), merge.conflicts, differ)
+    return Build(done, len(found), merge.conflicts, differ)
 
 
 def _refuse_emptied(said: Mapping[Source, list[Quad]], base: frozenset[Quad]) -> None:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from pyoxigraph import Literal
 
-from . import build, ontology, quality, questions, validation
+from . import build, ontology, quality, questions, reasoner, validation
 from .curation import INFERRED
 from .errors import BrokenFile, KgError
+from .files import unread
 from .queries import Library
 from .questions import State
 from .store import MemoryGraph, Readers, Store, Tell
 from .terms import curie, iri
+from .texts import counted
 
 #: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at. Without
 #: findings, not even none, it was not run, and the note says what it needs.
@@ -80,31 +82,31 @@ def ontology_faults(files: Path, reason: bool = True) -> list[str]:
 
 
 def _files(files: Path) -> tuple[list[str], str]:
-    findings = []
+    findings = [error.detail for error in unread(files)]
     sources = build.sources(files)
     for source in sources:
         try:
             build.parse_file(source.path)
         except BrokenFile as e:
             findings.append(e.detail)
-    return findings, f"{len(sources)} files"
+    return findings, counted(len(sources), "file")
 
 
 def _log(store: Store, tell: Tell) -> tuple[list[str], str]:
     if not store.current:
         return ["The store is empty; run 'kg4p1000 build' first."], ""
-    findings, count = store.check(tell), f"{store.current} versions"
+    findings, count = store.check(tell), counted(store.current, "version")
     return findings, count if findings else "; ".join([count, *store.notes()])
 
 
 def _faults(files: Path) -> tuple[list[str], str]:
     checks = len(quality.read_checks(files / "ontology" / "checks"))
-    return [str(fault) for fault in quality.faults(files)], f"{checks} checks"
+    return [str(fault) for fault in quality.faults(files)], counted(checks, "check")
 
 
 def _ontology(files: Path) -> tuple[list[str], str]:
     modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
-    found = ontology.consistency(t for s in modules for t in build.parse_file(s.path))
+    found = reasoner.consistency(t for s in modules for t in build.parse_file(s.path))
     if not found.consistent:
         return ["The ontology contradicts itself. Take back the statement that was added last."], ""
     told = (
@@ -112,7 +114,7 @@ def _ontology(files: Path) -> tuple[list[str], str]:
         " other. Take back the statement that was added last."
         for c in found.unsatisfiable
     )
-    return list(told), f"{len(modules)} modules"
+    return list(told), counted(len(modules), "module")
 
 
 def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
@@ -125,7 +127,7 @@ def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
     report = shapes.with_kinds(report, ontology.contradictions_of(graph))
     if report.conforms:
         shapes.see_that_ontology_allows(graph)
-    return [] if report.conforms else report.to_text().splitlines(), f"{len(graph)} triples"
+    return [] if report.conforms else report.to_text().splitlines(), counted(len(graph), "triple")
 
 
 def _questions(store: Store, files: Path, readers: Readers) -> tuple[list[str], str]:
@@ -147,4 +149,4 @@ def _questions(store: Store, files: Path, readers: Readers) -> tuple[list[str], 
     told = [f"{number} {state.value}" for state, number in counted.items()]
     if released is False:
         told.append("the store is not what the files say, so other rows are no fault")
-    return findings, f"{len(library)} queries; {', '.join(told)}"
+    return findings, f"{counted(len(library), 'query', 'queries')}; {', '.join(told)}"

@@ -24,6 +24,7 @@ from .overlaps import decisions
 from .store import Delta, Draft, Entry, Store
 from .store.changes import refuse_long, write_whole
 from .terms import ID, curie, iri
+from .texts import counted
 from .validation import Report, Shapes
 
 INFERRED, ONTOLOGY = ontology.INFERRED, ontology.ONTOLOGY
@@ -180,7 +181,7 @@ class _Change:
             report = self._shapes.with_kinds(report, self._contradictions(whole))
         if not report.conforms:
             raise ShapesViolated(
-                f"{report.count('violation')} statements do not fit the shapes; nothing was changed.",
+                f"{counted(report.count('violation'), 'statement does', 'statements do')} not fit the shapes; nothing was changed.",
                 report,
             )
         if whole or any(q.graph_name == ONTOLOGY for q in draft.delta.added | draft.delta.removed):

@@ -92,9 +92,9 @@ class TooManyRequests(KgError):
 
 
 class BrokenFile(KgError):
-    """A file that does not parse; members: ``file``, ``line``, ``column``."""
+    """A file that cannot be taken as it is; members: ``file``, ``line``, ``column``."""
 
-    slug, title, status = "broken-file", "A file does not parse", 422
+    slug, title, status = "broken-file", "A file cannot be taken as it is", 422
 
 
 class ShapesViolated(KgError):

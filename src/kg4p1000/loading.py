@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import gzip
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import pyoxigraph as ox
-from pyoxigraph import BlankNode, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
-from .build import load_shapes, sources
+from .build import load_shapes, read, sources
 from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
 from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
+from .files import conflict, unsettled
 from .registration import register_graph
-from .store import Delta, Draft, Store, Tell, statements
+from .store import SEVERAL, Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
 from .store.parsing import sentence
 from .terms import GRAPH, curie
+from .texts import counted
 
 #: What `load` takes, by suffix.
 _FORMATS = {
@@ -27,6 +31,8 @@ _FORMATS = {
     ".rdf": ox.RdfFormat.RDF_XML,
     ".owl": ox.RdfFormat.RDF_XML,
     ".jsonld": ox.RdfFormat.JSON_LD,
+    ".nq": ox.RdfFormat.N_QUADS,
+    ".trig": ox.RdfFormat.TRIG,
 }
 _NOTHING = (
     "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
@@ -34,6 +40,8 @@ _NOTHING = (
 )
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
 _LARGE = 5_000_000
+#: Statements of a file of several graphs at most; they are kept in memory.
+_MOST = 2_000_000
 #: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
 #: statement by statement.
 _WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
@@ -45,7 +53,7 @@ def load(
     store: Store,
     folder: Path,
     path: Path,
-    graph: NamedNode,
+    graph: NamedNode | None,
     *,
     author: str,
     message: str = "",
@@ -55,12 +63,13 @@ def load(
     tell: Tell,
     register: str = "",
 ) -> Commit:
-    """Add what a file of RDF says to a named graph: validated, inferred from, logged, published.
+    """Add what a file of RDF says to a named graph, or to its own: validated, inferred from, logged, published.
 
     Args:
         folder: of the knowledge, for the shapes.
-        path: N-Triples, Turtle, RDF/XML or JSON-LD by its suffix, or one of them packed (``.gz``).
-        replace: what the graph held before goes.
+        path: N-Triples, Turtle, RDF/XML, JSON-LD, N-Quads or TriG by its suffix, or one of them packed (``.gz``).
+        graph: None only for N-Quads and TriG, whose statements then go into the graphs that they name; see `_chosen`.
+        replace: what the graph, or each that the file names, held before goes.
         limit: bytes, unpacked, that are taken.
         tell: is told how many bytes of the file were read.
         register: the title under which a graph that is not registered yet comes into the register.
@@ -72,23 +81,17 @@ def load(
         ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
     """
     form = _form(path)
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+    _see_graph(path, form, graph)
 
     def change(draft: Draft) -> None:
         with _explained(path), _Read(path, limit, tell) as file:
-            if path.stat().st_size > _LARGE and graph not in _WHOLE:
-                understood = draft.load(file, form, graph, replace=replace)
-            else:
-                found = draft.normalised.see(statements(file, form, graph.value))
-                wanted = canonical(Quad(q.subject, q.predicate, q.object, graph) for q in found)
-                gone = frozenset(draft.quads(graph)) - wanted if replace else frozenset()
-                draft.apply(Delta(wanted, gone))
-                understood = bool(wanted)
+            is_large = path.stat().st_size > _LARGE
+            understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
         if not understood:
             raise BrokenFile(_NOTHING.format(path), file=str(path))
-        register_graph(draft, graph, register, f"Statements loaded from {path.name}.")
-        if graph in homes(folder):
+        for name in understood:
+            register_graph(draft, name, register, f"Statements loaded from {path.name}.")
+        if homes(folder) & set(understood):
             refuse_blank(folder, _blank(draft))
 
     return commit(
@@ -101,6 +104,80 @@ def load(
         dry_run=dry_run,
         wipe=True,  # whoever has the store's folder may
     )
+
+
+def _taken(
+    draft: Draft,
+    file: _Read,
+    form: ox.RdfFormat,
+    graph: NamedNode | None,
+    *,
+    replace: bool,
+    is_large: bool,
+) -> list[NamedNode]:
+    """Bring what a file says into a draft, and return the graphs of which it says anything."""
+    if graph and is_large and form not in SEVERAL and graph not in _WHOLE:
+        return [graph] if draft.load(file, form, graph, replace=replace) else []
+    base = graph.value if graph else GRAPH
+    found = _chosen(draft.normalised.see(statements(file, form, base)), graph, form in SEVERAL)
+    for name, quads in found.items():
+        wanted = canonical(quads)
+        gone = frozenset(draft.quads(name)) - wanted if replace else frozenset()
+        draft.apply(Delta(wanted, gone))
+    return [name for name, quads in found.items() if quads]
+
+
+def _chosen(
+    found: Iterable[Quad], graph: NamedNode | None, several: bool
+) -> dict[NamedNode, list[Quad]]:
+    """What of a file goes into which graph.
+
+    A file of several graphs goes into those that it names, but for what follows from others. With a graph, a file of one
+    graph goes into that, whatever it names; of a file of several, what names it, or no graph, goes there.
+
+    Raises:
+        BadParameter: statements name no graph, or none of the graphs is the one that was named.
+        TooLarge: there are more statements than are kept in memory.
+    """
+    by_graph: dict[NamedNode | DefaultGraph, list[Quad]] = {}
+    for number, quad in enumerate(found):
+        by_graph.setdefault(quad.graph_name, []).append(quad)
+        if several and number >= _MOST:
+            raise TooLarge(
+                f"A file of several graphs may have {_MOST:,} statements; load it one graph at a time, as N-Triples."
+            )
+    by_graph.pop(INFERRED, None)
+    bare = by_graph.pop(DefaultGraph(), [])
+    named = {name: quads for name, quads in by_graph.items() if isinstance(name, NamedNode)}
+    names = ", ".join(sorted(curie(name.value) or name.value for name in named))
+    if len(named) < len(by_graph):
+        raise BadParameter("The file has a graph named by a blank node; give it an IRI.")
+    if graph is None:
+        if bare:
+            raise BadParameter(
+                f"{counted(len(bare), 'statement')} of the file {'names' if len(bare) == 1 else 'name'} no graph: name one"
+                " with --graph, such as --graph graph:notes.",
+                parameter="graph",
+            )
+        return named
+    if bool(bare) + len(named) > 1 and graph not in named:
+        raise BadParameter(
+            f"The file has several graphs, and {curie(graph.value) or graph.value} is none of them: {names}. Name one of"
+            " these with --graph, or none, so that each goes where it says.",
+            parameter="graph",
+        )
+    taken = [*bare, *(named[graph] if graph in named else chain(*named.values()))]
+    return {graph: [Quad(q.subject, q.predicate, q.object, graph) for q in taken]}
+
+
+def _see_graph(path: Path, form: ox.RdfFormat, graph: NamedNode | None) -> None:
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+    if graph is None and form not in SEVERAL:
+        raise BadParameter(
+            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
+            parameter="graph",
+        )
 
 
 def _blank(draft: Draft) -> Iterator[Quad]:
@@ -152,13 +229,17 @@ def homes(folder: Path) -> set[NamedNode]:
 def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
     """See that no blank node comes into a graph that stands in files.
 
-    It has no name by which a dump and the next build could know it again.
+    It has no name by which a dump and the next build could know it again, but for the one that a build gave it.
 
     Raises:
         MalformedRequest: one does.
     """
-    nameless = {q.graph_name for q in added if _has_blank(q.subject) or _has_blank(q.object)}
-    for graph in sorted(nameless & homes(folder), key=str) if nameless else ():
+    nameless = [q for q in added if _has_blank(q.subject) or _has_blank(q.object)]
+    found = homes(folder) if nameless else set()
+    graphs = {quad.graph_name for quad in nameless} & found
+    own = [source for source in sources(folder) if source.graph in graphs] if graphs else []
+    said = canonical(quad for source in own for quad in read(source))
+    for graph in sorted({q.graph_name for q in nameless if q not in said} & found, key=str):
         raise MalformedRequest(
             f"{curie(graph.value)} stands in a file, and takes no blank nodes: nobody could tell later which one is"
             " meant. Give each thing an IRI; in place of a list ( … ), make a statement for each member."
@@ -173,11 +254,6 @@ def _has_blank(term: object) -> bool:
 
 def _form(path: Path) -> ox.RdfFormat:
     suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix != ".gz"]
-    if suffixes and suffixes[-1] in (".nq", ".trig"):
-        raise BadParameter(
-            f"{path.name} holds several graphs, and 'load' fills one. Send it one graph at a time, as N-Triples or Turtle:"
-            " 'dump --graph' and the addresses under /graph/ give those."
-        )
     if not suffixes or suffixes[-1] not in _FORMATS:
         raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
     return _FORMATS[suffixes[-1]]
@@ -189,6 +265,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except SyntaxError as e:
+        if mark := unsettled(path, e.lineno):
+            raise conflict(path, mark) from e
         raise BrokenFile(
             f"{path}{_place(e)}: {sentence(e.msg)}.",
             file=str(path),
@@ -220,6 +298,8 @@ class _Read(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """The next bytes; none at the end."""
         data = self._file.read(size)
+        if not self._read:
+            data = data.removeprefix(BOM_UTF8)
         self._read += len(data)
         if self._read > self._limit:
             raise TooLarge(

@@ -19,6 +19,7 @@ from pyoxigraph import Literal, NamedNode, Triple
 
 from . import build
 from .errors import BrokenFile
+from .files import read
 from .queries import Library, named_terms
 from .store import MemoryGraph
 from .terms import PREFIXES, QUERY, curie, iri, mint
@@ -63,7 +64,7 @@ def read_checks(folder: Path) -> list[Check]:
     """
     found = []
     for path in sorted(folder.glob("*.rq")):
-        text = path.read_text(encoding="utf-8")
+        text = read(path).decode()
         said = dict(_HEADER.findall(text))
         if said.keys() - {"pairs"} != {"problem", "repair"}:
             raise BrokenFile(
@@ -154,12 +155,11 @@ def _place(triple: Triple, name: str, places: dict[tuple[str, ...], str]) -> Non
 
 def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
     """Which stored query names which term of ours."""
-    for path in sorted((files / "queries").rglob("*.rq")):
-        query = NamedNode(QUERY + path.stem)
-        for name in sorted(named_terms(path.read_text(encoding="utf-8"))):
+    for query in Library(files / "queries"):
+        for name in sorted(named_terms(query.text)):
             term = NamedNode(PREFIXES["k4p"] + name)
-            place = f"{path.relative_to(files)}"
-            yield Triple(query, iri("dcterms:references"), term), place
+            place = f"{query.path.relative_to(files)}"
+            yield Triple(NamedNode(QUERY + query.name), iri("dcterms:references"), term), place
 
 
 def _fault(

@@ -20,7 +20,8 @@ from pyoxigraph import Literal, NamedNode
 
 from . import sparql
 from .errors import BadParameter, BrokenFile, KgError, NotFound
-from .store import Readers, Result, parse_query
+from .files import read, see_name
+from .store import Readers, Result
 from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint, natural_key
 
 _KEYS = {
@@ -42,7 +43,7 @@ _LANGUAGES = ("en", "fr", "es")
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _XSD = PREFIXES["xsd"]
 #: Options of the command line and of addresses.
-_TAKEN = {"config", "files", "format", "sparql", "store", "timeout", "version"}
+_TAKEN = {"config", "files", "format", "page", "sparql", "store", "timeout", "version"}
 #: Types of values that are not codes, and what to call them in a message.
 _VALUE_TYPES = {
     "xsd:integer": "a whole number",
@@ -139,7 +140,7 @@ class StoredQuery:
         known = {p.name: p for p in self.parameters}
         for name in values:
             if name not in known:
-                close = difflib.get_close_matches(name, known, 1)
+                close = difflib.get_close_matches(name, [*known, "format", "version"], 1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 takes = ", ".join(known) or "none"
                 raise BadParameter(
@@ -166,7 +167,7 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self._queries: dict[str, StoredQuery] = {}
         self._found: set[tuple[int, str]] = set()
-        for path in sorted(folder.rglob("*.rq")):
+        for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".rq"):
             query = read_query(path)
             if query.name in self._queries:
                 raise BrokenFile(
@@ -317,7 +318,8 @@ def read_query(path: Path) -> StoredQuery:
         BrokenFile: its header is missing, is not YAML, or has an unknown or missing key or a value of
             the wrong kind; or its query is not SPARQL. Has ``file`` and ``line``.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    see_name(path)
+    text = read(path).decode()
     header = _Header(path, text)
     meta = header.read()
 
@@ -355,11 +357,10 @@ def read_query(path: Path) -> StoredQuery:
         except KgError as e:
             raise header.broken(f"the case {name} does not fit: {e.detail}", "cases") from e
     try:
-        sparql.guard(text)
-        columns = parse_query(text)
+        columns = sparql.columns_of(text)
     except KgError as e:
-        line = e.members.get("line", 1)
-        raise broken(path, line, f"the query cannot be run: {e.detail}") from e
+        line, told = e.members.get("line", 1), re.sub(r"^Line \d+, column", "column", e.detail)
+        raise broken(path, line, f"the query cannot be run: {told}") from e
     if fault := _misfit(query, columns, "returns" in meta):
         raise header.broken(*fault)
     return query

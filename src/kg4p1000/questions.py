@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from .errors import Busy, ClientGone, KgError
+from .files import read
 from .queries import Library, StoredQuery
 from .store import Readers
 
@@ -114,7 +115,7 @@ def examine(
 
 
 def _compared(case: Case, rows: Counter[tuple[str, ...]], path: Path) -> Outcome:
-    expected = _rows(path.read_text(encoding="utf-8")) if path.exists() else Counter()
+    expected = _rows(read(path).decode()) if path.exists() else Counter()
     missing, unexpected = (expected - rows).total(), (rows - expected).total()
     count, detail = rows.total(), ""
     if case.query.recorded:

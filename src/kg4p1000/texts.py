@@ -6,8 +6,12 @@ of them may reach beyond the label.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
+from collections.abc import Iterable
+
+from .terms import natural_key
 
 _PDF, _FSI, _PDI = "\u202c", "\u2068", "\u2069"
 _CLOSED_BY = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys(
@@ -21,6 +25,30 @@ _TURNING = re.compile(
     "[\x1c-\x1e\x85\u0590-\u08ff\u200e\u200f\u2029-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff"
     "\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with what it counts, in the singular or the plural.
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "query", "queries")
+    ('1 row', '1,200 rows', '2 queries')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def meant(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.7) -> list[str]:
+    """Return those of some names that a word may have meant: the same in other capitals, else the nearest.
+
+    >>> meant("verson", ["version", "format"])
+    ['version']
+    """
+    by_letters: dict[str, str] = {}
+    for name in sorted(known, key=natural_key):
+        by_letters.setdefault(name.casefold(), name)
+    if same := by_letters.get(word.casefold()):
+        return [same]
+    close = difflib.get_close_matches(word.casefold(), by_letters, most, cutoff)
+    return [by_letters[key] for key in close]
 
 
 def number(text: str) -> float | None:

@@ -81,9 +81,9 @@ def query_(
         result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
         _print(result, form, stored_query)
         if stored_query and library.lacks_data(readers, stored_query.name, values, version):
-            messages.print(stored_query.nothing, markup=False)
+            messages.print(stored_query.nothing)
         for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
-            messages.print(sentence, markup=False)
+            messages.print(sentence)
     finally:
         readers.close()
 
@@ -127,7 +127,7 @@ def _print_table(result: dict[str, Any], stored: StoredQuery | None) -> None:
     found = result["results"]["bindings"]
     if not found:
         if not stored or not stored.awaits:
-            messages.print(stored.empty if stored else "No rows.", markup=False)
+            messages.print(stored.empty if stored else "No rows.")
         return
     if stored:
         hidden = [n for n in names if all(row.get(n, {}).get("type") == "uri" for row in found)]

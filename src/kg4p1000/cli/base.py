@@ -11,7 +11,6 @@ from typing import Any
 import click
 import pyoxigraph as ox
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__, logs, processes, settings, terms
@@ -21,8 +20,8 @@ from ..store.room import room
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"
-#: Text of data is never read as a sign (":notes:") of a picture; where it stands beside our markup, it is escaped.
-messages = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+#: Text of data is never read as a sign (":notes:") of a picture, nor as markup; our own is printed by itself.
+messages = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
 class _Common(click.Command):
@@ -77,15 +76,20 @@ def _told() -> Iterator[None]:
         with room("this"):
             yield
     except ShapesViolated as e:
-        messages.print(f"[bold red]{e.title}.[/] {escape(e.detail)}\n")
+        _title(e)
+        messages.print(f"{e.detail}\n")
         click.echo(e.report.to_text(), err=True)
         raise SystemExit(1) from None
     except KgError as e:
-        messages.print(f"[bold red]{e.title}.[/]", end=" ")
-        messages.print(e.detail, markup=False)
+        _title(e)
+        messages.print(e.detail)
         raise SystemExit(
             2 if e.slug in ("bad-parameter", "not-found", "bad-settings") else 1
         ) from None
+
+
+def _title(error: KgError) -> None:
+    messages.print(f"[bold red]{error.title}.[/]", end=" ", markup=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,6 +116,20 @@ verb = main.command
 def short(node: Any) -> str:
     """A node as people read it: its CURIE where it has one."""
     return terms.curie(node.value) or node.value
+
+
+def named_graph(name: str) -> ox.NamedNode:
+    """A graph named by a CURIE or an IRI.
+
+    Raises:
+        click.UsageError: it is neither.
+    """
+    try:
+        return ox.NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
+    except (KeyError, ValueError):
+        raise click.UsageError(
+            f"{name!r} is neither an IRI nor one with a prefix, such as graph:notes."
+        ) from None
 
 
 def author() -> str:
@@ -150,7 +168,7 @@ def progress(what: str) -> Iterator[Tell]:
     """
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeRemainingColumn(),
     )

@@ -6,18 +6,19 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from pyoxigraph import NamedNode
 
-from .. import loading, terms
+from .. import loading
+from ..curation import Commit
 from ..settings import Settings
 from ..store import Store
 from ..store.changes import sorted_lines
-from .base import Verb, author, existing, messages, progress, short, verb
+from ..texts import counted
+from .base import Verb, author, existing, messages, named_graph, progress, short, verb
 
 
 @verb("load", cls=Verb)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--graph", required=True, help="The named graph, such as graph:notes or an IRI.")
+@click.option("--graph", help="The named graph, such as graph:notes or an IRI.")
 @click.option("--replace", is_flag=True, help="Remove what the graph held before.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--message", default="", help="What the change log says of it.")
@@ -26,15 +27,16 @@ from .base import Verb, author, existing, messages, progress, short, verb
 def load_(
     given: Settings,
     file: Path,
-    graph: str,
+    graph: str | None,
     replace: bool,
     dry_run: bool,
     message: str,
     register: str,
 ) -> None:
-    """Add the statements of FILE (.nt, .ttl, .rdf, .jsonld; also .gz) to a named graph.
+    """Add the statements of FILE (.nt, .ttl, .rdf, .owl, .jsonld, .nq, .trig; also .gz) to a named graph.
 
-    They are validated with the rest, inferred from and logged, as one change that 'undo' takes back. A
+    Those of .nq and .trig, such as a dump, go into the graphs that they name; with --graph, those of one graph
+    go there. They are validated with the rest, inferred from and logged, as one change that 'undo' takes back. A
     large file is not kept in memory; it works while the service runs.
     """
     store = Store(given.store, keep=given.keep_versions)
@@ -43,7 +45,7 @@ def load_(
             store,
             given.files,
             file,
-            _graph(graph),
+            named_graph(graph) if graph else None,
             author=author(),
             message=message,
             replace=replace,
@@ -53,14 +55,14 @@ def load_(
             register=register,
         )
     if warnings := done.report.count("warning"):
-        messages.print(f"{warnings} warnings; 'kg4p1000 validate' lists them.")
+        messages.print(f"{counted(warnings, 'warning')}; 'kg4p1000 validate' lists them.")
     for told in done.normalised:
+        what = f"literal of {told['datatype']} is", f"literals of {told['datatype']} are"
         messages.print(
-            f"{told['count']:,} literals of {told['datatype']} are kept by their value, such as {told['sent']} as"
-            f" {told['kept']}.",
+            f"{counted(told['count'], *what)} kept by value, such as {told['sent']} as {told['kept']}.",
             markup=False,
         )
-    counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
+    counts = _counts(done)
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
     elif dry_run:
@@ -78,12 +80,12 @@ def clear_(given: Settings, graph: str, dry_run: bool, message: str) -> None:
     done = loading.clear(
         existing(given),
         given.files,
-        _graph(graph),
+        named_graph(graph),
         author=author(),
         message=message,
         dry_run=dry_run,
     )
-    counts = "{:,} statements added, {:,} removed, inferences among them".format(*done.counts)
+    counts = _counts(done)
     click.echo(
         f"Version {done.entry.version} published: {counts}."
         if done.entry
@@ -105,7 +107,7 @@ def clear_(given: Settings, graph: str, dry_run: bool, message: str) -> None:
 def diff_(given: Settings, before: int, after: int, graph: str | None, form: str) -> None:
     """Say what changed from version BEFORE to version AFTER; what was changed and changed back is left out."""
     delta = existing(given).between(before, after)
-    only = _graph(graph) if graph else None
+    only = named_graph(graph) if graph else None
     added, removed = (
         [quad for quad in quads if only in (None, quad.graph_name)]
         for quads in (delta.added, delta.removed)
@@ -121,11 +123,6 @@ def diff_(given: Settings, before: int, after: int, graph: str | None, form: str
             click.echo(f"{mark if form == 'patch' else ''}{line} .")
 
 
-def _graph(name: str) -> NamedNode:
-    """A graph named by a CURIE or an IRI."""
-    try:
-        return NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
-    except (KeyError, ValueError):
-        raise click.UsageError(
-            f"{name!r} is neither an IRI nor one with a prefix, such as graph:notes."
-        ) from None
+def _counts(done: Commit) -> str:
+    added, removed = done.counts
+    return f"{counted(added, 'statement')} added, {removed:,} removed, inferences among them"

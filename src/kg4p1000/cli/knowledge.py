@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, merging, ontology, proposals, quality, terms, validation
+from .. import build, checks, curation, merging, ontology, proposals, quality, validation
+from ..errors import NotFound
+from ..files import see_all_read
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
-from .base import Verb, author, existing, messages, progress, ready, short, verb
+from ..texts import counted
+from .base import Verb, author, existing, messages, named_graph, progress, ready, short, verb
 
 
 @verb("build", cls=Verb)
@@ -26,6 +30,9 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     Files that do not parse or do not fit the shapes are refused, and the store stays as it was.
     """
     store = Store(given.store, keep=given.keep_versions)
+    faults = quality.faults(
+        given.files
+    )  # of files that cannot be read, before anything is published
     with progress("Building"):
         done = build.build(
             store,
@@ -36,18 +43,18 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             detect=proposals.detect,
         )
     change = done.commit.delta
-    counts = f"{len(change.added)} statements added, {len(change.removed)} removed"
-    if done.commit.report.count("warning"):
+    counts = f"{counted(len(change.added), 'statement')} added, {len(change.removed):,} removed"
+    if warnings := done.commit.report.count("warning"):
+        messages.print(f"{counted(warnings, 'warning')}; 'kg4p1000 validate' lists them.")
+    if faults:
         messages.print(
-            f"{done.commit.report.count('warning')} warnings; 'kg4p1000 validate' lists them."
+            f"{counted(len(faults), 'fault')} of the ontology; 'kg4p1000 validate' lists them."
         )
-    if faults := quality.faults(given.files):
-        messages.print(f"{len(faults)} faults of the ontology; 'kg4p1000 validate' lists them.")
     for conflict in done.conflicts:
         _tell(conflict)
     if done.conflicts:
         messages.print(
-            f"{len(done.conflicts)} conflicts: the graph keeps what it says there, and each build tells of them until"
+            f"{counted(len(done.conflicts), 'conflict')}: the graph keeps what it says there, and each build tells of them until"
             " file and graph say the same. Correct the one or the other; 'dump --to-files --overwrite' takes what the"
             " graph says."
         )
@@ -57,10 +64,10 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
         click.echo(f"Nothing changed (dry run): {counts}.")
     elif done.differ:
         click.echo(
-            f"Version {store.current} stays: beside what is told above, the {done.files} files say nothing new."
+            f"Version {store.current} stays: beside what is told above, the files say nothing new."
             if done.conflicts
-            else f"Version {store.current} stays: the {done.files} files say nothing new. {done.differ} statements were"
-            " changed in the service since; 'kg4p1000 dump --to-files' brings them to the files."
+            else f"Version {store.current} stays: the {counted(done.files, 'file')} say nothing new. "
+            f"{counted(done.differ, 'statement was', 'statements were')} changed in the service since; 'kg4p1000 dump --to-files' brings them to the files."
         )
     else:
         click.echo(f"Version {store.current} already says what the {done.files} files say.")
@@ -77,11 +84,11 @@ def _tell(conflict: build.Conflict) -> None:
         why = f"one of files and steward took {short(conflict.subject)} away, and the other changed {what}:"
     else:
         why = f"files and a steward both changed {what}; the steward's stays:"
-    messages.print(f"Conflict in {short(conflict.graph)}: {why}", markup=False, emoji=False)
+    messages.print(f"Conflict in {short(conflict.graph)}: {why}")
     for quad in sorted(conflict.steward, key=str):
-        messages.print(f"  kept  {quad.object}", markup=False, emoji=False)
+        messages.print(f"  kept  {quad.object}")
     for quad in sorted(conflict.files - conflict.steward, key=str):
-        messages.print(f"  files {quad.object}", markup=False, emoji=False)
+        messages.print(f"  files {quad.object}")
 
 
 @verb("validate", cls=Verb)
@@ -103,8 +110,10 @@ def validate_(
     they refer to and replace where they have the same path; findings about their own subjects are
     shown. Without FILES, all files are checked.
     """
-    asked = [path for path in paths if path.suffix == ".rq"]
-    stated = [path for path in paths if path.suffix != ".rq"]
+    asked = [path for path in paths if path.suffix.lower() == ".rq"]
+    stated = [path for path in paths if path not in asked]
+    if not paths:
+        see_all_read(given.files)
     if asked or not paths:
         Library(given.files / "queries")  # tells a mistake with file, line and repair
         for path in asked:
@@ -212,14 +221,19 @@ def dump_(
             name: left[name] for name in sorted(left.keys() - homes - {curation.INFERRED.value})
         }
         for name, count in without.items():
-            click.echo(f"{name} has no file; its {count:,} statements were not written.", err=True)
+            click.echo(
+                f"{name} has no file; {counted(count, 'statement was', 'statements were')} not written.",
+                err=True,
+            )
         raise SystemExit(1 if without or done.left else 0)
-    wanted = terms.iri(graph) if graph and not graph.startswith("http") else graph
-    lines = [
-        f"{quad} .\n"
-        for quad in store.quads(version)
-        if wanted is None or quad.graph_name.value == getattr(wanted, "value", wanted)
-    ]
+    wanted = named_graph(graph) if graph else None
+    quads = list(store.quads(version))
+    lines = [f"{quad} .\n" for quad in quads if wanted in (None, quad.graph_name)]
+    if wanted and not lines:
+        known = sorted({short(quad.graph_name) for quad in quads})
+        close = get_close_matches(short(wanted), known, 1, 0.7)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+        raise NotFound(f"There is no graph {short(wanted)}; {hint}")
     for line in sorted(lines):
         click.echo(line, nl=False)
 
@@ -239,7 +253,9 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
         message=message,
         dry_run=dry_run,
     )
-    counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
+    counts = (
+        f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
+    )
     if done.entry:
         click.echo(f"Version {done.entry.version} published: {counts}.")
         if merging.matters(done.delta.added | done.delta.removed):

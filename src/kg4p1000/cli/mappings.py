@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .. import build, mappings, terms
 from ..settings import Settings
+from ..texts import counted
 from .base import Verb, VerbGroup, asking, existing, main, messages, short
 
 COLUMNS = ("mapping", "set", "statement", "confidence", "status", "reviewer", "when", "why")
@@ -43,7 +44,7 @@ def mappings_(ctx: click.Context, given: Settings, **options: Any) -> None:
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 200, markup=False, emoji=False).print(table)
-    messages.print(f"{len(rows)} mappings.")
+    messages.print(f"{counted(len(rows), 'mapping')}.")
 
 
 def _rows(select: mappings.Select, status: str | None, of: str | None) -> list[tuple[str, ...]]:
@@ -85,6 +86,6 @@ def decide_(given: Settings, mapping: str, status: str, who: str, why: str, dry_
         dry_run=dry_run,
     )
     if not done.entry:
-        click.echo(f"Nothing changed: {len(done.delta)} statements would have.")
+        click.echo(f"Nothing changed: {counted(len(done.delta), 'statement')} would have.")
         return
     click.echo(f"Version {done.entry.version} published: {short(node)} is {status}.")

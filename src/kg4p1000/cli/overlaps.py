@@ -19,6 +19,7 @@ from rich.table import Table
 from .. import build, proposals, terms
 from ..overlaps import decisions
 from ..settings import Settings
+from ..texts import counted
 from .base import Verb, VerbGroup, asking, author, existing, main, messages, progress
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
         with progress("Comparing the activities"):
             done = proposals.refresh(store, build.load_shapes(given.files), author=author())
         if done and done.entry:
-            counts = f"{len(done.delta.added)} statements added, {len(done.delta.removed)} removed"
+            counts = f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
             click.echo(f"Version {done.entry.version} published: {counts}.")
         else:
             click.echo(f"Version {store.current} already has these overlaps.")
@@ -228,7 +229,7 @@ def decide_(
         dry_run=dry_run,
     )
     if not done.entry:
-        click.echo(f"Nothing changed: {len(done.delta)} statements would have.")
+        click.echo(f"Nothing changed: {counted(len(done.delta), 'statement')} would have.")
         return
     click.echo(f"Version {done.entry.version} published: {'-'.join(pair)} is {status}.")
     with progress("Learning from it"):

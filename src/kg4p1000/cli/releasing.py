@@ -8,6 +8,7 @@ import click
 
 from .. import checks, release
 from ..settings import Settings
+from ..texts import counted
 from .base import Verb, messages, progress, verb
 
 
@@ -42,7 +43,7 @@ def release_(
         done = release.publish(given.files, date or today, faults)
     click.echo(done.to_markdown(), nl=False)
     if done.refusals:
-        messages.print(f"[bold red]Refused.[/] {len(done.refusals)} reasons stand in the report.")
+        messages.print(f"Refused. {counted(len(done.refusals), 'reason')} in the report.")
         raise SystemExit(1)
     if done.base and done.step is release.Step.NONE:
         messages.print(f"Nothing changed since {done.base}; there is nothing to release.")

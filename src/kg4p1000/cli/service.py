@@ -46,7 +46,7 @@ def serve_(given: Settings, alone: bool) -> None:
             raise SystemExit(code)
     if not processes.can_deny_network():
         messages.print(
-            "[bold yellow]Warning:[/] the kernel of this machine cannot take the network from what evaluates"
+            "Warning: the kernel of this machine cannot take the network from what evaluates"
             " queries; requests that might have a SERVICE or LOAD are refused."
         )
     messages.print(

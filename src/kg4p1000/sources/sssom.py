@@ -19,6 +19,7 @@ from pyoxigraph import Literal, NamedNode, Triple
 
 from ..errors import BrokenFile
 from ..terms import BASE, PREFIXES, iri, mint
+from ..texts import counted
 
 #: Predicates that a mapping may have, and how they are told.
 PREDICATES = {
@@ -188,7 +189,7 @@ class _Table:
             self.fail(
                 number,
                 1,
-                f"the row has {len(cells)} cells and must have {len(columns)};"
+                f"the row has {counted(len(cells), 'cell')} and must have {len(columns)};"
                 " separate them by tabs, and leave a cell empty where there is nothing to say",
             )
         row: dict[str, _Cell] = {}

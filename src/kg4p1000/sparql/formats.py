@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import MalformedQuery
-from ..store import Readers, Result
+from ..store import Readers, Result, parse_query
 from .complaints import complaint
 from .engine import for_engine
-from .guard import Query
+from .guard import Query, guard
 from .lexer import malformed
 
 #: Key of a format to its media types, the one we answer with first. Sources: SPARQL 1.1 results
@@ -54,6 +55,20 @@ def run(
             gone=gone,
             **_options(query, form),
         )
+
+
+def columns_of(text: str, bound: AbstractSet[str] = frozenset()) -> list[str]:
+    """Read a query without asking anything, and return the names of its columns; none if it is no SELECT.
+
+    Args:
+        bound: variables that will be given values, wherever they stand.
+
+    Raises:
+        KgError: why it cannot be asked; with ``line`` where that is known.
+    """
+    query = guard(text, bound)
+    with placed(query):
+        return parse_query(query.for_engine)
 
 
 @contextmanager

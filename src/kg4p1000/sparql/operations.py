@@ -148,7 +148,7 @@ def _operation(cursor: Cursor, prologue: Prologue) -> Operation:
             raise refused_at(
                 cursor.text,
                 start.start,
-                "LOAD is refused, in this release the service fetches nothing. Fetch the file"
+                "LOAD is refused, as the service fetches nothing. Fetch the file"
                 " yourself, and send its triples in INSERT DATA or to the graph store.",
             )
         case "CLEAR" | "DROP" | "CREATE" as verb:

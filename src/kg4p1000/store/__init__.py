@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bulk import statements
+    from .bulk import SEVERAL, statements
     from .chain import Tell
     from .changes import Delta, Entry
     from .draft import Draft, draft_in_memory
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALLS_NOBODY",
+    "SEVERAL",
     "Delta",
     "Draft",
     "Entry",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "bulk": ("statements",),
+    "bulk": ("SEVERAL", "statements"),
     "chain": ("Tell",),
     "changes": ("Delta", "Entry"),
     "draft": ("Draft", "draft_in_memory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
@@ -17,8 +18,11 @@ import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 from .keeping import Normalised
+from .nesting import Shallow
 from .rdfxml import Screened
 
+#: Formats that are for several graphs.
+SEVERAL = (ox.RdfFormat.N_QUADS, ox.RdfFormat.TRIG)
 #: From this many quads on, the loader that writes sorted files pays off.
 MANY = 20_000
 #: So many lines are sorted in memory, or parsed, at once.
@@ -27,6 +31,8 @@ _LINES = 1_000_000
 _PARSED, _BLOCK = 200_000, 1 << 24
 #: So many blocks are brought there in parallel.
 _AT_ONCE = 2
+#: Labels that a build gives to blank nodes of files, always the same; a dump has them.
+_OURS = re.compile(r"(ontology|shapes|data)-.*-c14n\d+")
 #: Ends a line of N-Triples.
 _STOP = b" .\n"
 
@@ -118,15 +124,24 @@ def load_triples(database: ox.Store, triples: Triples, graphs: Iterable[Graph]) 
 
 
 def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]:
-    """Read what somebody sent, triples alone; blank nodes get labels that nothing else has.
+    """Read what somebody sent, triples alone but in formats that are for several graphs; blank nodes get labels that nothing else has.
 
     Raises:
         SyntaxError: it does not parse; has ``lineno`` and ``offset``.
         TooLarge: it would unfold to very much more than it is.
+        TooDeep: it is nested too deeply.
     """
-    given = Screened(file) if form == ox.RdfFormat.RDF_XML else file
+    given = Screened(file) if form == ox.RdfFormat.RDF_XML else Shallow(file, form)
+    if form in SEVERAL:
+        prefix = uuid4().hex
+        found = ox.parse(given, format=form, base_iri=base)
+        return (Quad(*_relabelled(q.triple, prefix, _OURS), q.graph_name) for q in found)
     return ox.parse(
-        given, format=form, base_iri=base, without_named_graphs=True, rename_blank_nodes=True
+        given,
+        format=form,
+        base_iri=base,
+        without_named_graphs=True,
+        rename_blank_nodes=True,
     )
 
 
@@ -146,11 +161,12 @@ def write_canonical(
 
     Raises:
         SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
+        TooDeep: it is nested too deeply.
     """
     normalised = normalised or Normalised()
     with open(path, "wb") as out:
         if form == ox.RdfFormat.N_TRIPLES:
-            out.writelines(_canonical_lines(file, normalised))
+            out.writelines(_canonical_lines(Shallow(file, form), normalised))
         else:
             for memory in _stores(file, form, base, normalised):
                 memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
@@ -167,7 +183,7 @@ def _stores(
         yield memory
 
 
-def _canonical_lines(file: IO[bytes], normalised: Normalised) -> Iterator[bytes]:
+def _canonical_lines(file: Shallow, normalised: Normalised) -> Iterator[bytes]:
     """The same for N-Triples, which the engine reads by itself, several blocks at once."""
     prefix, before = uuid4().hex, 0
     waiting: deque[Future[bytes]] = deque()
@@ -210,7 +226,7 @@ def _canonical(block: bytes, prefix: str, before: int) -> bytes:
     return said
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _blocks(file: Shallow) -> Iterator[bytes]:
     """A file in blocks of whole lines."""
     parts: list[bytes] = []
     while part := file.read(_BLOCK):
@@ -237,13 +253,16 @@ def _say_where(block: bytes, before: int) -> None:
         raise
 
 
-def _relabelled(triple: Triple, prefix: str) -> tuple[Any, Any, Any]:
-    """The terms of a triple, with a prefix to the labels of blank nodes."""
+def _relabelled(
+    triple: Triple, prefix: str, kept: re.Pattern[str] | None = None
+) -> tuple[Any, Any, Any]:
+    """The terms of a triple, with a prefix to the labels of blank nodes, but to those that are kept."""
 
     def renamed(term: Any) -> Any:
         if isinstance(term, BlankNode):
-            return BlankNode(prefix + term.value)
-        return Triple(*_relabelled(term, prefix)) if isinstance(term, Triple) else term
+            is_kept = kept and kept.fullmatch(term.value)
+            return term if is_kept else BlankNode(prefix + term.value)
+        return Triple(*_relabelled(term, prefix, kept)) if isinstance(term, Triple) else term
 
     return renamed(triple.subject), triple.predicate, renamed(triple.object)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -105,6 +106,25 @@ def faults(
             yield changes.changed(path)
         previous = entry.digest
         step(path.stat().st_size)
+
+
+def newest_faults(log: Path, number: int) -> list[str]:
+    """What is wrong with one entry by itself, one sentence each; it is read again when its file has changed."""
+    path = changes.entry_path(log, number)
+    try:
+        found = path.stat()
+    except OSError:
+        return [f"Entry {number} is missing from the change log."]
+    return list(_faults_of(path, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _faults_of(path: Path, *_: int) -> tuple[str, ...]:
+    try:
+        entry, beside = changes.read_entry(path), changes.told_digest(path)
+    except StoreUnusable as e:
+        return (e.detail,)
+    return (changes.changed(path),) if beside and beside != entry.digest else ()
 
 
 def size(log: Path) -> int:

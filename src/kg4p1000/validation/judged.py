@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyoxigraph import BlankNode, Literal, NamedNode
 
 from ..ontology import exclusions
+from ..store import MemoryGraph
 from ..terms import CODE, PREFIXES, TERMS, curie, iri
 from .declared import HEADER, Spaces
 from .facts import SH, SUBCLASS, TYPE, Facts, Graph
@@ -33,6 +34,17 @@ _CLASSES = {NamedNode(PREFIXES["rdfs"] + "Class"), NamedNode(PREFIXES["owl"] + "
 _DOMAIN, _RANGE, _SUBPROPERTY = map(iri, ("rdfs:domain", "rdfs:range", "rdfs:subPropertyOf"))
 _UNION, _NIL = iri("owl:unionOf"), iri("rdf:nil")
 _XSD_INTEGER = NamedNode(PREFIXES["xsd"] + "integer")
+_FLAGS = ("deactivated", "uniqueLang", "closed", "qualifiedValueShapesDisjoint")
+_BOUNDS = ("minInclusive", "maxInclusive", "minExclusive", "maxExclusive")
+_TRUTH = [Literal(True), Literal(False)]
+_ORDERED = {
+    PREFIXES["xsd"] + name
+    for name in (
+        "integer", "decimal", "double", "float", "date", "dateTime", "time", "gYear", "gYearMonth", "duration",
+        "dayTimeDuration", "yearMonthDuration",
+    )
+}  # fmt: skip
+_TEXTS = (NamedNode(PREFIXES["xsd"] + "string"), NamedNode(PREFIXES["rdf"] + "langString"))
 _AROUND = re.compile(r"\(\?(=|!|<=|<!)")
 _NAMED = re.compile(r"<([^<>\s]+)>|(?<![\w:])([\w-]+):([A-Za-z][\w-]*)")
 
@@ -163,13 +175,66 @@ def _parts(facts: Facts, subject: Any) -> Iterator[str]:
 
 
 def _values(facts: Facts, subject: Any) -> Iterator[str]:
-    for word in _COUNTS:
-        for value in facts.get(subject, word):
-            if not isinstance(value, Literal) or value.datatype != _XSD_INTEGER:
-                yield f"sh:{word} is a whole number, not {_named(value)}"
+    for words, kind, is_one in _OF_KIND:
+        for word in words:
+            for value in facts.get(subject, word):
+                if not is_one(facts, value):
+                    yield f"sh:{word} is {kind}, not {_named(value)}"
+    yield from map("sh:pattern {}".format, _patterns(facts, subject))
+
+
+def _is_count(_: Facts, value: Any) -> bool:
+    whole = isinstance(value, Literal) and value.datatype == _XSD_INTEGER
+    return whole and not value.value.startswith("-")
+
+
+def _is_list(facts: Facts, value: Any) -> bool:
+    return not isinstance(value, Literal) and (value == _NIL or bool([*facts.items(value)]))
+
+
+def _is_text(_: Facts, value: Any) -> bool:
+    return isinstance(value, Literal) and value.datatype in _TEXTS
+
+
+def _is_ordered(_: Facts, value: Any) -> bool:
+    return isinstance(value, Literal) and value.datatype.value in _ORDERED
+
+
+#: Words of SHACL, what their values are, and what tells.
+_OF_KIND: tuple[tuple[tuple[str, ...], str, Callable[[Facts, Any], bool]], ...] = (
+    (_COUNTS, "a whole number from 0 on", _is_count),
+    (_FLAGS, "true or false without quotes", lambda _, value: value in _TRUTH),
+    (_BOUNDS, "a number or a date", _is_ordered),
+    (("in", "languageIn"), "a list, ( … )", _is_list),
+    (("class", "datatype", "nodeKind"), "a name", lambda _, value: isinstance(value, NamedNode)),
+    (("message", "name"), "a text", _is_text),
+)
+
+
+def _patterns(facts: Facts, subject: Any) -> Iterator[str]:
+    """What is wrong with patterns: either of the two engines must read them, and read them alike."""
+    for flags in facts.get(subject, "flags"):
+        if not re.fullmatch("[imsx]*", flags.value):
+            yield f"has the flags {_named(flags)}; known are i, m, s and x"
     for pattern in facts.get(subject, "pattern"):
-        if _AROUND.search(pattern.value):
-            yield "sh:pattern must not look ahead or behind, (?=…) or (?!…); use sh:not"
+        if not _is_text(facts, pattern):
+            yield f"is a text, not {_named(pattern)}"
+        elif _AROUND.search(pattern.value):
+            yield "must not look ahead or behind, (?=…) or (?!…); use sh:not"
+        elif why := _unreadable(pattern.value):
+            yield f"{_named(pattern)} cannot be read: {why}"
+
+
+def _unreadable(pattern: str) -> str:
+    """Why the engines do not read a pattern; nothing where they do."""
+    text = Literal(pattern)
+    if next(iter(MemoryGraph(()).select(f"SELECT (REGEX('', {text}) AS ?is) {{}}")))["is"]:
+        return ""
+    try:
+        re.compile(pattern)
+    except re.error as e:
+        return f"{e.msg}, at its character {(e.pos or 0) + 1}"
+    return r"write it without references to groups (\1) and other means of Perl"
 
 
 def _alone(facts: Facts) -> Iterator[tuple[Any, str]]:

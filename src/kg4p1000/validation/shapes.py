@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import pyoxigraph as ox
 
 from .. import __version__
-from ..errors import AnsweredWrongly, BrokenFile, MalformedQuery
-from ..sparql.complaints import complaint
+from ..errors import AnsweredWrongly, BrokenFile, KgError, MalformedQuery
+from ..files import read
+from ..sparql import columns_of, tokens
 from ..sparql.engine import for_engine
-from ..store.faults import parse_query
 from ..store.parsing import sentence
 from ..terms import PREFIXES, curie
 from . import judged
@@ -38,6 +39,8 @@ FOCUS = "urn:kg4p1000:focus:"
 #: What the shape is about that says what is wrong with a thing of two classes which exclude each other.
 KINDS = "urn:kg4p1000:kinds:"
 _CLASS = "ClassConstraintComponent"
+#: What the query of a constraint is given values of.
+_GIVEN = frozenset({"this"})
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,12 @@ class Shapes:
         files: dict[Any, str] = {}
         for path in paths:
             try:
-                found = [q.triple for q in ox.parse(path=str(path), rename_blank_nodes=True)]
+                found = [
+                    q.triple
+                    for q in ox.parse(
+                        read(Path(path)), format=ox.RdfFormat.TURTLE, rename_blank_nodes=True
+                    )
+                ]
                 files |= {triple.subject: str(path) for triple in found}
                 triples += found
             except SyntaxError as error:
@@ -188,27 +196,31 @@ class Shapes:
         """
         self._refuse(judged.forbidden(self._facts, graph))
 
-    def _refuse(self, faults: Iterable[tuple[Any, str]]) -> None:
+    def _refuse(self, faults: Iterable[tuple[Any, str]], text: str = "", row: int = 1) -> None:
+        """Raise the first of some faults, with the file and the line in which its subject, or a row of a text, stands."""
         for subject, told in faults:
-            file = self._files.get(subject, "")
-            name = (
-                (curie(subject.value) or subject.value) if isinstance(subject, ox.NamedNode) else ""
-            )
-            where = ", ".join(part for part in (file, name or "a shape without a name") if part)
-            raise BrokenFile(f"{where}: {told}.", **({"file": file} if file else {}))
+            file, name = self._files.get(subject, ""), ""
+            if isinstance(subject, ox.NamedNode):
+                name = curie(subject.value) or subject.value
+            line = _line(file, subject, text, row) if file else 0
+            place = f"{file}, line {line}" if line else file
+            where = ", ".join(part for part in (place, name or "a shape without a name") if part)
+            members: dict[str, Any] = {"file": file} if file else {}
+            members |= {"line": line} if line else {}
+            raise BrokenFile(f"{where}: {told}{'' if told.endswith('?') else '.'}", **members)
 
     def _check(self, subject: Any) -> None:
         """Refuse what could not be judged on stored data, or would give findings no address."""
         get = self._facts.get
         for part in get(subject, "property") + get(subject, "sparql"):
             if isinstance(part, ox.BlankNode) and self._facts.targets(subject):
-                raise BrokenFile(f"{subject} has a property shape or constraint without an IRI")
+                self._refuse([(subject, "it has a property shape or constraint without an IRI")])
         for severity in get(subject, "severity"):
             if severity.value not in (SH + "Violation", SH + "Warning", SH + "Info"):
-                raise BrokenFile(f"{subject} has the unknown severity {severity}")
+                self._refuse([(subject, f"the severity {severity} is not known")])
         for datatype in get(subject, "datatype"):
             if _DERIVED_INTEGER.fullmatch(datatype.value):
-                raise BrokenFile(f"{subject}: write {datatype} as xsd:integer with bounds")
+                self._refuse([(subject, f"write {datatype} as xsd:integer with bounds")])
 
     def _set_queries(self) -> Iterator[SetQuery]:
         facts = self._facts
@@ -217,30 +229,43 @@ class Shapes:
                 if facts.has(constraint, "deactivated") or facts.has(shape, "deactivated"):
                     continue
                 if facts.get(shape, "path") or not facts.targets(shape):
-                    raise BrokenFile(f"{constraint}: put it on a node shape that has a target")
+                    self._refuse([(constraint, "put it on a node shape that has a target")])
                 select = "".join(o.value for o in facts.get(constraint, "select"))
-                check_pre_binding(constraint.value, select)
+                self._see_that_readable(constraint, select)
                 prefixes = "".join(
                     f"PREFIX {prefix}: <{namespace}>\n"
                     for prefix, namespace in self._prefixes(constraint).items()
                 )
-                select = self._written(constraint, prefixes, select)
+                # The engine must answer it as SPARQL says.
+                select = str(for_engine(prefixes + select, bound=_GIVEN)).removeprefix(prefixes)
                 begun = f"{prefixes}SELECT DISTINCT ?this ?value WHERE {{\n{{ {select} }}\n"
                 limit = f"FILTER EXISTS {{ {facts.targets(shape).pattern()} }} }}"
                 yield SetQuery(constraint.value, shape, begun + limit, begun + "}")
 
-    def _written(self, constraint: Any, prefixes: str, select: str) -> str:
-        """The query of a constraint, so that the engine answers it as SPARQL says."""
-        text = f"{prefixes}{select}"
+    def _see_that_readable(self, constraint: Any, select: str) -> None:
+        """See that the query of a constraint is SPARQL, and one that can be asked of many nodes at once."""
+        prefixes = self._prefixes(constraint)
+        known = "".join(f"PREFIX {name}: <{space}> " for name, space in prefixes.items())
         try:
-            given = str(for_engine(text, bound={"this"}))
-            parse_query(given)
-        except MalformedQuery as e:
-            told = complaint(text, e).detail.removesuffix(".")
-            self._refuse([(constraint, f"its query cannot be read: {told}")])
-        except AnsweredWrongly as e:
-            self._refuse([(constraint, f"its query is refused: {e.detail.removesuffix('.')}")])
-        return given.removeprefix(prefixes)
+            for token in tokens(select):
+                prefix, colon, _ = token.text.partition(":")
+                if token.kind == "name" and colon and prefix not in prefixes:
+                    near = get_close_matches(prefix, prefixes, 1, 0.6)
+                    hint = f"; did you mean {near[0]}:?" if near else ""
+                    raise MalformedQuery(
+                        f"the prefix '{prefix}:' is not declared: add sh:prefixes, with one that declares it{hint}",
+                        line=select.count("\n", 0, token.start) + 1,
+                    )
+            columns_of(known + select, _GIVEN)
+            check_pre_binding(constraint.value, select)
+        except BrokenFile as error:
+            _, _, told = error.detail.partition(f"SPARQL constraint {constraint.value}: ")
+            self._refuse([(constraint, f"its query cannot be taken: {told}")])
+        except KgError as error:
+            told = re.sub(r"^Line \d+, column \d+: ", "", error.detail).rstrip(".")
+            row = error.members.get("line", 1)
+            how = "is refused" if isinstance(error, AnsweredWrongly) else "cannot be read"
+            self._refuse([(constraint, f"its query {how}: {told}")], select, row)
 
     def _prefixes(self, constraint: Any) -> dict[str, str]:
         get = self._facts.get
@@ -253,6 +278,18 @@ def _spaces(facts: Facts) -> Spaces:
     about = {space: shape.value for shape in facts for space in facts.spaces(shape)}
     lists = (head for shape in facts if facts.spaces(shape) for head in facts.get(shape, "in"))
     return Spaces(about, frozenset(name.value for head in lists for name in facts.items(head)))
+
+
+def _line(file: str, subject: Any, text: str, row: int) -> int:
+    """The line of a file in which a subject is described, or, where the file has a text as it is, a row of that; else 0."""
+    whole = read(Path(file)).decode()
+    if text and text in whole:
+        return whole.count("\n", 0, whole.index(text)) + row
+    if not isinstance(subject, ox.NamedNode):
+        return 0
+    local = re.escape(re.split(r"[/#]", subject.value)[-1])
+    found = re.search(rf"^\s*(?:<\S*[/#]|[\w-]*:){local}(?=[>\s])", whole, re.M)
+    return whole.count("\n", 0, found.end()) + 1 if found else 0
 
 
 def n_triples(triples: Iterable[ox.Triple]) -> str:

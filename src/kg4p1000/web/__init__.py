@@ -46,7 +46,7 @@ from .citation import Cache
 from .datasets import KnownGraphs
 from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
-from .requests import LONGEST_HEADER, named_host
+from .requests import LONGEST_HEADER, named_host, see_names
 from .server import Server
 from .services import Services, attach, kept_version, services
 from .shortcut import Short
@@ -59,6 +59,11 @@ _log = logging.getLogger(__name__)
 _UNCOUNTED = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
 #: Addresses that no version of the graph has an own answer of, beside those that name one in their path.
 _TIMELESS = {"static", "home.favicon", "home.robots", "home.latest_dump", "overlaps.decide"}
+#: Parameters of pages; areas that look themselves which ones they have.
+_PARAMETERS = (
+    "version", "format", "page", "part", "lang", "objective", "other", "kind", "status", "confidence", "graph", "default",
+)  # fmt: skip
+_OWN_PARAMETERS = ("sparql", "queries", "static")
 #: Room beyond the largest query for a request to be read before we refuse it in our own words.
 _SLACK = 1 << 20
 _IDENT = "kg4p1000"
@@ -187,6 +192,8 @@ def _begin() -> None:
         _ = request.args
     except UnicodeDecodeError:
         raise MalformedRequest("The parameters of the request are not UTF-8.") from None
+    if request.method in ("GET", "HEAD") and request.blueprint not in _OWN_PARAMETERS:
+        see_names(_PARAMETERS)
 
 
 def _refuse_long_headers() -> None:

@@ -18,9 +18,11 @@ from ..errors import BadParameter, MalformedRequest, Refused, StoreUnusable, Too
 from ..store import Store
 from .citation import citation, key_of, named_version
 from .negotiation import RESULTS, TRIPLES, Choice, choose
-from .requests import graphs
+from .requests import graphs, mistyped
 from .visits import Headers
 
+#: The parameters of the endpoint.
+TAKEN = ("query", "default-graph-uri", "named-graph-uri", "version", "timeout", "format", "page")
 UPDATES_ELSEWHERE = (
     "This address takes queries; send updates to /update, with a token. Queries go into the"
     " parameter 'query'."
@@ -37,6 +39,7 @@ class Asked:
         version: as it was given: a number or a date, or empty.
         timeout: seconds; None for the limit of the service.
         shortcuts: the values of ``format``; clients such as SPARQLWrapper send several names of one.
+        slips: a sentence for each other parameter that may have been meant for one of these.
     """
 
     query: str | None
@@ -45,6 +48,7 @@ class Asked:
     version: str
     timeout: float | None
     shortcuts: tuple[str, ...]
+    slips: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ def read(given: MultiDict[str, str], limit: int) -> Asked:
         version=given.get("version", "").strip(),
         timeout=_timeout(given.get("timeout", "")),
         shortcuts=tuple(given.getlist("format")),
+        slips=tuple(
+            f"There is no parameter {name[:100]!r}, so it did nothing; did you mean {close!r}?"
+            for name, close in mistyped(given, TAKEN).items()
+        ),
     )
 
 

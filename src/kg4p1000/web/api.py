@@ -54,6 +54,8 @@ GUARDED = {
     "write.update", "write.write", "write.delete", "write.undo", "operations.running", "operations.kill",
     "overlaps.decide",
 }  # fmt: skip
+#: Changes that may be conditional.
+_CONDITIONAL = {"write.update", "write.write", "write.delete", "write.undo"}
 _TEXT = {"type": "string"}
 _IRIS = {"type": "array", "items": {"type": "string", "format": "iri"}}
 #: Parameters by name: what they are, and their schema.
@@ -82,14 +84,34 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
     "message": ("What the change log says of it.", _TEXT),
+    "page": (
+        "The page of a long list or table, from 1; for people.",
+        {"type": "integer", "minimum": 1},
+    ),
+    "objective": ("The code of an objective, such as A4.", _TEXT),
+    "other": ("The code of another objective.", _TEXT),
+    "kind": ("A kind of overlap.", _TEXT),
+    "status": ("A state of the decision.", _TEXT),
+    "confidence": (
+        "Only what is at least as sure.",
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ),
 }
-_QUERY = ("default-graph-uri", "named-graph-uri", "version", "timeout", "format")
+#: Headers that make a change conditional.
+_CONDITIONS = {
+    "If-Match": "ETags of the graph, or of the whole, in one of the states for which the change is meant; '*' is any.",
+    "If-None-Match": "'*' where the graph must not be there; or ETags of states in which nothing is to be changed.",
+}
+_QUERY = ("default-graph-uri", "named-graph-uri", "version", "timeout", "format", "page")
 _CHANGE = ("dry-run", "message")
 #: Which of them an address takes.
 _TAKES: dict[str, tuple[str, ...]] = {
     "sparql.endpoint": ("query", *_QUERY),
-    "queries.run": ("version", "format"),
-    "write.update": ("using-graph-uri", "using-named-graph-uri", "register", *_CHANGE),
+    "queries.run": ("version", "format", "page"),
+    "overlaps.index": ("objective", "other", "kind", "status", "confidence", "version", "format", "page"),
+    "overlaps.queue": ("version", "page"),
+    "things.kind_page": ("version", "page"),
+    "write.update": ("update", "using-graph-uri", "using-named-graph-uri", "register", *_CHANGE),
     "write.read": ("graph", "default", "version", "format"),
     "write.write": ("graph", "register", *_CHANGE),
     "write.delete": ("graph", *_CHANGE),
@@ -103,7 +125,7 @@ _TAKES: dict[str, tuple[str, ...]] = {
     ),
     "versions.changes": ("part",),
     **dict.fromkeys(("versions.index", "versions.one", "description.void"), ("format",)),
-    **dict.fromkeys(("things.thing_page", "things.kind_page", "home.index"), ("version",)),
+    **dict.fromkeys(("things.thing_page", "home.index"), ("version",)),
 }  # fmt: skip
 _GRAPH_TYPES = (
     "text/turtle",
@@ -156,11 +178,18 @@ def _operation(rule: Rule, method: str) -> dict[str, Any]:
         "parameters": [
             *(_in_path(name, rule) for name in sorted(rule.arguments)),
             *(_in_query(name, *_PARAMETERS[name]) for name in names),
+            *(_in_header(*told) for told in _CONDITIONS.items() if rule.endpoint in _CONDITIONAL),
         ],
         "responses": _responses(_ANSWERS.get(rule.endpoint, _PAGE)),
     }
+    if rule.endpoint in _CONDITIONAL:
+        failed = operation["responses"]["default"] | {
+            "description": "If-Match or If-None-Match does not hold, and nothing was changed."
+        }
+        operation["responses"]["412"] = failed
     if body := _body(rule.endpoint, method):
-        operation["requestBody"] = {"required": True, "content": body}
+        # An update may stand in the address instead.
+        operation["requestBody"] = {"required": rule.endpoint != "write.update", "content": body}
     if rule.endpoint in GUARDED:
         operation["security"] = [{"token": []}]
     return operation
@@ -195,6 +224,10 @@ def _in_path(name: str, rule: Rule) -> dict[str, Any]:
 
 def _in_query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": what, "schema": schema}
+
+
+def _in_header(name: str, what: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": what, "schema": _TEXT}
 
 
 def _body(endpoint: str, method: str) -> dict[str, Any]:

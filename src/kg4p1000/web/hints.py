@@ -1,23 +1,32 @@
-"""What a query without rows may have meant: terms that are nowhere, and labels without their language."""
+"""What a query that found nothing may have meant: terms that are nowhere, and labels without their language."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 import pyoxigraph as ox
 
 from .. import sparql
 from ..errors import KgError
-from ..terms import BASE, ID, PREFIXES, TERMS, natural_key
+from ..terms import BASE, ID, PREFIXES, TERMS
+from ..texts import meant
 from .rendering import short
 from .services import services
 
 HEADER = "KG-Hint"
 #: Terms and texts of a query that are looked at, names that may have been meant, and seconds for each of our queries.
 _LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
-_RESULTS = {"json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML}
+_RESULTS = {
+    "json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML, "tsv": ox.QueryResultsFormat.TSV,
+}  # fmt: skip
+_TRIPLES = {
+    "turtle": ox.RdfFormat.TURTLE, "ntriples": ox.RdfFormat.N_TRIPLES, "jsonld": ox.RdfFormat.JSON_LD,
+    "rdfxml": ox.RdfFormat.RDF_XML,
+}  # fmt: skip
+#: Bytes of the longest result that may say nothing: prefixes take some.
+_SMALL = 10_000
 _LANGUAGES = ("en", "fr", "es")
 _SPACE = re.compile(r".*[/#]")
 _THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
@@ -36,6 +45,30 @@ def rowless(body: bytes, form: str) -> bool:
     if form in ("csv", "tsv"):
         return body.count(b"\n") == 1
     return next(iter(ox.parse_query_results(body, format=_RESULTS[form])), None) is None
+
+
+def told_nothing(body: bytes, asked: str, form: str) -> bool:
+    """Whether a whole result has no row, only counts of 0, no triple, or is a plain no.
+
+    Args:
+        asked: SELECT, ASK, CONSTRUCT or DESCRIBE.
+        form: ``csv``, ``tsv``, ``json`` or ``xml``, or of triples.
+    """
+    if len(body) > _SMALL:
+        return False
+    if asked in ("CONSTRUCT", "DESCRIBE"):
+        return next(ox.parse(body, format=_TRIPLES[form]), None) is None
+    if form == "csv":
+        _, *rows = body.decode().replace("\r\n", "\n").rstrip("\n").split("\n")
+        return not rows or (len(rows) == 1 and not rows[0].strip("0,") and "0" in rows[0])
+    found = ox.parse_query_results(body, format=_RESULTS[form])
+    if isinstance(found, ox.QueryBoolean):
+        return not found
+    rows = [*islice(found, 2)]
+    counts = [str(term.value) for term in rows[0] if isinstance(term, ox.Literal)] if rows else []
+    return not rows or (
+        len(rows) == 1 and bool(counts) and len(counts) == len(rows[0]) and {*counts} == {"0"}
+    )
 
 
 def hints(text: str, version: int) -> list[str]:
@@ -63,17 +96,6 @@ def hints(text: str, version: int) -> list[str]:
 def header(sentences: Iterable[str]) -> str:
     """Sentences for a header, which takes no other letters than ASCII's."""
     return " ".join(sentences).encode("ascii", "backslashreplace").decode()[:2000]
-
-
-def meant(word: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Those of some names that a word may have meant: the same in other capitals, else the nearest."""
-    by_letters: dict[str, str] = {}
-    for name in sorted(known, key=natural_key):
-        by_letters.setdefault(name.casefold(), name)
-    if same := by_letters.get(word.casefold()):
-        return [same]
-    close = difflib.get_close_matches(word.casefold(), by_letters, most, 0.7)
-    return [by_letters[key] for key in close]
 
 
 def _named_in(text: str) -> tuple[list[str], list[str]]:

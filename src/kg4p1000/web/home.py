@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -139,7 +140,8 @@ def dump(version: int) -> Response:
     services().readers.need(version)
     pieces: Iterable[bytes] = _zipped(store, version)
     length, spool = None, None
-    if "Range" in request.headers:  # of what is made as it is sent, nobody knows the length
+    # Of what is made as it is sent, nobody knows the length.
+    if request.method == "GET" and _ONE_RANGE.fullmatch(request.headers.get("Range", "")):
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the response
         spool.writelines(pieces)
         length, pieces = spool.tell(), FileWrapper(spool)
@@ -165,6 +167,10 @@ def dump(version: int) -> Response:
     except RequestedRangeNotSatisfiable:
         response.close()
         raise
+
+
+#: One range; others are left alone, as anybody may (RFC 9110, section 14.2).
+_ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)
 
 
 def _zipped(store: Store, version: int) -> Iterator[bytes]:

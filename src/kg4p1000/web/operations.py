@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from ..access import Role
 from ..errors import KgError, StoreUnusable
 from ..store import Readers, Store
+from ..store.chain import newest_faults
 from .authorization import require
 from .services import Services, services
 
@@ -84,6 +85,8 @@ def health() -> tuple[Response, int]:
             look()
         except StoreUnusable as e:
             problems += {e.detail} - {*faults}
+    if version:
+        problems += newest_faults(store.path / "log", version)
     if not store.writable:
         problems.append("The store cannot be written, so changes are refused; queries go on.")
     occupancy = readers.lanes.occupancy

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Redirect
@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as Redirect
 from ..errors import BadParameter, NotFound
 from ..overlaps import decisions
 from ..terms import curie, natural_key
-from ..texts import number
+from ..texts import counted, meant, number
 from .describe import describe
 from .names import NAMING, Name, from_rows, unnamed
 from .negotiation import chosen
@@ -73,6 +73,10 @@ _NAMES = {
     "overlaps": "overlaps",
     "complements": "complements or depends on",
 }
+
+
+#: The filters of the list of pairs.
+_FILTERS = ("objective", "other", "kind", "status", "confidence")
 
 
 @dataclass(frozen=True)
@@ -133,20 +137,30 @@ class Cluster:
 
 
 @blueprint.route("/overlaps/")
-def index() -> str | Response:
+def index() -> Response:
     """The matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
     choice = chosen(_OFFERS)
     version = page_version()
     titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
-    asked = _asked(request.args, codes)
-    found = pairs(version)
-    fitting = [p for p in found if _fits(p, asked)]
+    found, problem, fitting = pairs(version), None, []
+    try:
+        asked = _asked(request.args, codes)
+        fitting = [p for p in found if _fits(p, asked)]
+        sheet = _sheet(fitting)
+    except BadParameter as error:
+        if choice.key == "csv":
+            raise
+        g.visit.outcome = error.slug
+        asked, problem = {n: request.args.get(n, "").strip() for n in _FILTERS}, error
+        sheet = Sheet([], 0, 0, 1, 1)
     if choice.key == "csv":
         return _csv(fitting)
-    return render_template(
+    page = render_template(
         "overlaps.html",
-        sheet=_sheet(fitting),
+        problem=problem and problem.detail,
+        field=problem and problem.members["parameter"],
+        sheet=sheet,
         total=len(found),
         asked=asked,
         codes=codes,
@@ -156,6 +170,7 @@ def index() -> str | Response:
         kinds=_NAMES,
         states=decisions.STATUSES,
     )
+    return Response(page, problem.status if problem else 200)
 
 
 @blueprint.route("/overlaps/clusters")
@@ -323,7 +338,7 @@ def _sheet(found: Sequence[Pair]) -> Sheet:
     if not (asked.isascii() and asked.isdigit() and len(asked) < 10 and 1 <= int(asked) <= last):
         raise BadParameter(
             f"page is {asked!r} and must be a number from 1 to {last}: this list has"
-            f" {len(found)} pairs, {_A_PAGE} a page.",
+            f" {counted(len(found), 'pair')}, {_A_PAGE} a page.",
             parameter="page",
         )
     start = (int(asked) - 1) * _A_PAGE
@@ -336,15 +351,18 @@ def _asked(args: MultiDict[str, str], codes: Sequence[str]) -> dict[str, str]:
     Raises:
         BadParameter: one asks for what there is not, or the confidence is not a number from 0 to 1.
     """
-    asked = {
-        n: args.get(n, "").strip() for n in ("objective", "other", "kind", "status", "confidence")
-    }
+    asked = {n: args.get(n, "").strip() for n in _FILTERS}
     there: dict[str, Iterable[str]] = {"objective": codes, "other": codes}
     there |= {"kind": _NAMES, "status": decisions.STATUSES}
     for name, values in there.items():
         if asked[name] and asked[name] not in values:
+            close = meant(asked[name], values, 3, 0.5)
+            if [word.casefold() for word in close] == [asked[name].casefold()]:
+                asked[name] = close[0]
+                continue
+            hint = f"Did you mean {' or '.join(close)}? " if close else ""
             raise BadParameter(
-                f"{name} is {asked[name]!r} and must be one of {', '.join(values)}.",
+                f"{name} is {asked[name]!r}, and there is none. {hint}There are {', '.join(values)}.",
                 parameter=name,
             )
     try:

@@ -97,7 +97,7 @@ def _answer(error: KgError) -> Response:
     if error.status == 401:
         response.headers["WWW-Authenticate"] = ", ".join(f'{s} realm="kg4p1000"' for s in schemes)
     if error.status == 415:
-        response.headers["Accept-Encoding"] = "gzip"
+        response.headers["Accept-Encoding"] = "gzip, deflate"
     say_when(response, error)
     return response
 
@@ -125,8 +125,9 @@ def _http_exception(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(given.get_data(), given.status_code, list(given.headers))
     response = _answer(_translated(error))
-    if "Allow" in given.headers:
-        response.headers["Allow"] = given.headers["Allow"]
+    for name in ("Allow", "Content-Range"):
+        if name in given.headers:
+            response.headers[name] = given.headers[name]
     return response
 
 
@@ -134,6 +135,7 @@ def _translated(error: HTTPException) -> KgError:
     code = error.code or 500
     detail = {
         404: f"There is nothing at {request.path}.",
+        416: "None of the file is in the range that was asked for; the header Content-Range says how many bytes it has.",
         405: f"{request.path} does not take {request.method}; the Allow header says what it takes.",
     }.get(code, error.description or "")
     return by_status(code, detail)

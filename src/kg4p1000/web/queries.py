@@ -24,7 +24,7 @@ from .streaming import cited, respond
 blueprint = Blueprint("queries", __name__)
 
 #: Parameters of the request that are not parameters of the query.
-_OURS = ("format", "version")
+_OURS = ("format", "version", "page")
 #: What the text says where it stands without values.
 _HINT = re.compile(r"\n *# In a tool that knows no parameters, add here: VALUES [^\n]*")
 
@@ -90,7 +90,8 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
         result = _result(query, values, form)
         g.version = result.version
         shown["advice"] = advice(guarded, result.version)
-        shown |= results.shown(result, hidden={p.name for p in query.parameters})
+        hidden = {p.name for p in query.parameters}
+        shown |= results.shown(result, hidden, results.page_number(request.args))
     return _form(query, values, **shown)
 
 

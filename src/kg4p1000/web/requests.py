@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from codecs import BOM_UTF8
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from flask import request
@@ -15,6 +16,7 @@ from werkzeug.http import parse_etags
 from ..errors import BadParameter, MalformedRequest, TooLarge, WrongMediaType
 from ..sparql import refuse_foreign
 from ..terms import PREFIXES
+from ..texts import meant
 
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
@@ -23,6 +25,8 @@ UPDATE = "application/sparql-update"
 LONGEST_HEADER = 8192
 #: Parameters of a request at most.
 _FIELDS = 10_000
+#: Parameters that clients of their own accord send.
+_FOREIGN = ("queryid", "inference", "infer", "results", "output", "formats")
 #: zlib's sign for a stream with the head and the tail of gzip.
 _GZIP = 31
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
@@ -57,6 +61,32 @@ def conditions() -> dict[str, list[str] | None]:
     return found
 
 
+def mistyped(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Return the names of parameters that are not known but nearly so, with what they may have been meant for."""
+    names = [*known]
+    # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
+    others = [
+        name
+        for name in given
+        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN
+    ]
+    found = {name: meant(name.replace("_", "-"), names, cutoff=0.75) for name in others}
+    return {name: close[0] for name, close in found.items() if close}
+
+
+def see_names(known: Iterable[str]) -> None:
+    """See that no parameter of the address is a slip of one that an address takes.
+
+    Raises:
+        BadParameter: one is.
+    """
+    for name, close in mistyped(request.args, known).items():
+        raise BadParameter(
+            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
+            parameter=name[:100],
+        )
+
+
 def parameters() -> MultiDict[str, str]:
     """The parameters in the address."""
     return decoded(request.query_string)
@@ -85,8 +115,8 @@ def whole_body(limit: int) -> bytes:
 
     Raises:
         TooLarge: it is longer, or says that it is, compressed or not.
-        WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip.
-        MalformedRequest: what should be gzip is none, or is cut.
+        WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip or deflate.
+        MalformedRequest: what should be compressed is not, or is cut.
     """
     if (request.content_length or 0) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
@@ -100,23 +130,27 @@ def whole_body(limit: int) -> bytes:
         case "identity" | "":
             return data.removeprefix(BOM_UTF8)
         case "gzip" | "x-gzip":
-            return _unpacked(data, limit).removeprefix(BOM_UTF8)
+            return _unpacked(data, limit, "gzip").removeprefix(BOM_UTF8)
+        case "deflate":
+            return _unpacked(data, limit, "deflate").removeprefix(BOM_UTF8)
         case coding:
             raise WrongMediaType(
-                f"The body is coded as {coding[:100]}; send it by gzip or as it is."
+                f"The body is coded as {coding[:100]}; send it by gzip, by deflate or as it is."
             )
 
 
-def _unpacked(data: bytes, limit: int) -> bytes:
-    """A body without gzip; no more of it is unpacked than is taken."""
-    member = zlib.decompressobj(_GZIP)
+def _unpacked(data: bytes, limit: int, coding: str) -> bytes:
+    """A body without its coding; no more of it is unpacked than is taken."""
+    # Some send deflate without the head that it has in HTTP (RFC 9110, section 8.4.1.2).
+    headed = len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
+    member = zlib.decompressobj(_GZIP if coding == "gzip" else 15 if headed else -15)
     try:
         found = member.decompress(data, limit + 1)
         if len(found) <= limit and (not member.eof or member.unused_data):
             raise zlib.error
     except zlib.error:
         raise MalformedRequest(
-            "The body is not one whole piece of gzip, though its Content-Encoding says gzip."
+            f"The body is not one whole piece of {coding}, though its Content-Encoding says so."
         ) from None
     if len(found) > limit:
         raise TooLarge(

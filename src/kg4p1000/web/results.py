@@ -6,33 +6,64 @@ The whole result passes through, so that the count is exact, but only what is sh
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyoxigraph as ox
 
+from ..errors import BadParameter
 from ..store import Result
 from ..terms import PREFIXES
+from ..texts import counted
 from .rendering import Cell, cell
 
-SHOWN_ROWS = 1000
-SHOWN_BYTES = 200_000
+#: Rows of a page, and bytes of Turtle.
+SHOWN_ROWS = 50
+SHOWN_BYTES = 20_000
 
 
 @dataclass(frozen=True)
 class Table:
-    """The first rows of a result, and how many there are in all."""
+    """Some rows of a result.
+
+    Attributes:
+        total: how many there are in all.
+        number: of the page that they are, from 1.
+    """
 
     variables: list[str]
     rows: list[list[Cell | None]]
     total: int
+    number: int = 1
+
+    @property
+    def first(self) -> int:
+        """The number of the first row of the page, from 1."""
+        return (self.number - 1) * SHOWN_ROWS + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the last page."""
+        return max(1, -(-self.total // SHOWN_ROWS))
+
+    @property
+    def near(self) -> list[int]:
+        """The pages that are linked: the first, the last and those beside this one."""
+        wanted = {1, self.last, *range(self.number - 1, self.number + 2)}
+        return sorted(n for n in wanted if 1 <= n <= self.last)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it has no row, or a single one in which all that was counted is 0."""
+        cells = [c.text for c in self.rows[0] if c] if self.total == 1 else []
+        return not self.total or (bool(cells) and all(text == "0" for text in cells))
 
     def without(self, hidden: Container[str]) -> Table:
         """The table without some columns."""
         kept = [i for i, name in enumerate(self.variables) if name not in hidden]
         rows = [[row[i] for i in kept] for row in self.rows]
-        return Table([self.variables[i] for i in kept], rows, self.total)
+        return Table([self.variables[i] for i in kept], rows, self.total, self.number)
 
 
 @dataclass(frozen=True)
@@ -44,21 +75,41 @@ class Text:
     total: int
 
 
-def table(result: Result, limit: int = SHOWN_ROWS) -> Table:
-    """Read a result that was asked for as TSV, where each line is a row."""
-    kept = bytearray()
-    lines = 0
+def page_number(args: Mapping[str, str]) -> int:
+    """The page of a result that a request asks for.
+
+    Raises:
+        BadParameter: it is no number from 1 on.
+    """
+    asked = args.get("page", "").strip() or "1"
+    if not (asked.isascii() and asked.isdecimal() and len(asked) < 10 and int(asked)):
+        raise BadParameter(
+            f"page is {asked[:100]!r} and must be a number from 1 on.", parameter="page"
+        )
+    return int(asked)
+
+
+def table(result: Result, number: int = 1) -> Table:
+    """Read a page of a result that was asked for as TSV, where each line is a row.
+
+    Raises:
+        BadParameter: there is no such page.
+    """
+    first, lines, waiting = (number - 1) * SHOWN_ROWS + 1, 0, b""  # the head is line 0
+    kept: list[bytes] = []
     for chunk in result.chunks():
-        if lines <= limit:
-            kept += chunk
-        lines += chunk.count(b"\n")
-    text = bytes(kept[: kept.rfind(b"\n") + 1]).decode()
-    rows = text.split("\n")[1 : min(limit + 1, lines)]
-    return Table(
-        result.variables,
-        [[_parse(text) for text in row.split("\t")[: len(result.variables)]] for row in rows],
-        lines - 1,
-    )
+        *whole, waiting = (waiting + chunk).split(b"\n")
+        kept += whole[max(0, first - lines) : max(0, first + SHOWN_ROWS - lines)]
+        lines += len(whole)
+    rows = [row.decode().split("\t")[: len(result.variables)] for row in kept]
+    found = Table(result.variables, [[_parse(c) for c in row] for row in rows], lines - 1, number)
+    if number > found.last:
+        raise BadParameter(
+            f"page is {number} and must be a number from 1 to {found.last}: the result has"
+            f" {counted(found.total, 'row')}, {SHOWN_ROWS} a page.",
+            parameter="page",
+        )
+    return found
 
 
 def _parse(text: str) -> Cell | None:
@@ -89,11 +140,12 @@ def turtle(result: Result, limit: int = SHOWN_BYTES) -> Text:
     return Text(f"{head}\n{body}".strip(), len(data), total)
 
 
-def shown(result: Result, hidden: Container[str] = ()) -> dict[str, Any]:
+def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[str, Any]:
     """A result for a page, asked for as TSV, JSON (booleans) or Turtle (triples).
 
     Args:
         hidden: columns that the page need not show, such as parameters that stand in its form.
+        number: of the page, where it is a table.
 
     Returns:
         One of ``table``, ``boolean`` and ``turtle``, and ``version``.
@@ -105,5 +157,5 @@ def shown(result: Result, hidden: Container[str] = ()) -> dict[str, Any]:
         case "triples":
             content = {"turtle": turtle(result)}
         case _:
-            content = {"table": table(result).without(hidden)}
+            content = {"table": table(result, number).without(hidden)}
     return {"version": result.version, **content}

@@ -26,7 +26,7 @@ from .answers import Plan, plan, read
 from .citation import Answer
 from .datasets import naming
 from .encoding import LEAST, compressed, takes_gzip
-from .hints import rowless
+from .hints import told_nothing
 from .requests import LONGEST_HEADER, decoded
 from .services import BEGUN, Services
 from .streaming import SHORT
@@ -178,7 +178,7 @@ class Short:
             return known
         asked = read(decoded(query.encode("latin-1")), self._of.settings.query_size)
         longer = (asked.timeout or 0) > self._of.settings.query_timeout
-        if longer or not asked.query or not asked.query.strip():
+        if longer or asked.slips or not asked.query or not asked.query.strip():
             return None
         decided = plan(
             asked, sparql.guard(asked.query), store, base=base, accept=accept, moment=moment
@@ -235,7 +235,7 @@ class Short:
 def _hinted(passage: Passage, body: bytes) -> bool:
     """Whether the answer may have to say what was meant, for it has no row."""
     decided = passage.plan
-    return len(body) <= _BARE and decided.query.form == "SELECT" and rowless(body, decided.form)
+    return len(body) <= _BARE and told_nothing(body, decided.query.form, decided.form)
 
 
 def _usual(request: HTTPRequestParser) -> bool:

@@ -17,19 +17,18 @@ from ..store import Result
 from ..terms import prefix_declarations
 from . import description, problems, results
 from .advice import advice, advise
-from .answers import UPDATES_ELSEWHERE, Asked, Plan, plan, read
+from .answers import TAKEN, UPDATES_ELSEWHERE, Asked, Plan, plan, read
 from .authorization import account
 from .citation import Answer
 from .datasets import naming
-from .hints import HEADER, header, hints, meant, rowless
+from .hints import HEADER, header, hints, told_nothing
 from .negotiation import TRIPLES, choose, prefers_page
-from .requests import FORM, QUERY, UPDATE, decoded, parameters, text_body, whole_body
+from .requests import FORM, QUERY, UPDATE, decoded, mistyped, parameters, text_body, whole_body
 from .services import BEGUN, base, client_gone, services
 from .streaming import respond
 
 blueprint = Blueprint("sparql", __name__)
 
-_TAKEN = ("query", "default-graph-uri", "named-graph-uri", "version", "timeout", "format")
 _KEPT = ("default-graph-uri", "named-graph-uri", "version", "timeout")
 
 
@@ -69,9 +68,13 @@ def _answer(asked: Asked, text: str) -> Response | str:
     g.version, g.visit.asked = decided.version, decided.key[:12]
     if decided.choice.key == "html":
         result = _run(decided)
-        shown = results.shown(result)
-        empty = "table" in shown and not shown["table"].total
-        said = hints(query.text, result.version) if empty else []
+        shown = results.shown(result, number=results.page_number(request.values))
+        empty = shown.get("boolean") is False or (
+            shown["table"].says_nothing
+            if "table" in shown
+            else "turtle" in shown and not shown["turtle"].text
+        )
+        said = [*asked.slips, *(hints(query.text, result.version) if empty else ())]
         return _page(text, advice=advice(query, result.version), hints=said, **shown)
     key = decided.key
     if key and request.if_none_match.contains_weak(key):
@@ -89,9 +92,10 @@ def _answer(asked: Asked, text: str) -> Response | str:
     unknown = services().known_graphs.look_up(decided.query, decided.version, client_gone())
     response.headers.extend(naming(unknown))
     advise(response, query, decided.version)
-    is_whole = response.status_code == 200 and query.form == "SELECT" and response.is_sequence
-    is_bare = is_whole and rowless(response.get_data(), decided.form)
-    if is_bare and (said := hints(query.text, decided.version)):
+    is_whole = response.status_code == 200 and response.is_sequence
+    is_bare = is_whole and told_nothing(response.get_data(), query.form, decided.form)
+    said = [*asked.slips, *(hints(query.text, decided.version) if is_bare else ())]
+    if said:
         response.headers[HEADER] = header(said)
     return response
 
@@ -194,12 +198,11 @@ def read_request(limit: int) -> Asked:
 
 def _see_that_no_name_is_mistyped(given: MultiDict[str, str]) -> None:
     """Other parameters are taken, as clients send their own; but not where nothing was asked."""
-    for name in given:
-        if name not in _TAKEN and (close := meant(name, _TAKEN)):
-            raise MalformedRequest(
-                f"The request has no query, and a parameter {name!r}; did you mean {close[0]!r}?",
-                parameter=name,
-            )
+    for name, close in mistyped(given, TAKEN).items():
+        raise MalformedRequest(
+            f"The request has no query, and a parameter {name!r}; did you mean {close!r}?",
+            parameter=name,
+        )
 
 
 def _add_body(given: MultiDict[str, str], limit: int) -> None:

@@ -13,9 +13,9 @@ from ..errors import NotFound
 from ..queries import StoredQuery
 from ..sparql import RDF_FORMATS
 from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS
+from ..texts import meant
 from .describe import describe
 from .findings import findings
-from .hints import meant
 from .names import NAMING, Name, from_rows
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .questions import asked_by
@@ -63,7 +63,7 @@ _ABOVE = """SELECT ?thing ?above ?property ?name WHERE {
   ?above ?property ?name
 }"""
 #: Things that a page of a list has.
-_ON_A_PAGE = 200
+_ON_A_PAGE = 100
 #: How an overlap is named.
 _PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
@@ -111,7 +111,7 @@ def page(subject: NamedNode) -> str:
     """
     version = page_version()
     if not services().select(_GRAPHS_OF, version, thing=subject):
-        raise NotFound(f"The graph says nothing of {subject.value}.")
+        raise NotFound(f"The graph says nothing of {subject.value}.{_hint(subject)}")
     words = vocabulary(services(), version)
     above = services().select(_ABOVE, version, thing=subject)
     label = short(subject.value)

@@ -15,13 +15,28 @@ from ..access import Account, Role
 from ..errors import BadParameter, MalformedRequest, NotFound, Refused, WrongMediaType
 from ..writer import GRAPH_TYPES
 from .authorization import require
+from .hints import HEADER, header, hints
 from .negotiation import TRIPLES_ONLY, chosen
-from .requests import FORM, UPDATE, conditions, decoded, graphs, parameters, text_body, whole_body
+from .requests import (
+    FORM,
+    UPDATE,
+    conditions,
+    decoded,
+    graphs,
+    mistyped,
+    parameters,
+    see_names,
+    text_body,
+    whole_body,
+)
 from .services import asked_version, client_gone, services
 from .streaming import cited, respond
 
 blueprint = Blueprint("write", __name__)
 
+_TAKEN = (
+    "update", "using-graph-uri", "using-named-graph-uri", "graph", "default", "dry-run", "message", "version", "format",
+)  # fmt: skip
 _WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
 _ANY = "ASK { ?s ?p ?o }"
 
@@ -34,7 +49,7 @@ def update() -> Response:
     limit = services().settings.upload_size
     if request.mimetype == UPDATE:
         text = text_body(limit)
-    elif request.mimetype == FORM:
+    elif request.mimetype == FORM or (not request.mimetype and "update" in given):
         given.update(decoded(whole_body(limit)))
         if "query" in given:
             raise MalformedRequest("A query goes to /sparql; this address takes updates.")
@@ -123,6 +138,11 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     Args:
         given: the parameters of the request, wherever they stand.
     """
+    for name, close in mistyped(given, _TAKEN).items():
+        raise BadParameter(
+            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
+            parameter=name[:100],
+        )
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
         raise BadParameter("dry-run must be true or false.", parameter="dry-run")
@@ -138,7 +158,11 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     )
     if done["version"]:
         done["changes"] = f"/versions/{done['version']}/changes"
+    if change["kind"] == "update" and not any(done["counts"].values()):
+        done["hints"] = hints(change["text"], services().store.current)
     response = jsonify(done)
+    if done.get("hints"):
+        response.headers[HEADER] = header(done["hints"])
     if done["version"]:
         response.headers["Location"] = f"/versions/{done['version']}"
         if done["made_graph"]:  # RFC 9110, section 15.3.2: Location names what came to be
@@ -153,6 +177,7 @@ def _named(default_too: bool = False) -> str:
     given = parameters()
     default = "default" in given
     if len(given.getlist("graph")) + default != 1:
+        see_names(_TAKEN)
         raise MalformedRequest("Name one graph: graph=IRI, or default.", parameter="graph")
     if default:
         if default_too:
