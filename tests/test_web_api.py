@@ -76,3 +76,23 @@ def test_an_answer_has_one_of_the_media_types_that_are_described(client, documen
 
 def test_the_front_page_leads_to_it(client):
     assert 'href="/openapi.json"' in client.get("/", headers={"Accept": "text/html"}).text
+
+
+def test_changes_say_that_they_may_be_conditional(client):
+    paths = client.get("/openapi.json").json["paths"]
+    for path, method in (
+        ("/update", "post"),
+        ("/graph-store", "put"),
+        ("/graph-store", "post"),
+        ("/graph-store", "delete"),
+        ("/versions/{version}/undo", "post"),
+    ):
+        operation = paths[path][method]
+        headers = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+        assert headers == {"If-Match", "If-None-Match"}
+        assert "412" in operation["responses"]
+    assert {p["name"] for p in paths["/overlaps/"]["get"]["parameters"]} >= {
+        "objective",
+        "confidence",
+        "page",
+    }
