@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
-from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from .store import Delta, Draft, MemoryGraph, draft_in_memory
 from .terms import GRAPH, PREFIXES, iri
@@ -428,7 +428,7 @@ def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     """The same of a graph that is in no store; the rules are those of the ontology in it."""
     draft = draft_in_memory()
     register = (NamedNode(GRAPH + "graphs"), NamedNode(PREFIXES["k4p"] + "inDefaultGraph"))
-    merged = Quad(ONTOLOGY, register[1], ox.Literal(True), register[0])
+    merged = Quad(ONTOLOGY, register[1], Literal(True), register[0])
     kept = list(triples)
     schema = {NamedNode(name) for name in (*_PAIR_RULES, _CHAIN, _BY_STATUS, *_STRUCTURE)}
     made = rules(t for t in kept if t.predicate in schema)
