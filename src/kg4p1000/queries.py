@@ -7,7 +7,6 @@ objectives ask it is a competency question; `questions` tells whether the graph 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from .errors import BadParameter, BrokenFile, KgError, NotFound
 from .files import read, see_name
 from .store import Readers, Result
 from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint, natural_key
+from .texts import meant
 
 _KEYS = {
     "summary", "question", "objectives", "tags", "parameters", "cases", "returns", "status", "empty",
@@ -140,7 +140,7 @@ class StoredQuery:
         known = {p.name: p for p in self.parameters}
         for name in values:
             if name not in known:
-                close = difflib.get_close_matches(name, [*known, "format", "version"], 1)
+                close = meant(name, [*known, "format", "version"])
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 takes = ", ".join(known) or "none"
                 raise BadParameter(
@@ -179,7 +179,7 @@ class Library:
         try:
             return self._queries[name]
         except KeyError:
-            close = difflib.get_close_matches(name, self._queries, 3, 0.5)
+            close = meant(name, self._queries, 3, 0.5)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise NotFound(
                 f"There is no stored query {name!r}.{hint} /query/ lists them."
@@ -282,7 +282,7 @@ class _Header:
             raise self.broken("the #+ header needs at least a summary: add '#+ summary: …'.")
         for key in meta:
             if key not in _KEYS:
-                close = difflib.get_close_matches(str(key), _KEYS, 1)
+                close = meant(str(key), _KEYS)
                 hint = f"Did you mean {close[0]!r}? " if close else ""
                 raise self.broken(
                     f"unknown header keys {key}. {hint}Known are {', '.join(sorted(_KEYS))}.", key
@@ -427,7 +427,7 @@ def _line(given: Any) -> str:
 
 def _status(given: Any) -> str:
     if given not in (None, *_STATUSES):
-        close = difflib.get_close_matches(str(given), _STATUSES, 1)
+        close = meant(str(given), _STATUSES)
         raise ValueError(f"{given!r} is none{f'; did you mean {close[0]!r}?' if close else ''}")
     return given or "stable"
 
@@ -485,9 +485,7 @@ def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | Non
     asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
     rows = readers.query(asked, version=version).json()["results"]["bindings"]
     known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
-    if same := [other for other in known if other.casefold() == key.casefold()]:
-        return f"Did you mean {same[0]}?"
-    if close := difflib.get_close_matches(key, known, 3, 0.5):
+    if close := meant(key, known, 3, 0.5):
         return f"Did you mean {' or '.join(close)}?"
     if 0 < len(known) <= _LISTED:
         return f"There is {', '.join(sorted(known, key=natural_key))}."
