@@ -156,3 +156,19 @@ def test_a_query_in_a_shape_is_written_so_that_it_is_answered_rightly(tmp_path):
     path.write_text(CONSTRAINT % "SELECT $this { $this (<http://e.x/p>|<http://e.x/p>) ?x }")
     (query,) = Shapes.from_files([path]).queries
     assert "UNION" in query.text
+
+
+def test_names_with_dots_are_names_in_all_parts_of_updates():
+    draft, prefix = draft_in_memory(), "PREFIX ec: <http://e.x/> "
+    for text in (
+        "INSERT DATA { GRAPH ec:g.1.2 { ec:1.1.1.353 ec:p.1.2 ec:a.b.c.d } }",
+        "WITH ec:g.1.2 DELETE { ?x ec:p.1.2 ?y } INSERT { ?x ec:t.u.v ?y }"
+        " WHERE { VALUES ?x { ec:1.1.1.353 } ?x ec:p.1.2|ec:z.1.2 ?y }",
+        "INSERT { GRAPH ec:h.1.2 { ?x ec:t.u.v ?y } } USING ec:g.1.2"
+        " WHERE { ?x ec:t.u.v/ec:none.1.2* ?y FILTER(?x IN (ec:1.1.1.353, ec:2.2.2)) }",
+    ):
+        apply_update(prefix + text, draft)
+    statement = "<http://e.x/1.1.1.353> <http://e.x/t.u.v> <http://e.x/a.b.c.d>"
+    assert sorted(map(str, draft.quads())) == [
+        f"{statement} <http://e.x/{graph}.1.2>" for graph in "gh"
+    ]

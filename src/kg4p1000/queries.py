@@ -201,15 +201,9 @@ class Library:
         gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a stored query by name; see `bound` for what `values` must be."""
-        text, bindings = self[name].text, self.bound(readers, name, values, version)
-        return sparql.run(
-            readers,
-            sparql.guard(text, bindings.keys()),
-            form,
-            bindings=bindings,
-            version=version,
-            gone=gone,
-        )
+        bindings = self.bound(readers, name, values, version)
+        query = sparql.guard(self[name].text, bindings.keys())
+        return sparql.run(readers, query, form, bindings=bindings, version=version, gone=gone)
 
     def bound(
         self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
