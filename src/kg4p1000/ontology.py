@@ -74,8 +74,6 @@ _PAIR_RULES: dict[str, Callable[[NamedNode, NamedNode], Rule]] = {
     RDFS + "domain": lambda a, b: Rule(((0, a, 1),), (0, _TYPE, b)),  # prp-dom
     RDFS + "range": lambda a, b: Rule(((0, a, 1),), (1, _TYPE, b)),  # prp-rng
 }
-#: What axioms are written with, beside these.
-_STRUCTURE = (RDF + "type", RDF + "first", RDF + "rest", OWL + "members", OWL + "disjointWith")
 #: Axioms that hold in both directions.
 _SYMMETRIC_AXIOMS = {OWL + "equivalentClass", OWL + "equivalentProperty", OWL + "inverseOf"}
 #: Kinds of properties, and the rule that each stands for.
@@ -86,6 +84,8 @@ _KIND_RULES: dict[str, Callable[[NamedNode], Rule]] = {
 _CHAIN = OWL + "propertyChainAxiom"
 #: Ours: a property follows from those above it where what they lead to has a state of review.
 _BY_STATUS, _STATUS = PREFIXES["k4p"] + "impliedByStatus", iri("k4p:status")
+_SCHEMA = {*_PAIR_RULES, _CHAIN, _BY_STATUS, *(RDF + w for w in ("type", "first", "rest"))}
+_SCHEMA |= {OWL + "members", OWL + "disjointWith"}
 #: A change of more triples than this, and of more than such a part of the graph, is inferred from by
 #: queries over the whole graph: that takes about as long as this part of it triple by triple.
 _FEW, _PART = 1_000, 1 / 3
@@ -426,16 +426,12 @@ def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tupl
 
 def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     """The same of a graph that is in no store; the rules are those of the ontology in it."""
-    draft = draft_in_memory()
-    register = (NamedNode(GRAPH + "graphs"), NamedNode(PREFIXES["k4p"] + "inDefaultGraph"))
-    merged = Quad(ONTOLOGY, register[1], Literal(True), register[0])
-    kept = list(triples)
-    schema = {NamedNode(name) for name in (*_PAIR_RULES, _CHAIN, _BY_STATUS, *_STRUCTURE)}
-    made = rules(t for t in kept if t.predicate in schema)
-    used = schema | {predicate for rule in made for _, predicate, _ in rule.body}
-    draft.apply(
-        Delta(frozenset({merged, *(Quad(*t, ONTOLOGY) for t in kept if t.predicate in used)}))
-    )
+    draft, kept = draft_in_memory(), list(triples)
+    merged = Quad(ONTOLOGY, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs"))
+    made = rules(t for t in kept if t.predicate.value in _SCHEMA)
+    used = _SCHEMA | {predicate.value for rule in made for _, predicate, _ in rule.body}
+    said = (Quad(*t, ONTOLOGY) for t in kept if t.predicate.value in used)
+    draft.apply(Delta(frozenset({merged, *said})))
     infer(draft, made)
     return contradictions(closure(draft))
 
