@@ -371,3 +371,15 @@ def test_numbers_are_told_in_the_singular_and_the_plural():
         "1 query",
         "2,000 queries",
     ]
+
+
+def test_a_name_that_is_nowhere_is_told_with_the_one_that_may_have_been_meant(tmp_path):
+    path = tmp_path / "x.ttl"
+    path.write_text(
+        "@prefix k4p: <https://w3id.org/kg4p1000/ontology/> .\n"
+        "<https://w3id.org/kg4p1000/id/tool/comet-farm> k4p:access <https://w3id.org/kg4p1000/code/access/Free> ;\n"
+        "  k4p:acces <https://w3id.org/kg4p1000/code/access/free> .\n"
+    )
+    told = CliRunner().invoke(main, ["validate", str(path), "--files", str(ROOT)]).output
+    assert "access:Free; did you mean access:free?" in told
+    assert "k4p:acces; did you mean k4p:access?" in told

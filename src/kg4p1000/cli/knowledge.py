@@ -11,13 +11,13 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, merging, ontology, proposals, quality, validation
+from .. import build, checks, curation, merging, ontology, proposals, quality, terms, validation
 from ..errors import NotFound
 from ..files import see_all_read
 from ..queries import Library, read_query
 from ..settings import Settings
 from ..store import MemoryGraph, Readers, Store
-from ..texts import counted
+from ..texts import counted, meant
 from .base import Verb, author, existing, messages, named_graph, progress, ready, short, verb
 
 
@@ -130,7 +130,13 @@ def validate_(
     elif form == "turtle":
         click.echo(report.to_turtle(), nl=False)
     elif report.findings or not faults:
-        click.echo(report.to_text(lambda iri: labels.get(iri, ""), homes.get), nl=False)
+        known = {node.value for node in homes if isinstance(node, ox.NamedNode)}
+        click.echo(
+            report.to_text(
+                lambda iri: labels.get(iri, ""), homes.get, meant=lambda iri: _meant(iri, known)
+            ),
+            nl=False,
+        )
     for fault in faults if form != "json" else ():
         click.echo(f"FAULT  {fault}", err=form == "turtle")
     if faults or not report.conforms:
@@ -291,6 +297,15 @@ def check_(given: Settings) -> None:
         readers.close()
     if failed:
         raise SystemExit(1)
+
+
+def _meant(iri: str, known: set[str]) -> str:
+    """The name in the same namespace that may have been meant by one that is nowhere; nothing for one that is there."""
+    space = iri[: max(iri.rfind("/"), iri.rfind("#")) + 1]
+    if iri in known or not space.startswith(terms.BASE):
+        return ""
+    near = {name.removeprefix(space) for name in known if name.startswith(space)}
+    return next((space + name for name in meant(iri.removeprefix(space), near)), "")
 
 
 def _labels(graph: MemoryGraph) -> dict[str, str]:

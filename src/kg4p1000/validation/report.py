@@ -65,6 +65,7 @@ class Report:
         label: Callable[[str], str] = lambda iri: "",
         where: Callable[[ox.NamedNode], str | None] = lambda node: None,
         language: str = "en",
+        meant: Callable[[str], str] = lambda iri: "",
     ) -> str:
         """Write the report for a person, one block for each shape.
 
@@ -72,7 +73,12 @@ class Report:
             label: gives the label of an IRI, or nothing.
             where: gives the file that a subject comes from, or None.
             language: which message to use, where a shape has it.
+            meant: gives, for the IRI of a value that is nowhere, the one that may have been meant, or nothing.
         """
+
+        def hint(term: Term | None) -> str:
+            close = meant(term.value) if isinstance(term, ox.NamedNode) else ""
+            return f"; did you mean {curie(close) or close}?" if close else ""
 
         def named(term: Term) -> str:
             if not isinstance(term, ox.NamedNode):
@@ -88,7 +94,9 @@ class Report:
             lines += [f"  {block[0].text(language)}"]
             for f in block:
                 file = where(f.focus) if isinstance(f.focus, ox.NamedNode) else None
-                value = f": {named(f.value)}" if f.value and f.value != f.focus else ""
+                value = (
+                    f": {named(f.value)}{hint(f.value)}" if f.value and f.value != f.focus else ""
+                )
                 lines.append(f"  - {named(f.focus)}{f', in {file}' if file else ''}{value}")
         return "\n".join(lines) + "\n"
 
