@@ -75,7 +75,7 @@ _SAID = tuple(
         ),
         (
             r"ill-formed|not whole|no XML",
-            "the XML is not whole or not well-formed: an element is not closed, or closed by another name",
+            "the RDF/XML is not whole, or not well-formed: an element is not closed, or closed by another name; was the file cut",
         ),
         (r"entity", "an entity is not declared; write the character itself"),
         (r"[Oo]bject keys|null expected|true expected|false expected|JSON", "this is no JSON"),
