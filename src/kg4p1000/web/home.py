@@ -34,7 +34,7 @@ blueprint = Blueprint("home", __name__)
 _COUNTS = """SELECT ?class (COUNT(DISTINCT ?thing) AS ?count) WHERE {
   {
     VALUES ?class { k4p:Goal k4p:Objective k4p:Activity k4p:Target k4p:Remark k4p:Overlap }
-    ?thing a/rdfs:subClassOf* ?class
+    ?thing a/rdfs:subClassOf* ?class FILTER NOT EXISTS { ?thing k4p:status status:rejected }
   } UNION { ?thing k4p:mentionedIn ?element BIND(k4p:NamedThing AS ?class) }
 } GROUP BY ?class"""
 _GOALS = f"""SELECT ?goal ?other ?property ?name WHERE {{
@@ -46,9 +46,8 @@ _GOALS = f"""SELECT ?goal ?other ?property ?name WHERE {{
 EXAMPLE = """# Whom do the activities of the plan count on most?
 SELECT ?who (COUNT(DISTINCT ?activity) AS ?activities)
 WHERE {
-  ?mention k4p:mentionIn ?activity ;
-           k4p:mentionOf ?named .
-  ?activity a k4p:Activity .
+  ?activity a k4p:Activity ;
+            k4p:mentions ?named .
   ?named skos:prefLabel ?who .
   FILTER(LANG(?who) = "en")
 }
