@@ -484,3 +484,57 @@ def test_absence_of_words_is_told_of_what_was_searched(ask, library, readers):
     kinds = {row["elementKind"] for row in ask("elements-with-words", words="a")}
     assert {"goal", "objective", "activity", "target", "remark"} <= kinds
     assert all(kind in told for kind in kinds), kinds
+
+
+# What is computed or absent is told as that
+
+
+def made(text: str) -> dict[str, str]:
+    """The expression of each variable that a query makes, by name; without texts, names and what stands in braces."""
+    code, found = re.sub(r'"[^"\n]*"|#[^\n]*', '""', text), {}
+    for end in re.finditer(r"\bAS \?(\w+)\)", code):
+        depth, start = 0, end.start()
+        while depth >= 0:
+            start -= 1
+            depth += {")": 1, "(": -1}.get(code[start], 0)
+        found[end[1]] = re.sub(r"\{[^}]*\}|[\w-]*:[\w.-]+", "x", code[start + 1 : end.start()])
+    return found
+
+
+def resting_on(expressions: dict[str, str], pattern: str) -> set[str]:
+    """The variables whose expression has a pattern, or a variable whose expression does."""
+    found = {name for name, said in expressions.items() if re.search(pattern, said)}
+    while True:
+        used = rf"\?({'|'.join(found)})\b(?! *[=!<>])"
+        more = {name for name, said in expressions.items() if found and re.search(used, said)}
+        if more <= found:
+            return found
+        found |= more
+
+
+@each_file
+def test_a_figure_that_a_query_computes_is_called_computed(path):
+    query = read_query(path)
+    expressions = made(query.text)
+    computed = resting_on(expressions, r"[\w)] *[-+*/] *[\w?(]|\bAVG\(")
+    added_up = resting_on(expressions, r"\bSUM\(")
+    for name, told in query.returns.items():
+        if name in computed:
+            assert "computed" in told or name == "computed", name
+        elif name in added_up:
+            assert re.match("computed|number of|how many", told), name
+
+
+@each_file
+def test_absence_is_told_of_what_is_recorded_or_was_searched(path):
+    query = read_query(path)
+    reads = re.search(
+        r"k4p:(mention|measureOf|gives|annotation|relationKind|relates|between|Overlap|mapping)|REGEX|CONTAINS",
+        query.text,
+    )
+    said = r"\b(recorded|stored|mapped|annotated|searched|looked for|always has rows|holds no)\b|^There is no \w+ with this code\.$"
+    assert not reads or re.search(said, query.empty)
+
+
+def test_what_computes_is_found():
+    assert resting_on(made("BIND (?a / 2 AS ?b) SELECT (CEIL(?b) AS ?c) (COUNT(*) AS ?d)"), "/") == {"b", "c"}  # fmt: skip
