@@ -442,6 +442,16 @@ def test_mistake_in_a_query_is_told_with_its_line_in_the_file(tmp_path, text, li
     assert refused.value.members == {"file": str(path), "line": line}
 
 
+def test_an_ask_with_parameters_is_refused(tmp_path):
+    path = tmp_path / "broken.rq"
+    path.write_text(
+        "#+ summary: One\n#+ parameters: {v: {type: goal, example: A}}\nASK { ?v a ?c }\n"
+    )
+    with pytest.raises(BrokenFile, match="Write a SELECT") as refused:
+        read_query(path)
+    assert refused.value.members["line"] == 2
+
+
 # What the plan says, and what is computed from it
 
 

@@ -2,10 +2,11 @@
 
 import html
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
 from pyoxigraph import Literal, Quad
+from werkzeug.exceptions import HTTPException
 
 from kg4p1000.store import Delta, Readers
 from kg4p1000.terms import iri
@@ -14,6 +15,9 @@ from kg4p1000.web import create_app
 HTML = {"Accept": "text/html"}
 #: What no version has an own answer of, or what names its version in the path.
 ELSEWHERE = re.compile(r"/static/|/favicon|/dumps/.+|/versions/.+")
+#: A form that asks, and the field by which it keeps the version.
+FORM = re.compile(r"<form(?:(?!method=\"post\")[^>])*>.*?</form>", re.DOTALL)
+KEPT = re.compile('name="version" value="1"')
 PAGES = [
     "/", "/page/objective/A4", "/page/activity/A4.2", "/page/target/D2-2030", "/page/activity/", "/page/overlap/",
     "/page/tool/comet-farm", "/overlaps/", "/overlaps/?objective=A4&other=D2", "/overlaps/clusters", "/overlaps/queue",
@@ -60,8 +64,42 @@ def test_every_link_and_form_of_an_old_page_keeps_the_version(web, page):
     found = links(answer.text)
     assert len(found) > 8
     assert [h for h in found if parse_qs(urlsplit(h).query).get("version") != ["1"]] == []
-    for form in re.findall(r"<form(?:(?!method=\"post\")[^>])*>.*?</form>", answer.text, re.DOTALL):
-        assert re.search(r'name="version" value="1"', form)
+    assert [form for form in FORM.findall(answer.text) if not KEPT.search(form)] == []
+
+
+def kind(app, link):
+    """What sort of page a link leads to: who answers, for which class of thing, and with which parameters."""
+    parts = urlsplit(link)
+    endpoint, values = app.url_map.bind("localhost").match(parts.path)
+    return endpoint, values.get("kind", ""), *sorted(parse_qs(parts.query))
+
+
+def test_a_page_of_each_kind_that_an_old_front_page_leads_to_keeps_the_version(web):
+    """A crawl from page to page; what it finds is more than the list above can foresee."""
+    waiting, seen, wrong, place = ["/?version=1"], set(), [], 0
+    while place < len(waiting):
+        page, place = waiting[place], place + 1
+        try:
+            sort = kind(web.application, page)
+        except HTTPException:
+            wrong.append((page, "leads nowhere"))
+            continue
+        if sort in seen:
+            continue
+        seen.add(sort)
+        answer = web.get(page, headers=HTML)
+        if answer.status_code >= 400:
+            wrong.append((page, answer.status_code))
+        if answer.mimetype != "text/html":
+            continue
+        for link in links(answer.text):
+            if parse_qs(urlsplit(link).query).get("version") != ["1"]:
+                wrong.append((page, link))
+            elif (goal := urljoin(page, link).partition("#")[0]) not in waiting:
+                waiting.append(goal)
+        wrong += [(page, form) for form in FORM.findall(answer.text) if not KEPT.search(form)]
+    assert wrong == []
+    assert len(seen) > 40
 
 
 @pytest.mark.parametrize("page", PAGES[::5])

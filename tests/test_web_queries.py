@@ -178,3 +178,36 @@ def test_change_it_has_the_examples_before_anyone_gave_values(client):
     href = html.unescape(re.search(r'href="([^"]+)">Change it<', page)[1])
     told = client.get("/query/activity-overlaps?objective=A4&other=D2&format=json")
     assert rows_of(client.get(f"{href}&format=json")) == rows_of(told)
+
+
+VALUES = {
+    "xsd:string": ['say "hi"', "it's", "a\\b", "\\n", "a\nb\tc", '"""', "} # x", "é\u200b😀", "\x07", "{ ?s ?p ?o }"],
+    "xsd:integer": ["5", "-5", "+7", "99999999999999999999"],
+    "xsd:decimal": ["0.5", "-.5", "1.", "1.50"],
+    "iri": ["https://w3id.org/kg4p1000/id/activity/A4.2", "http://example.org/a(b)'c"],
+    "activity": ["A4.2"],
+    "code:topic": ["regional-network"],
+}  # fmt: skip
+FORMS = [
+    "SELECT ?v ?n WHERE {{ {} BIND(STR(?v) AS ?n) }}",
+    "SELECT ?v (COUNT(*) AS ?n) {{ ?s a k4p:Goal {} }} GROUP BY ?v HAVING(COUNT(*) > 1)",
+    "SELECT ?v ?s WHERE {{ # {{\n ?s a k4p:Goal {} OPTIONAL {{ ?s ?p ?o FILTER(?o = ?v) }} }} VALUES ?s {{ goal:A }}",
+    "CONSTRUCT {{ <x:s> <x:p> ?v }} WHERE {{ ?s a k4p:Goal {} }}",
+]
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("form", FORMS)
+def test_change_it_asks_the_same_whatever_the_value(tmp_path, settings, store, readers, form, kind):
+    hint = "\n  # In a tool that knows no parameters, add here: VALUES ?v { 1 }\n"
+    example = VALUES[kind][0].replace("\\", "\\\\").replace('"', '\\"')
+    header = f'#+ summary: S\n#+ parameters:\n#+   v: {{type: "{kind}", example: "{example}"}}\n'
+    (tmp_path / "q.rq").write_text(header + form.format(hint))
+    web = create_app(settings, store, readers, Library(tmp_path)).test_client()
+    for value in VALUES[kind]:
+        page = web.get("/query/q", query_string={"v": value}, headers=HTML).text
+        asked = html.unescape(re.search(r'href="([^"]+)">Change it<', page)[1])
+        suffix = "turtle" if form.startswith("CONSTRUCT") else "json"
+        told = web.get("/query/q", query_string={"v": value, "format": suffix})
+        assert told.status_code == 200, told.text
+        assert web.get(f"{asked}&format={suffix}").text == told.text

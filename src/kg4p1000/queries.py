@@ -362,6 +362,11 @@ def read_query(path: Path) -> StoredQuery:
 
 def _misfit(query: StoredQuery, columns: list[str], described: bool) -> tuple[str, str] | None:
     """What of a header does not fit the columns that the query gives, and the key at fault."""
+    if query.parameters and sparql.guard(query.text).form == "ASK":
+        return (
+            "an ASK has no columns that parameters could be bound to. Write a SELECT.",
+            "parameters",
+        )
     for parameter in query.parameters:
         if columns and parameter.name not in columns:
             return (

@@ -123,12 +123,18 @@ def with_values(text: str, bindings: Mapping[str, ox.NamedNode | ox.Literal]) ->
     """
     if not bindings:
         return text
-    inside = 0
+    names = " ".join(f"?{name}" for name in bindings)
+    values = f"VALUES ({names}) {{ ({' '.join(map(str, bindings.values()))}) }}"
+    inside, before, form = 0, "", ""
     for token in sparql.tokens(text):
         if token.text == "{" and not inside:
-            names = " ".join(f"?{name}" for name in bindings)
-            values = " ".join(str(term) for term in bindings.values())
-            head, rest = text[: token.end], _HINT.sub("", text[token.end :], count=1)
-            return f"{head}\n  VALUES ({names}) {{ ({values}) }}{rest}"
-        inside += {"(": 1, ")": -1}.get(token.text, 0)
-    return text
+            if before == "CONSTRUCT":  # A template, behind which the pattern stands.
+                form = ""
+            elif form != "CONSTRUCT":
+                rest = _HINT.sub("", text[token.end :], count=1)
+                return f"{text[: token.end]}\n  {values}{rest}"
+        inside += {"(": 1, "{": 1, ")": -1, "}": -1}.get(token.text, 0)
+        before = token.text.upper()
+        form = before if before in ("SELECT", "CONSTRUCT") and not inside else form
+    # Without a group that takes values: `DESCRIBE ?x`, `CONSTRUCT WHERE { … }`.
+    return f"{text}\n{values}"
