@@ -383,3 +383,17 @@ def test_a_name_that_is_nowhere_is_told_with_the_one_that_may_have_been_meant(tm
     told = CliRunner().invoke(main, ["validate", str(path), "--files", str(ROOT)]).output
     assert "access:Free; did you mean access:free?" in told
     assert "k4p:acces; did you mean k4p:access?" in told
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_load_that_is_refused_tells_what_may_have_been_meant(own, tmp_path, options):
+    path = tmp_path / "x.ttl"
+    path.write_text(
+        "<https://w3id.org/kg4p1000/id/tool/comet-farm> <https://w3id.org/kg4p1000/ontology/maintainedBy>"
+        " <https://w3id.org/kg4p1000/id/organisation/ffao> .\n"
+    )
+    store = own(tmp_path / "store")
+    places = ["--store", str(store.path), "--files", str(ROOT)]
+    done = CliRunner().invoke(main, ["load", str(path), "--graph", "graph:mrv", *options, *places])
+    assert done.exit_code == 1
+    assert "organisation:ffao; did you mean organisation:fao?" in done.stderr

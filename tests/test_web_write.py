@@ -343,6 +343,14 @@ def test_a_change_that_breaks_a_shape_is_refused_with_the_report_and_changes_not
     assert built.current == before
 
 
+def test_a_name_that_is_nowhere_is_told_with_the_one_that_may_have_been_meant(client, tokens):
+    slip = "INSERT DATA { GRAPH graph:mrv { tool:comet-farm k4p:maintainedBy organisation:ffao } }"
+    for address in ("/update", "/update?dry-run=true"):
+        told = client.post(address, data=slip, headers=UPDATE | tokens["steward"]).json["report"]
+        meant = {f["meant"] for f in told["findings"] if f.get("meant")}
+        assert meant == {"https://w3id.org/kg4p1000/id/organisation/fao"}
+
+
 def test_a_dry_run_ends_as_the_change_would_and_changes_nothing(client, tokens, built):
     before = built.current
     for text, status in ((RENAME, 200), (BREAK, 422)):

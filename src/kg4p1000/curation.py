@@ -182,7 +182,7 @@ class _Change:
         if not report.conforms:
             raise ShapesViolated(
                 f"{counted(report.count('violation'), 'statement does', 'statements do')} not fit the shapes; nothing was changed.",
-                report,
+                report.hinted(self._graph.names),
             )
         if whole or any(q.graph_name == ONTOLOGY for q in draft.delta.added | draft.delta.removed):
             self._shapes.see_that_ontology_allows(self._graph)
@@ -254,6 +254,12 @@ class StatedGraph:
             if all(next(quads, None) is None for quads in inferred):
                 return self._draft.select(query, [DefaultGraph()])
         return self._draft.select(query, self._graphs)
+
+    def names(self, space: str) -> Iterator[str]:
+        """The IRIs below a namespace of which the graph says something."""
+        query = f'SELECT DISTINCT ?s WHERE {{ ?s ?p ?o FILTER(STRSTARTS(STR(?s), "{space}")) }}'
+        rows = self._draft.select(query, [DefaultGraph()])
+        return (row["s"].value for row in rows if isinstance(row["s"], NamedNode))
 
     def difference(self, before: Set[NamedNode], real: Delta) -> tuple[set[Triple], set[Triple]]:
         """The triples that came into this graph by a change of quads, and those that left it.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, merging, ontology, proposals, quality, terms, validation
+from .. import build, checks, curation, merging, ontology, proposals, quality, validation
 from ..errors import NotFound
 from ..files import see_all_read
 from ..queries import Library, read_query
@@ -130,13 +129,7 @@ def validate_(
     elif form == "turtle":
         click.echo(report.to_turtle(), nl=False)
     elif report.findings or not faults:
-        known = {node.value for node in homes if isinstance(node, ox.NamedNode)}
-        click.echo(
-            report.to_text(
-                lambda iri: labels.get(iri, ""), homes.get, meant=lambda iri: _meant(iri, known)
-            ),
-            nl=False,
-        )
+        click.echo(report.to_text(lambda iri: labels.get(iri, ""), homes.get), nl=False)
     for fault in faults if form != "json" else ():
         click.echo(f"FAULT  {fault}", err=form == "turtle")
     if faults or not report.conforms:
@@ -182,7 +175,9 @@ def _judged(
         shapes.see_that_ontology_allows(graph)
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
-    return report, _labels(graph), homes
+    named = {node.value for node in homes if isinstance(node, ox.NamedNode)}
+    hinted = report.hinted(lambda space: (name for name in named if name.startswith(space)))
+    return hinted, _labels(graph), homes
 
 
 @verb("dump", cls=Verb)
@@ -237,7 +232,7 @@ def dump_(
     lines = [f"{quad} .\n" for quad in quads if wanted in (None, quad.graph_name)]
     if wanted and not lines:
         known = sorted({short(quad.graph_name) for quad in quads})
-        close = get_close_matches(short(wanted), known, 1, 0.7)
+        close = meant(short(wanted), known)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
         raise NotFound(f"There is no graph {short(wanted)}; {hint}")
     for line in sorted(lines):
@@ -297,15 +292,6 @@ def check_(given: Settings) -> None:
         readers.close()
     if failed:
         raise SystemExit(1)
-
-
-def _meant(iri: str, known: set[str]) -> str:
-    """The name in the same namespace that may have been meant by one that is nowhere; nothing for one that is there."""
-    space = iri[: max(iri.rfind("/"), iri.rfind("#")) + 1]
-    if iri in known or not space.startswith(terms.BASE):
-        return ""
-    near = {name.removeprefix(space) for name in known if name.startswith(space)}
-    return next((space + name for name in meant(iri.removeprefix(space), near)), "")
 
 
 def _labels(graph: MemoryGraph) -> dict[str, str]:

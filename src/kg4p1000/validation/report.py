@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 import pyoxigraph as ox
 
-from ..terms import PREFIXES, curie, natural_key, turtle
+from ..terms import BASE, PREFIXES, curie, natural_key, turtle
+from ..texts import meant
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
@@ -23,7 +24,8 @@ class Finding:
 
     ``shape`` is the IRI of the property shape, node shape or SPARQL constraint that found it;
     ``name`` (English) and ``message`` (by language) are what the shapes graph says of it; ``path``
-    is the IRI of a property, None where there is no single one; ``component`` is SHACL's name.
+    is the IRI of a property, None where there is no single one; ``component`` is SHACL's name;
+    ``meant`` is the IRI that may have been meant by a value that is nowhere, else nothing.
     """
 
     shape: str
@@ -34,6 +36,7 @@ class Finding:
     component: str
     name: str
     message: dict[str, str] = field(hash=False)
+    meant: str = ""
 
     def text(self, language: str = "en") -> str:
         """The message in a language, or else in English."""
@@ -60,12 +63,32 @@ class Report:
         """How many findings have a severity."""
         return sum(f.severity == severity for f in self.findings)
 
+    def hinted(self, names: Callable[[str], Iterable[str]]) -> Report:
+        """Add to each finding about a name of ours that is nowhere the one that may have been meant.
+
+        Args:
+            names: gives the IRIs that the graph describes in a namespace.
+        """
+        known: dict[str, dict[str, str]] = {}
+
+        def hinted(finding: Finding) -> Finding:
+            value = finding.value.value if isinstance(finding.value, ox.NamedNode) else ""
+            space = value[: max(value.rfind("/"), value.rfind("#")) + 1]
+            if not space.startswith(BASE):
+                return finding
+            if space not in known:
+                known[space] = {name.removeprefix(space): name for name in names(space)}
+            local = value.removeprefix(space)
+            close = [] if local in known[space] else meant(local, known[space])
+            return replace(finding, meant=known[space][close[0]]) if close else finding
+
+        return Report(tuple(map(hinted, self.findings)))
+
     def to_text(
         self,
         label: Callable[[str], str] = lambda iri: "",
         where: Callable[[ox.NamedNode], str | None] = lambda node: None,
         language: str = "en",
-        meant: Callable[[str], str] = lambda iri: "",
     ) -> str:
         """Write the report for a person, one block for each shape.
 
@@ -73,12 +96,7 @@ class Report:
             label: gives the label of an IRI, or nothing.
             where: gives the file that a subject comes from, or None.
             language: which message to use, where a shape has it.
-            meant: gives, for the IRI of a value that is nowhere, the one that may have been meant, or nothing.
         """
-
-        def hint(term: Term | None) -> str:
-            close = meant(term.value) if isinstance(term, ox.NamedNode) else ""
-            return f"; did you mean {curie(close) or close}?" if close else ""
 
         def named(term: Term) -> str:
             if not isinstance(term, ox.NamedNode):
@@ -94,16 +112,17 @@ class Report:
             lines += [f"  {block[0].text(language)}"]
             for f in block:
                 file = where(f.focus) if isinstance(f.focus, ox.NamedNode) else None
-                value = (
-                    f": {named(f.value)}{hint(f.value)}" if f.value and f.value != f.focus else ""
-                )
+                value = f": {named(f.value)}" if f.value and f.value != f.focus else ""
+                if f.meant:
+                    value += f"; did you mean {curie(f.meant) or f.meant}?"
                 lines.append(f"  - {named(f.focus)}{f', in {file}' if file else ''}{value}")
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain values for JSON; terms are written as in SPARQL JSON results."""
         findings = [
-            vars(f) | {"focus": _json_term(f.focus), "value": _json_term(f.value)}
+            {name: told for name, told in vars(f).items() if name != "meant" or told}
+            | {"focus": _json_term(f.focus), "value": _json_term(f.value)}
             for f in self.findings
         ]
         counts = {severity: self.count(severity) for severity in SEVERITIES}
