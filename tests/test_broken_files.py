@@ -144,4 +144,7 @@ def test_a_file_whose_name_cannot_name_a_graph_is_told(files):
     finally:
         path.unlink()
     assert status == 1
-    assert "actors copy.ttl cannot name a graph. Rename the file" in said
+    assert (
+        "actors copy.ttl: nothing can be named after this file. Rename it, such as actors-copy.ttl"
+        in said
+    )

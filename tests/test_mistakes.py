@@ -475,7 +475,7 @@ def test_a_shape_may_not_ask_for_what_the_ontology_forbids(knowledge, tmp_path, 
     )
     shapes = Shapes.from_files([file, ROOT / "shapes" / "vocabulary.ttl"])
     if told:
-        with pytest.raises(BrokenFile, match=rf"mine.ttl, shapes:Mine-part: k4p:{told}"):
+        with pytest.raises(BrokenFile, match=rf"mine.ttl, line 5, shapes:Mine-part: k4p:{told}"):
             shapes.see_that_ontology_allows(knowledge)
     else:
         shapes.see_that_ontology_allows(knowledge)
