@@ -135,18 +135,18 @@ def _questions(store: Store, files: Path, readers: Readers) -> tuple[list[str], 
     folder = files / "queries"
     library = Library(folder)
     findings: list[str] = []
-    counted: Counter[State] = Counter()
+    came: Counter[State] = Counter()
     released: bool | None = None
     for case in questions.cases(library):
         outcome = questions.examine(library, readers, case, folder)
-        counted[outcome.state] += 1
+        came[outcome.state] += 1
         if outcome.state.good:
             continue
         if outcome.state is not State.FAILED and released is None:
             released = build.is_current(store, files)
         if released is not False or outcome.state is State.FAILED:
             findings.append(outcome.detail)
-    told = [f"{number} {state.value}" for state, number in counted.items()]
+    told = [f"{number} {state.value}" for state, number in came.items()]
     if released is False:
         told.append("the store is not what the files say, so other rows are no fault")
     return findings, f"{counted(len(library), 'query', 'queries')}; {', '.join(told)}"
