@@ -253,3 +253,11 @@ def test_no_text_takes_the_guard_down(text):
 
 def test_a_place_counts_lines_and_columns_from_one():
     assert place("a\nbc", 3) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("word", "near"), [("SELCT", "SELECT"), ("constuct", "CONSTRUCT"), ("DESCRBE", "DESCRIBE")]
+)
+def test_a_mistyped_beginning_is_told_with_what_was_meant(word, near):
+    with pytest.raises(MalformedQuery, match=f"'{word}'; did you mean {near}[?]"):
+        guard(f"{word} ?s WHERE {{ ?s ?p ?o }}")

@@ -18,6 +18,8 @@ SLIPS = [
     ("SELECT * { ?s a <https://w3id.org/kg4p1000/ontology/Objectiv> }", "did you mean k4p:Objective?"),
     ("SELECT * { ?s <http://example.org/none> ?o }", "There is no http://example.org/none in the graph."),
     ('SELECT * { ?s skos:prefLabel "COMET-Farm" }', 'Labels have a language: the graph has "COMET-Farm"@en.'),
+    ('SELECT * { ?s skos:notation "a4" }', 'did you mean "A4"?'),
+    ("SELECT * { ?s skos:notation 'd2.3' ; a k4p:Activity }", 'did you mean "D2.3"?'),
     ("SELECT * { VALUES ?l { 'COMET-Farm' } ?s skos:prefLabel ?l }", 'the graph has "COMET-Farm"@en'),
 ]  # fmt: skip
 

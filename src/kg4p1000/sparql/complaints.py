@@ -127,12 +127,18 @@ def _words(text: str, declared: Iterable[str] = ()) -> Iterator[MalformedQuery]:
                 return
 
 
+#: Words that may stand before a bracket, as functions do.
+_BEFORE_BRACKET = frozenset({"BIND", "FILTER", "HAVING", "SELECT", "VALUES"})
+
+
 def _no_word(token: Token, after: Token) -> str:
     if instead := _INSTEAD.get(token.word):
         return f"SPARQL has no '{token.text}'; write {instead}."
     is_call = after.text == "("
-    near = get_close_matches(token.word, _FUNCTIONS if is_call else _KEYWORDS, 1, 0.7)
-    what = "function" if is_call else "word"
+    near = get_close_matches(
+        token.word, {*_FUNCTIONS, *_BEFORE_BRACKET} if is_call else _KEYWORDS, 1, 0.7
+    )
+    what = "function" if is_call and not {*near} & _BEFORE_BRACKET else "word"
     if near:
         return f"SPARQL has no {what} '{token.text}'; did you mean {near[0]}?"
     if is_call:

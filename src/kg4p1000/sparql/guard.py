@@ -17,6 +17,7 @@ from ..errors import MalformedQuery, Refused
 from ..processes import can_deny_network
 from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
+from ..texts import meant
 from .engine import for_engine, is_suspect
 from .lexer import (
     Cursor,
@@ -278,4 +279,7 @@ def _form(cursor: Cursor) -> str:
             line=1,
             column=1,
         )
+    if token.kind == "word" and (close := meant(token.text, QUERY_FORMS)):
+        told = f"SPARQL has no word '{token.text}'; did you mean {close[0]}?"
+        raise malformed(cursor.text, token.start, told)
     raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")

@@ -35,6 +35,10 @@ _THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
 _NAMED = """SELECT DISTINCT ?term WHERE {{ ?term a ?class FILTER(STRSTARTS(STR(?term), "{space}")) }} LIMIT {most}"""
 _TEXTS = "SELECT DISTINCT ?text WHERE {{ VALUES ?text {{ {texts} }} ?s ?p ?text }}"
 
+_CODES = """SELECT DISTINCT ?code WHERE {{
+  VALUES ?text {{ {texts} }} ?s skos:notation ?code
+  FILTER(LCASE(STR(?code)) = LCASE(?text)) FILTER NOT EXISTS {{ ?o ?p ?text }} }}"""
+
 
 def rowless(body: bytes, form: str) -> bool:
     """Whether a whole result of SELECT has no row.
@@ -88,6 +92,10 @@ def hints(text: str, version: int) -> list[str]:
         tagged = " ".join(f"{t}@{language}" for t in texts for language in _LANGUAGES)
         for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
             found.append(f"Labels have a language: the graph has {label}.")
+        for code in sorted(_select(_CODES.format(texts=" ".join(texts)), version)) if texts else ():
+            found.append(
+                f"No text of the graph is that code in these capitals; did you mean {code}?"
+            )
     except KgError:
         return []
     return found
