@@ -346,6 +346,7 @@ def test_a_carriage_return_comes_through_xml(client):
     "triple",
     [
         "<http://e.x/2030> 1", "<http://e.x/> 1", "<http://e.x/a%20b(c)> 1", "a <http://e.x/2030>", "rdf:li 1", "rdf:Description 1",
+        "<http://www.w3.org/2000/xmlns/foo> 1",
         "<http://e.x/p> <<( <http://e.x/s> <http://e.x/2030> 1 )>>",
     ],
 )  # fmt: skip

@@ -257,9 +257,13 @@ MISTAKES = {
     **{f"text {text}": label(text) for text in (
         '"TODO"@en', '"-"@en', '"Convention on on nature"@en', '"Diversit? biologique"@fr', '"Diversit\\\\u00e9 biologique"@fr', '"Biodiversity%20treaty"@en',
         '"Convention sur la diversite\u0301 biologique"@fr', '"Biodiversity treaty"@en-UK', '"Bio\u202ediversity"@en', '"Biodiversity (treaty"@en',
+        '"to be confirmed"@en', '"Name unknown"@en', '"1234567"@en', '"test organisation"@en',
         '"Biodiversity treaty;"@en', '"treaty@cbd.int"@en', '"Σύμβαση βιοποικιλότητας"@en', '"생물다양성"@en',
         '"Übereinkommen über die biologische Vielfalt"@en', '"Convenção sobre diversidade biológica"@es',
         '"Convenio sobre la diversidad biológica de las Naciones Unidas"@fr', '"Convention sur la diversité biologique"@en',
+    )},
+    **{f"cut name {name}": organisation("x", f'"{name}"@en') for name in (
+        "Institute for the study of the", "Alliance for living soil...", "Ministry of Agriculture and", "Soils of…",
     )},
     "Italian as English": add(MRV, 'tool:apsimx skos:definition "Un modello delle colture e del suolo per gli agricoltori."@en'),
     "heading": add("graph:notes", 'activity:A4.2 skos:editorialNote "## Read this"@en'),

@@ -24,6 +24,10 @@ SLIPS = [
 ]  # fmt: skip
 
 
+def services_of(client):
+    return client.application.extensions["kg4p1000"]
+
+
 def ask(client, query, form="json", **headers):
     return client.get("/sparql", query_string={"query": query, "format": form}, headers=headers)
 
@@ -56,6 +60,19 @@ def test_a_query_without_rows_tells_what_may_have_been_meant(client, query, told
 def test_there_is_no_hint_where_there_is_nothing_to_say(client, query):
     form = "turtle" if "CONSTRUCT" in query else "json"
     assert "KG-Hint" not in ask(client, query, form).headers
+
+
+def test_the_names_of_a_space_are_asked_once_for_all_that_are_not_there(client, monkeypatch):
+    asked = []
+    readers = services_of(client).readers
+    ask_reader = readers.query
+    monkeypatch.setattr(
+        readers, "query", lambda text, **how: asked.append(text) or ask_reader(text, **how)
+    )
+    names = " ".join(f"k4p:nix{n}" for n in range(20))
+    answer = ask(client, f"SELECT * {{ VALUES ?c {{ {names} }} ?s a ?c }}")
+    assert "There is no k4p:nix19 in the graph" in answer.headers["KG-Hint"]
+    assert len(asked) <= 3
 
 
 def test_a_hint_can_stand_in_a_header_whatever_the_query_has(client):

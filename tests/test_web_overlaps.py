@@ -186,6 +186,26 @@ def test_a_steward_decides_by_json_and_the_page_tells_it(deciding):
     assert "Other regions." in text(client.get(PAIR))
 
 
+@pytest.mark.parametrize("where", ["address", "json", "form"])
+def test_a_decision_can_be_tried_without_being_made(deciding, where):
+    client, store, tokens = deciding
+    header = {"Authorization": f"Bearer {tokens['steward']}"}
+    given, before = {"status": "rejected", "why": "Other regions."}, store.current
+    if where == "address":
+        done = client.post(f"{PAIR}/decisions?dry-run=true", json=given, headers=header)
+    elif where == "json":
+        done = client.post(f"{PAIR}/decisions", json=given | {"dry-run": "true"}, headers=header)
+    else:
+        form = given | {"token": tokens["steward"], "dry-run": "true"}
+        done = client.post(f"{PAIR}/decisions", data=form)
+    assert done.status_code == 200, done.data
+    assert done.json["version"] is None and done.json["counts"]["added"]
+    assert store.current == before
+    slip = client.post(f"{PAIR}/decisions?dryrun=true", json=given, headers=header)
+    assert slip.status_code == 400 and "dry-run" in slip.json["detail"]
+    assert store.current == before
+
+
 def test_overlaps_follow_a_change_whose_client_left_too(deciding):
     client, store, _ = deciding
     with store.draft() as draft:  # as a change that was made, and whose maker was stopped then

@@ -19,6 +19,8 @@ _SUSPECT = re.compile(
   | COUNT\s*+\(\s*+(?:DISTINCT\b\s*+)?[^*?$\s] | MAX\s*+\( # aggregates
   | RE(?:GEX|PLACE)\s*+\(                                 # patterns
   | \^\^\s*+(?:xs|<http://www\.w3\.org/2001/XMLSchema\#)   # literals that are not kept as they are
+  | (?:STR|SAMETERM)\s*+\(\s*+[+\-.\d]                    # numbers as they are written
+  | SAMETERM\s*+\([^()]*,\s*+[+\-.\d]
   | \d{19} | \.\d{18} | \de\+?\d{2}
   | <[^\s<>&|)]*+(?:&&|\|\||\)) | <<\(\s*+[<"'\d]             # what is no SPARQL
   | GRAPH\s*+(?![\w:<])                                  # GRAPH and a variable
@@ -30,7 +32,7 @@ _SUSPECT = re.compile(
 )
 #: What each of them has, found in a third of the time.
 _MAYBE = re.compile(
-    r"[|*&^]|RE[GP]|\d{18}|\d[eE]|<<\(|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C",
+    r"[|*&^]|RE[GP]|STR\s*+\(|SAMETERM|\d{18}|\d[eE]|<<\(|\?(?!\w)|BNODE|GRAPH|TRUE|FALSE|COUNT|SUM|AVG|MIN|MAX|SAMPLE|GROUP_C",
     re.IGNORECASE,
 )
 #: What evaluates a group with values from outside of it, or in a graph, which matters when there are groups within.

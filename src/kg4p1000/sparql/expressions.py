@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pyoxigraph import Literal, NamedNode
@@ -206,10 +206,7 @@ class Expression:
     ) -> Iterator[tuple[Change, set[int]]]:
         """What is to be written for a call, and the literals that it takes in."""
         word, tokens = function.word, self._tokens
-        whole = [literals.get(first) for first, _ in parts]
-        whole = [
-            w if w and w.last == end - 1 else None for w, (_, end) in zip(whole, parts, strict=True)
-        ]
+        whole = [self._whole(part, literals) for part in parts]
         stretch = function.start, tokens[parts[-1][1]].end
         used = {literal.first for literal in whole if literal}
         if word == "STR" and len(parts) == 1 and whole[0]:
@@ -227,6 +224,17 @@ class Expression:
                 function, tokens[start - 1], tokens[start:end], tokens[end], copied, self._certain
             ):
                 yield change, set()
+
+    def _whole(self, part: tuple[int, int], literals: dict[int, Written]) -> Written | None:
+        """The literal that a part is, with its sign; None if it is something else."""
+        first, end = part
+        tokens, sign = self._tokens, ""
+        if tokens[first].text in ("+", "-") and tokens[first].end == tokens[first + 1].start:
+            first, sign = first + 1, tokens[first].text
+        literal = literals.get(first)
+        if literal is None or literal.last != end - 1 or (sign and tokens[first].kind != "number"):
+            return None
+        return replace(literal, text=sign + literal.text)
 
     def _pattern(self, word: str, parts: list[tuple[int, int]]) -> Iterator[Change]:
         """What is to be written for a pattern, its flags and what is put in its place."""

@@ -19,7 +19,8 @@ from .scopes import Scope, Scopes
 from .triples import Triples
 
 _FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
-_MODIFIERS = ("GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET")
+#: What may stand behind a group, and in which order.
+_MODIFIERS = {"GROUP": 0, "HAVING": 1, "ORDER": 2, "LIMIT": 3, "OFFSET": 3}
 
 
 @dataclass
@@ -191,7 +192,16 @@ class Patterns(Triples):
     def _modifiers(self, found: Selected | None = None, inner: Seen | None = None) -> None:
         """Read what follows a group."""
         cursor, found = self._cursor, found or Selected(self._cursor.last, 0)
+        before: list[str] = []
         while word := cursor.keyword(*_MODIFIERS):
+            if any(_MODIFIERS[word] < _MODIFIERS[one] or word == one for one in before):
+                raise malformed(
+                    cursor.text,
+                    cursor.last.start,
+                    f"{word} is out of place: behind the braces stand GROUP BY, HAVING, ORDER BY, then LIMIT and OFFSET,"
+                    " each once.",
+                )
+            before.append(word)
             if word in ("GROUP", "ORDER") and not cursor.keyword("BY"):
                 raise cursor.unexpected(f"BY after {word}")
             if word in ("LIMIT", "OFFSET"):

@@ -218,12 +218,15 @@ _RESERVED = {
         "bagID", "aboutEach", "aboutEachPrefix", "version",
     )
 }  # fmt: skip
+#: No element may have a name in it.
+_XMLNS = "http://www.w3.org/2000/xmlns/"
 
 
 def _check_name(iri: str) -> None:
     end = _IN_NAME.match(iri[::-1])
     assert end
-    if iri in _RESERVED or not _FIRST_OF_NAME.search(end.group()):
+    taken = iri in _RESERVED or iri.startswith(_XMLNS)
+    if taken or not _FIRST_OF_NAME.search(end.group()):
         raise CannotWrite(
             f"<{iri}> cannot be written as the name of an element, so RDF/XML cannot have it as a predicate or class."
             " Ask for Turtle, N-Triples or JSON-LD."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, g, jsonify, redirect, request, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Redirect
 
 from ..access import Account, Role
@@ -14,17 +15,19 @@ from ..errors import Forbidden, KgError, MalformedRequest, Unauthorized
 from .authorization import require
 from .negotiation import prefers_page
 from .overlaps import blueprint, named, page, pairs
-from .requests import FORM, conditions, decoded, whole_body
+from .requests import FORM, conditions, decoded, is_dry_run, whole_body
 from .services import page_version, services
 
 _LARGEST = 20_000
+_TAKEN = ("status", "why", "kind", "token", "dry-run")
 
 
 @blueprint.route("/overlaps/<pair>/decisions", methods=["POST"])
 def decide(pair: str) -> Response | Redirect:
     """Record a decision about a pair; for stewards.
 
-    A form or a JSON object with ``status``, ``why`` and perhaps ``kind``. The token stands in the
+    A form or a JSON object with ``status``, ``why`` and perhaps ``kind``; with ``dry-run=true``, there or in the
+    address, it is only judged. The token stands in the
     ``Authorization`` header, or in the field ``token`` of a form.
     """
     is_form = request.mimetype == FORM
@@ -34,14 +37,17 @@ def decide(pair: str) -> Response | Redirect:
     if not is_form:
         return jsonify(_decided(pair, given, account))
     try:
-        _decided(pair, given, _steward(given.get("token", "")))
+        done = _decided(pair, given, _steward(given.get("token", "")))
     except KgError as problem:
         return _again(pair, given, problem)
+    if done["version"] is None:
+        return jsonify(done)
     return redirect(url_for(".one", pair=named(pair)), 303)
 
 
 def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str, Any]:
     told = {name: given.get(name, "").strip() for name in ("status", "why", "kind")}
+    everything = MultiDict([*request.args.items(multi=True), *given.items()])
     return services().writer.change(
         kind="decide",
         pair=named(pair).split("-"),
@@ -50,6 +56,7 @@ def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str,
         overlap_kind=told["kind"],
         author=account.name,
         role=int(account.role),
+        dry_run=is_dry_run(everything, _TAKEN),
         **conditions(),
     )
 

@@ -88,7 +88,8 @@ def hints(text: str, version: int) -> list[str]:
             if names
             else set()
         )
-        found = [_missing(name, version) for name in names if name not in there]
+        known: dict[str, set[str]] = {}
+        found = [_missing(name, version, known) for name in names if name not in there]
         tagged = " ".join(f"{t}@{language}" for t in texts for language in _LANGUAGES)
         for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
             found.append(f"Labels have a language: the graph has {label}.")
@@ -134,15 +135,22 @@ def _named_in(text: str) -> tuple[list[str], list[str]]:
     return kept[:_LOOKED_AT], list(texts)[:_LOOKED_AT]
 
 
-def _missing(name: str, version: int) -> str:
+def _missing(name: str, version: int, seen: dict[str, set[str]]) -> str:
+    """That a name is nowhere, and what may have been meant; the names of a space are asked once, and kept in `seen`."""
     space = match[0] if (match := _SPACE.match(name)) else name
+    if space not in seen:
+        seen[space] = _known(space, version)
+    words = [one.removeprefix(space) for one in seen[space] if one.startswith(space)]
+    close = meant(name.removeprefix(space), words)
+    return f"There is no {short(name)} in the graph{f'; did you mean {short(space + close[0])}?' if close else '.'}"
+
+
+def _known(space: str, version: int) -> set[str]:
     known = _select(_NAMED.format(space=space, most=_KNOWN), version)
     if space in (TERMS, *PREFIXES.values()) and not space.startswith(ID):
         counted = services().census.of(version, patience=0)
         known |= {*counted.classes, *counted.properties} if counted else set()
-    words = [one.removeprefix(space) for one in known if one.startswith(space)]
-    close = meant(name.removeprefix(space), words)
-    return f"There is no {short(name)} in the graph{f'; did you mean {short(space + close[0])}?' if close else '.'}"
+    return known
 
 
 def _select(query: str, version: int) -> set[str]:

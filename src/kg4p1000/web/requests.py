@@ -87,6 +87,27 @@ def see_names(known: Iterable[str]) -> None:
         )
 
 
+def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
+    """Whether a change is only to be judged.
+
+    Args:
+        given: the parameters of the request, wherever they stand.
+        known: the names of those that there are.
+
+    Raises:
+        BadParameter: `dry-run` says neither, or the name of a parameter is nearly one of ours.
+    """
+    for name, close in mistyped(given, known).items():
+        raise BadParameter(
+            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
+            parameter=name[:100],
+        )
+    said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
+    if said not in ({"true"}, {"false"}):
+        raise BadParameter("dry-run must be true or false.", parameter="dry-run")
+    return said == {"true"}
+
+
 def parameters() -> MultiDict[str, str]:
     """The parameters in the address."""
     return decoded(request.query_string)

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from ..access import Account, Role
-from ..errors import BadParameter, MalformedRequest, NotFound, Refused, WrongMediaType
+from ..errors import MalformedRequest, NotFound, Refused, WrongMediaType
 from ..writer import GRAPH_TYPES
 from .authorization import require
 from .hints import HEADER, header, hints
@@ -23,7 +23,7 @@ from .requests import (
     conditions,
     decoded,
     graphs,
-    mistyped,
+    is_dry_run,
     parameters,
     see_names,
     text_body,
@@ -138,21 +138,14 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     Args:
         given: the parameters of the request, wherever they stand.
     """
-    for name, close in mistyped(given, _TAKEN).items():
-        raise BadParameter(
-            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
-            parameter=name[:100],
-        )
-    said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
-    if said not in ({"true"}, {"false"}):
-        raise BadParameter("dry-run must be true or false.", parameter="dry-run")
+    dry_run = is_dry_run(given, _TAKEN)
     done = services().writer.change(
         author=account.name,
         role=int(account.role),
         gone=client_gone(),
         message=given.get("message", "")[:1000],
         register=given.get("register", "")[:1000].strip(),
-        dry_run=said == {"true"},
+        dry_run=dry_run,
         **conditions(),
         **change,
     )
