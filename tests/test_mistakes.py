@@ -174,6 +174,7 @@ MISTAKES = {
     "abbreviation of another term": put("graph:glossary", "term:cc", "k4p:abbreviation", '"CBO"@en'),
     "blank before": label('" Biodiversity treaty"@en'),
     "two blanks": label('"Biodiversity  treaty"@en'),
+    "empty note": add(ACTORS, 'organisation:iucn skos:editorialNote ""@en'),
     "blank that does not break after": label('"Biodiversity treaty\u00a0"@en'),
     "sign without width": label('"Biodiversity\u200b treaty"@en'),
     "control sign": label('"Biodiversity\\u0003 treaty"@en'),
