@@ -38,7 +38,7 @@ BROKEN = {
         ("queries/competency/glossary.rq", "k4p:GlossryTerm", "Correct the name")),
     "query: syntax": (
         "queries/competency/glossary.rq", "\nSELECT", "\nSELEKT",
-        ("queries/competency/glossary.rq, line 23", "SELEKT", "expected SELECT")),
+        ("queries/competency/glossary.rq, line 23", "SELEKT", "did you mean SELECT")),
     "query: header": (
         "queries/competency/glossary.rq", "#+ returns:", "#+ retruns:",
         ("queries/competency/glossary.rq, line 8", "retruns", "Did you mean 'returns'?")),
