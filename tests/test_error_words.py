@@ -7,8 +7,8 @@ import pytest
 from pyoxigraph import NamedNode
 
 from kg4p1000.build import parse_file
-from kg4p1000.errors import BrokenFile, KgError, MalformedRequest
-from kg4p1000.sparql import apply_update
+from kg4p1000.errors import BrokenFile, KgError, MalformedQuery, MalformedRequest
+from kg4p1000.sparql import apply_update, columns_of
 from kg4p1000.store.draft import draft_in_memory
 from kg4p1000.validation import Shapes
 from kg4p1000.writer import _sent
@@ -178,3 +178,15 @@ def test_names_with_dots_are_names_in_all_parts_of_updates():
     assert sorted(map(str, draft.quads())) == [
         f"{statement} <http://e.x/{graph}.1.2>" for graph in "gh"
     ]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hint"),
+    [("schema", ""), ("dbo", ""), ("activty", "did you mean activity:"), ("sksos", "did you mean skos:")],
+)  # fmt: skip
+def test_a_prefix_that_is_not_declared_leads_to_one_that_is_near_or_to_none(prefix, hint):
+    with pytest.raises(MalformedQuery) as raised:
+        columns_of(f"SELECT * {{ ?s {prefix}:name ?o }}")
+    assert f"the prefix '{prefix}:' is not declared" in raised.value.detail
+    assert hint in raised.value.detail
+    assert hint or "did you mean" not in raised.value.detail

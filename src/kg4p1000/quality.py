@@ -8,7 +8,6 @@ pairs of one term at once: of the term that most pairs have in common, since tha
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from .files import read
 from .queries import Library, named_terms
 from .store import MemoryGraph
 from .terms import PREFIXES, QUERY, curie, iri, mint
+from .texts import meant
 from .validation import Term
 
 _HEADER = re.compile(r"#\+ (problem|repair|pairs): (.+)\n")
@@ -116,7 +116,7 @@ def _strangers(files: Path) -> Iterator[Fault]:
     for query in Library(files / "queries") if known else ():
         for code in query.objectives:
             if code not in codes:
-                close = " or ".join(difflib.get_close_matches(code, codes, 3, 0.5))
+                close = " or ".join(meant(code, codes, 3, 0.5))
                 repair = (
                     f"Did you mean {close}?" if close else "Correct 'objectives' of the #+ header."
                 )

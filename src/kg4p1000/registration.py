@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Set
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pyoxigraph import Literal, NamedNode, Quad
 from .errors import BadParameter, BrokenFile
 from .store import Delta, Draft
 from .terms import GRAPH, curie, iri
+from .texts import meant
 
 _REGISTER = NamedNode(GRAPH + "graphs")
 _MERGED = iri("k4p:inDefaultGraph")
@@ -47,7 +47,7 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
         return
     if not title:
         name = curie(graph.value) or graph.value
-        close = difflib.get_close_matches(name, [curie(g.value) or "" for g in entries], 1, 0.7)
+        close = meant(name, [curie(g.value) or "" for g in entries])
         hint = f" Did you mean {close[0]}?" if close else ""
         raise BadParameter(
             f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 
 from ..errors import KgError, MalformedQuery
 from ..terms import PREFIXES
+from ..texts import meant
 from .lexer import Cursor, Token, malformed, tokens
 from .patterns import Patterns
 from .prologue import Prologue
@@ -92,11 +92,7 @@ def _structure(text: str, is_group: bool = False) -> Iterator[MalformedQuery]:
     cursor = Cursor(text)
     patterns = Patterns(cursor, Rewriting(text))
     try:
-        if is_group:
-            patterns.group()
-        else:
-            Prologue.read(cursor)
-            patterns.query()
+        patterns.whole(is_group)
     except MalformedQuery as e:
         yield e
     except KgError:
@@ -135,9 +131,7 @@ def _no_word(token: Token, after: Token) -> str:
     if instead := _INSTEAD.get(token.word):
         return f"SPARQL has no '{token.text}'; write {instead}."
     is_call = after.text == "("
-    near = get_close_matches(
-        token.word, {*_FUNCTIONS, *_BEFORE_BRACKET} if is_call else _KEYWORDS, 1, 0.7
-    )
+    near = meant(token.word, {*_FUNCTIONS, *_BEFORE_BRACKET} if is_call else _KEYWORDS)
     what = "function" if is_call and not {*near} & _BEFORE_BRACKET else "word"
     if near:
         return f"SPARQL has no {what} '{token.text}'; did you mean {near[0]}?"
@@ -152,7 +146,7 @@ def _no_word(token: Token, after: Token) -> str:
 def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
     if prefix.lower() in _SCHEMES:
         return "an IRI is written in '<' and '>'."
-    near = get_close_matches(prefix, known, 1, 0.6)
+    near = meant(prefix, known, cutoff=0.75)
     hint = f", or did you mean {near[0]}:{token.text.partition(':')[2]}?" if near else "."
     return (
         f"the prefix '{prefix}:' is not declared. Write PREFIX {prefix}: <…> at the beginning, with the IRI that it stands"

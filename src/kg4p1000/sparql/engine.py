@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from ..errors import MalformedQuery
 from .lexer import Cursor, Token, is_ambiguous, is_dotted, tokens
 from .patterns import Patterns
-from .prologue import Assembled, Prologue
+from .prologue import Assembled
 from .rewriting import Rewriting
 
 #: What any form has that the engine answers wrongly; most queries have none of it, and are looked at no further.
@@ -88,11 +88,7 @@ def _rewritten(text: str, is_group: bool, bound: AbstractSet[str]) -> list[tuple
     rewriting, cursor = Rewriting(text), Cursor(text)
     patterns = Patterns(cursor, rewriting, bound)
     try:
-        if is_group:
-            patterns.group()
-        else:
-            Prologue.read(cursor)
-            patterns.query()
+        patterns.whole(is_group)
         patterns.finish()
     except MalformedQuery:
         return []  # the engine will not have it either

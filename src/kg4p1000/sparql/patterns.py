@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import MalformedQuery
 from .lexer import Cursor, Token, malformed
+from .prologue import Prologue
 from .rewriting import AGGREGATES, Rewriting, Selected, Statement
 from .scopes import Scope, Scopes
 from .triples import Triples
@@ -232,6 +233,14 @@ class Patterns(Triples):
                 keys.add(cursor.last.text[1:])
 
     # groups
+
+    def whole(self, is_group: bool) -> None:
+        """Read a text to its end: a query with its prologue, or a group in braces."""
+        if is_group:
+            self.group()
+        else:
+            Prologue.read(self._cursor)
+            self.query()
 
     def finish(self) -> None:
         """Have written otherwise what is known only now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode
 from ..ontology import exclusions
 from ..store import MemoryGraph
 from ..terms import CODE, PREFIXES, TERMS, curie, iri
+from ..texts import meant
 from .declared import HEADER, Spaces
 from .facts import SH, SUBCLASS, TYPE, Facts, Graph
 from .reach import KNOWN
@@ -144,14 +144,14 @@ def _words(facts: Facts, subject: Any) -> Iterator[str]:
     for word in facts.words(subject):
         name = word.removeprefix(SH)
         if word.startswith(SH) and name not in _WORDS:
-            close = difflib.get_close_matches(name, _WORDS, 1, 0.8)
+            close = meant(name, _WORDS, cutoff=0.8)
             yield f"sh:{name} is not judged here" + (
                 f"; did you mean sh:{close[0]}?" if close else ""
             )
         for value in facts.values(subject, word):
             known = value.value.removeprefix(SH) if isinstance(value, NamedNode) else ""
             if known and known != value.value and known not in _VALUES:
-                close = difflib.get_close_matches(known, _VALUES, 1, 0.7)
+                close = meant(known, _VALUES)
                 hint = f"; did you mean sh:{close[0]}?" if close else ""
                 yield f"sh:{known} is not known here{hint}"
     if _CLASSES & set(facts.types(subject)):

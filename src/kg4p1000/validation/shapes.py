@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ..sparql import columns_of, tokens
 from ..sparql.engine import for_engine
 from ..store.parsing import sentence
 from ..terms import PREFIXES, curie
+from ..texts import meant
 from . import judged
 from .constraints import check_pre_binding
 from .declared import Spaces
@@ -250,7 +250,7 @@ class Shapes:
             for token in tokens(select):
                 prefix, colon, _ = token.text.partition(":")
                 if token.kind == "name" and colon and prefix not in prefixes:
-                    near = get_close_matches(prefix, prefixes, 1, 0.6)
+                    near = meant(prefix, prefixes, cutoff=0.75)
                     hint = f"; did you mean {near[0]}:?" if near else ""
                     raise MalformedQuery(
                         f"the prefix '{prefix}:' is not declared: add sh:prefixes, with one that declares it{hint}",
