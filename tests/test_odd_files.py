@@ -341,7 +341,7 @@ def test_a_slip_in_the_query_of_a_rule_is_told_with_file_line_and_word(files, se
     ("query", "line", "told"),
     [
         ("SELECT ?x\nWHERE { ?x a k4p:Goal\n FILTR(true) }", 4, "FILTR"),
-        ("SELECT ?x WHERE { ?x a k4q:Goal }", 2, "k4p:Goal"),
+        ("SELECT ?x WHERE { ?x a kg4p:Goal }", 2, "k4p:Goal"),
         ("SELCT ?x WHERE { ?x a k4p:Goal }", 2, "SELCT"),
     ],
 )
