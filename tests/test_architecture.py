@@ -96,6 +96,52 @@ def test_modules_and_functions_stay_short(path):
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+def files_imported_by(path: Path) -> set[Path]:
+    """Our files that a file imports, at its top or in its functions."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not (
+            node.level or (node.module or "").startswith("kg4p1000")
+        ):
+            continue
+        folder = path.parents[node.level - 1] if node.level else SOURCE.parent
+        target = folder.joinpath(*(node.module or "").split(".")) if node.module else folder
+        for alias in node.names:
+            for file in (target / f"{alias.name}.py", target / alias.name / "__init__.py"):
+                if file.is_file():
+                    found.add(file)
+                    break
+            else:
+                package = target / "__init__.py"
+                found.add(package if package.is_file() else target.with_suffix(".py"))
+    return found & set(FILES)
+
+
+def circles(arrows: dict[Path, set[Path]]) -> list[list[str]]:
+    """Groups of files that import each other, directly or by way of others."""
+    reached = {start: set() for start in arrows}
+    for start, seen in reached.items():
+        todo = [start]
+        while todo:
+            new = arrows[todo.pop()] - seen
+            seen |= new
+            todo += new
+    groups = {
+        frozenset(b for b in reached[a] if a in reached[b]) for a in arrows if a in reached[a]
+    }
+    return sorted(sorted(str(p.relative_to(SOURCE)) for p in group) for group in groups)
+
+
+def test_no_file_imports_in_a_circle():
+    assert circles({path: files_imported_by(path) for path in FILES}) == []
+
+
+def test_a_circle_of_files_is_found():
+    a, b, c = (SOURCE / name for name in ("a.py", "b.py", "c.py"))
+    assert circles({a: {b}, b: {c}, c: {a}}) == [["a.py", "b.py", "c.py"]]
+    assert circles({a: {b, c}, b: {c}, c: set()}) == []
+
+
 def test_the_order_here_is_the_order_in_the_docs():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \d+ \| `(\w+)", text, flags=re.M)
