@@ -1,4 +1,4 @@
-"""A store built once from the files of this repository, and the service over it."""
+"""Stores built once from the files of this repository or from a small part of them, and the service."""
 
 import fcntl
 import shutil
@@ -14,29 +14,59 @@ from kg4p1000.store import MemoryGraph, Readers, Store
 from kg4p1000.web import create_app, make_server
 
 ROOT = Path(__file__).parents[1]
+#: A part of the ontology, shapes, data and queries that is built in half a second.
+TOY = Path(__file__).parent / "toy"
 
 
 @pytest.fixture(scope="session")
-def own(tmp_path_factory, worker_id):
-    """Gives a store of one's own with the real graph as version 1, at a path if one is given.
+def built_once(tmp_path_factory, worker_id):
+    """Return what gives stores of one's own, built from a folder of the knowledge as version 1.
 
-    It is built from the files once, by whichever worker is first; the others wait, and all copy.
+    The store is built once, by whichever worker is first; the others wait, and all copy it.
     """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-    built = shared / "built"
-    with (shared / "built.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            made = Store(shared / "unbuilt")
-            build.build(made, ROOT, author="tests", message="Built for the tests")
-            made.path.rename(built)
 
-    def make(path=None):
-        return Store(shutil.copytree(built, path or tmp_path_factory.mktemp("own") / "store"))
+    def from_folder(name, folder):
+        built = shared / name
 
-    return make
+        def make(path=None):
+            with (shared / f"{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not built.exists():
+                    made = Store(shared / f"{name}-unbuilt")
+                    build.build(made, folder, author="tests", message="Built for the tests")
+                    made.path.rename(built)
+            return Store(shutil.copytree(built, path or tmp_path_factory.mktemp(name) / "store"))
+
+        return make
+
+    return from_folder
+
+
+@pytest.fixture(scope="session")
+def own(built_once):
+    """Return what gives a store of one's own with the real graph, at a path if one is given."""
+    return built_once("real", ROOT)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """Return the folder of a small knowledge, which no test changes."""
+    return TOY
+
+
+@pytest.fixture
+def toy_files(tmp_path):
+    """Return a copy of the small knowledge that a test may change."""
+    return shutil.copytree(TOY, tmp_path / "files")
+
+
+@pytest.fixture(scope="session")
+def toy_store(built_once):
+    """Return what gives a store of one's own with the small knowledge, as `own` does."""
+    return built_once("toy", TOY)
 
 
 @pytest.fixture(scope="session")
