@@ -57,10 +57,36 @@ def toy():
     return TOY
 
 
+@pytest.fixture(scope="session")
+def toy_copy(tmp_path_factory):
+    return shutil.copytree(TOY, tmp_path_factory.mktemp("toy") / "files")
+
+
 @pytest.fixture
-def toy_files(tmp_path):
-    """Return a copy of the small knowledge that a test may change."""
-    return shutil.copytree(TOY, tmp_path / "files")
+def toy_files(toy_copy):
+    """Return a copy of the small knowledge that a test may change.
+
+    It is one folder for all tests, in which only what the last one changed is put right, so that
+    what is worked out from the files is not worked out for each test.
+    """
+    for path in sorted(toy_copy.rglob("*"), reverse=True):
+        if not (TOY / path.relative_to(toy_copy)).exists():
+            path.rmdir() if path.is_dir() else path.unlink()
+    for path in TOY.rglob("*"):
+        copy, wanted = toy_copy / path.relative_to(TOY), path.stat()
+        if path.is_dir():
+            copy.mkdir(exist_ok=True)
+        elif not copy.exists() or (copy.stat().st_mtime_ns, copy.stat().st_size) != (
+            wanted.st_mtime_ns, wanted.st_size,
+        ):  # fmt: skip
+            shutil.copy2(path, copy)
+    return toy_copy
+
+
+@pytest.fixture(scope="session")
+def toy_shapes():
+    """Return the shapes of the small knowledge."""
+    return build.load_shapes(TOY)
 
 
 @pytest.fixture(scope="session")
