@@ -1,10 +1,12 @@
 """Stores built once from the files of this repository or from a small part of them, and the service."""
 
 import fcntl
+import os
 import shutil
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kg4p1000 import build
@@ -16,6 +18,12 @@ from kg4p1000.web import create_app, make_server
 ROOT = Path(__file__).parents[1]
 #: A part of the ontology, shapes, data and queries that is built in half a second.
 TOY = Path(__file__).parent / "toy"
+
+#: How many examples a property is tried on, where a test says no number in proportion to it:
+#: few for `make test`, many with HYPOTHESIS_PROFILE=full or --hypothesis-profile=full.
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("full", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +101,23 @@ def toy_shapes():
 def toy_store(built_once):
     """Return what gives a store of one's own with the small knowledge, as `own` does."""
     return built_once("toy", TOY)
+
+
+@pytest.fixture
+def toy_by_default(monkeypatch):
+    """Let commands read the small knowledge where they are given no folder."""
+    monkeypatch.setenv("KG4P1000_FILES", str(TOY))
+
+
+@pytest.fixture(scope="session")
+def toy_library():
+    return Library(TOY / "queries")
+
+
+@pytest.fixture(scope="session")
+def toy_settings(tmp_path_factory):
+    """Return the settings of a service over the small knowledge; a test gives them a store."""
+    return Settings(store=tmp_path_factory.mktemp("none"), files=TOY, access_log="none")
 
 
 @pytest.fixture(scope="session")

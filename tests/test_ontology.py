@@ -45,12 +45,14 @@ def ontology_triples():
     return schema()
 
 
+@pytest.mark.slow
 def test_ontology_and_sample_are_consistent_under_hermit(ontology_triples):
     found = consistency([*ontology_triples, *sample()])
     assert found.consistent
     assert found.unsatisfiable == ()
 
 
+@pytest.mark.slow
 def test_hermit_finds_a_thing_that_is_both_goal_and_activity(ontology_triples):
     x = NamedNode(EX + "x")
     bad = [
@@ -60,6 +62,7 @@ def test_hermit_finds_a_thing_that_is_both_goal_and_activity(ontology_triples):
     assert not consistency([*ontology_triples, *bad]).consistent
 
 
+@pytest.mark.slow
 def test_hermit_finds_a_class_that_can_have_no_member(ontology_triples):
     x = NamedNode(TERMS + "Impossible")
     bad = [Triple(x, iri("rdf:type"), iri("owl:Class"))]
@@ -147,6 +150,7 @@ def by_owlrl(triples):
     return {(s.n3(), p.n3(), o.n3()) for s, p, o in graph}
 
 
+@pytest.mark.slow
 def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
     data = sample()
     ours = infer([*ontology_triples, *data], rules(ontology_triples))

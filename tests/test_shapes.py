@@ -120,7 +120,7 @@ def few(*turtle: str) -> list[ox.Triple]:
 # --- the fixtures
 
 
-@pytest.mark.parametrize("engine", ["shacl", "pyshacl"])
+@pytest.mark.parametrize("engine", ["shacl", pytest.param("pyshacl", marks=pytest.mark.slow)])
 def test_valid_example_has_no_finding(engine):
     assert run(valid(), engine).to_text() == "No findings.\n"
 
@@ -137,6 +137,7 @@ def test_fixture_fires_the_constraint_it_is_named_after(name):
     assert name.split(".")[0] in fired(outcome(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(HEAPS)))
 def test_engines_find_the_same(number):
     ours, reference = outcome(*HEAPS[number]), run(changed(*HEAPS[number]), "pyshacl")
@@ -159,6 +160,7 @@ def test_each_kind_of_constraint_fires_somewhere():
     assert found == expected | {"SPARQLConstraintComponent"}
 
 
+@pytest.mark.slow
 def test_each_part_of_each_property_shape_is_alive():
     """What no fixture shows: every limit of every shape fires on junk, or when nothing is there."""
     junk = [
@@ -391,6 +393,7 @@ def test_warning_leaves_the_data_conforming():
     assert report.count("warning") == 1
 
 
+@pytest.mark.slow
 def test_without_the_fast_engine_pyshacl_finds_the_same(monkeypatch):
     expected = run(changed(*HEAPS[1])).to_dict()
     monkeypatch.setitem(sys.modules, "shacl", None)
