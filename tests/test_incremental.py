@@ -274,6 +274,10 @@ class Edits:
 
     def undeclare(self):
         quad = self.some("skos:topConceptOf")
+        while (
+            "/code/status/" in quad.subject.value
+        ):  # which shapes name, so that they would be refused
+            quad = self.some("skos:topConceptOf")
         return [], [q for q in self.quads if q.subject == quad.subject and q.predicate == TYPE]
 
     def next(self, *kinds):
@@ -327,10 +331,12 @@ def judged(draft, shapes, delta, made, engine="auto"):
         (1, 8, ()),
         (2, 3, (Edits.move_annotation, Edits.rank_anew)),
         (3, 5, (Edits.misspell, Edits.undeclare)),
-        (4, 6, (Edits.name_alike,)),
+        pytest.param(4, 6, (Edits.name_alike,), marks=pytest.mark.slow),
     ],
 )
-def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
+def test_a_change_is_judged_as_if_everything_were(store, shapes, place, seed, steps, kinds):
+    if kinds == (Edits.name_alike,) and place[1] == TOY:
+        pytest.skip("it has few things of a kind, whose names are soon all alike")
     owners, found, before = parts(shapes), 0, set()
     twice = {shape for space, shape in shapes.spaces.shapes.items() if space in (NAMES, PAGES)}
     vocabulary = set(shapes.spaces.shapes.values()) - twice
