@@ -10,6 +10,7 @@ import pytest
 import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
+from everything import for_each
 from kg4p1000 import build, curation, ontology
 from kg4p1000.build import parse_file
 from kg4p1000.ontology import INFERRED, rules
@@ -83,7 +84,7 @@ def own_terms():
     )
 
 
-@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+@for_each("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
 def test_a_term_has_labels_one_definition_a_language_source_and_module(term, ontology_triples):
     about = [t for t in ontology_triples if t.subject == NamedNode(term)]
     labels = [t.object.language for t in about if t.predicate == iri("rdfs:label")]
@@ -94,7 +95,7 @@ def test_a_term_has_labels_one_definition_a_language_source_and_module(term, ont
         assert len([t for t in about if t.predicate == iri(name)]) == 1, name
 
 
-@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+@for_each("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
 def test_a_property_has_a_range_and_a_class_is_named_like_a_class(term, ontology_triples):
     about = [t for t in ontology_triples if t.subject == NamedNode(term)]
     name = term.removeprefix(TERMS)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from everything import for_each
 from kg4p1000.build import merged_sources, parse_file
 from kg4p1000.errors import BrokenFile
 from kg4p1000.terms import PREFIXES, SHAPES, TERMS, iri
@@ -132,7 +133,7 @@ def test_valid_example_has_a_thing_of_each_target_class():
     assert wanted - types == abstract - types
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_fixture_fires_the_constraint_it_is_named_after(name):
     assert name.split(".")[0] in fired(outcome(name))
 
@@ -185,7 +186,7 @@ def test_each_part_of_each_property_shape_is_alive():
 # --- the shapes
 
 
-@pytest.mark.parametrize("node", sorted(facts(), key=str), ids=local)
+@for_each("node", sorted(facts(), key=str), ids=local)
 def test_shape_tells_a_steward_what_to_do(node):
     about = facts()[node]
     assert [name.language for name in about["name"]] == ["en"]
