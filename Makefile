@@ -6,7 +6,7 @@ UPKEEP := $(VENV)/upkeep
 STORE ?= $(VENV)/store
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build serve test lint validate check bench lock audit clean
+.PHONY: help setup build serve test test-all test-rest lint validate check bench lock audit clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,8 +37,16 @@ build: $(VENV)/.core ## Build the graph from the files into the store of this fo
 serve: build ## Set up what is missing and serve the graph at http://localhost:8000
 	$(BIN)/kg4p1000 serve --store $(STORE) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
-test: setup lint ## Run all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -q
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal -q
+
+test: setup lint ## Run the tests, but for those that take long
+	$(PYTEST) -m 'not slow'
+
+test-all: setup lint ## Run every test, and properties on many examples
+	$(PYTEST) --hypothesis-profile=full
+
+test-rest: setup ## Run what `make test` leaves out of `make test-all`
+	$(PYTEST) --hypothesis-profile=full -m 'slow or hypothesis'
 
 lint: $(VENV)/.all ## Check style
 	$(BIN)/ruff check .

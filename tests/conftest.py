@@ -1,10 +1,12 @@
-"""A store built once from the files of this repository, and the service over it."""
+"""Stores built once from the files of this repository or from a small part of them, and the service."""
 
 import fcntl
+import os
 import shutil
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kg4p1000 import build
@@ -14,29 +16,108 @@ from kg4p1000.store import MemoryGraph, Readers, Store
 from kg4p1000.web import create_app, make_server
 
 ROOT = Path(__file__).parents[1]
+#: A part of the ontology, shapes, data and queries that is built in half a second.
+TOY = Path(__file__).parent / "toy"
+
+#: How many examples a property is tried on, where a test says no number in proportion to it:
+#: few for `make test`, many with HYPOTHESIS_PROFILE=full or --hypothesis-profile=full.
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+hypothesis.settings.register_profile("full", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
-def own(tmp_path_factory, worker_id):
-    """Gives a store of one's own with the real graph as version 1, at a path if one is given.
+def built_once(tmp_path_factory, worker_id):
+    """Return what gives stores of one's own, built from a folder of the knowledge as version 1.
 
-    It is built from the files once, by whichever worker is first; the others wait, and all copy.
+    The store is built once, by whichever worker is first; the others wait, and all copy it.
     """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-    built = shared / "built"
-    with (shared / "built.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            made = Store(shared / "unbuilt")
-            build.build(made, ROOT, author="tests", message="Built for the tests")
-            made.path.rename(built)
 
-    def make(path=None):
-        return Store(shutil.copytree(built, path or tmp_path_factory.mktemp("own") / "store"))
+    def from_folder(name, folder):
+        built = shared / name
 
-    return make
+        def make(path=None):
+            with (shared / f"{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not built.exists():
+                    made = Store(shared / f"{name}-unbuilt")
+                    build.build(made, folder, author="tests", message="Built for the tests")
+                    made.path.rename(built)
+            return Store(shutil.copytree(built, path or tmp_path_factory.mktemp(name) / "store"))
+
+        return make
+
+    return from_folder
+
+
+@pytest.fixture(scope="session")
+def own(built_once):
+    """Return what gives a store of one's own with the real graph, at a path if one is given."""
+    return built_once("real", ROOT)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """Return the folder of a small knowledge, which no test changes."""
+    return TOY
+
+
+@pytest.fixture(scope="session")
+def toy_copy(tmp_path_factory):
+    return shutil.copytree(TOY, tmp_path_factory.mktemp("toy") / "files")
+
+
+@pytest.fixture
+def toy_files(toy_copy):
+    """Return a copy of the small knowledge that a test may change.
+
+    It is one folder for all tests, in which only what the last one changed is put right, so that
+    what is worked out from the files is not worked out for each test.
+    """
+    for path in sorted(toy_copy.rglob("*"), reverse=True):
+        if not (TOY / path.relative_to(toy_copy)).exists():
+            path.rmdir() if path.is_dir() else path.unlink()
+    for path in TOY.rglob("*"):
+        copy, wanted = toy_copy / path.relative_to(TOY), path.stat()
+        if path.is_dir():
+            copy.mkdir(exist_ok=True)
+        elif not copy.exists() or (copy.stat().st_mtime_ns, copy.stat().st_size) != (
+            wanted.st_mtime_ns, wanted.st_size,
+        ):  # fmt: skip
+            shutil.copy2(path, copy)
+    return toy_copy
+
+
+@pytest.fixture(scope="session")
+def toy_shapes():
+    """Return the shapes of the small knowledge."""
+    return build.load_shapes(TOY)
+
+
+@pytest.fixture(scope="session")
+def toy_store(built_once):
+    """Return what gives a store of one's own with the small knowledge, as `own` does."""
+    return built_once("toy", TOY)
+
+
+@pytest.fixture
+def toy_by_default(monkeypatch):
+    """Let commands read the small knowledge where they are given no folder."""
+    monkeypatch.setenv("KG4P1000_FILES", str(TOY))
+
+
+@pytest.fixture(scope="session")
+def toy_library():
+    return Library(TOY / "queries")
+
+
+@pytest.fixture(scope="session")
+def toy_settings(tmp_path_factory):
+    """Return the settings of a service over the small knowledge; a test gives them a store."""
+    return Settings(store=tmp_path_factory.mktemp("none"), files=TOY, access_log="none")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from everything import for_each
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
@@ -60,17 +62,17 @@ def imports(path: Path) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+@for_each("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_a_module_imports_only_what_stands_above_it(path):
     own = module_of(path)
     if own == "__init__":
-        pytest.skip("the package itself imports nothing")
+        return  # the package itself imports nothing
     for package, module in imports(path):
         if package == "kg4p1000" and module and module not in {own, "__version__"}:
             assert ORDER.index(module) < ORDER.index(own), f"{own} imports {module}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+@for_each("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_a_third_party_package_stays_in_its_home(path):
     for package, _ in imports(path):
         if package in sys.stdlib_module_names or package == "kg4p1000":
@@ -79,7 +81,7 @@ def test_a_third_party_package_stays_in_its_home(path):
         assert module_of(path) in HOMES[package], f"{package} in {path.name}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+@for_each("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_the_store_class_is_used_in_the_store_alone(path):
     text = path.read_text(encoding="utf-8")
     if module_of(path) != "store":
@@ -87,7 +89,7 @@ def test_the_store_class_is_used_in_the_store_alone(path):
         assert not re.search(r"from pyoxigraph import [^\n]*\bStore\b", text)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+@for_each("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_modules_and_functions_stay_short(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 500

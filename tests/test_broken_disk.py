@@ -23,6 +23,7 @@ from kg4p1000.store import Delta, Readers, Rebuilds, Store
 from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
+pytestmark = pytest.mark.usefixtures("toy_by_default")
 NOTE = 'INSERT DATA { GRAPH graph:notes { activity:A4.2 skos:editorialNote "a note"@en } }'
 ALL = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 
@@ -39,7 +40,7 @@ def count(readers):
 
 
 @pytest.fixture
-def remount(tmp_path, own):
+def remount(tmp_path, toy_store):
     """The real graph on a file system of its own, and what makes that read-only, or writable again."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -51,19 +52,21 @@ def remount(tmp_path, own):
         mount("-t", "tmpfs", "-o", "size=200m", "none")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("a file system can be mounted by root alone")
-    own(folder / "store")
+    toy_store(folder / "store")
     yield folder / "store", lambda how: mount("-o", f"remount,{how}")
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture
-def web(library):
+def web(toy, toy_library):
     """Make a service over a store."""
     made = []
 
     def make(store):
         readers = Readers(store, 2, timeout=20, memory=512, rebuilds=Rebuilds(store, 3))
-        app = create_app(Settings(store=store.path, access_log="none"), store, readers, library)
+        app = create_app(
+            Settings(store=store.path, files=toy, access_log="none"), store, readers, toy_library
+        )
         made.append(app.extensions["kg4p1000"])
         return app.test_client()
 
@@ -114,7 +117,9 @@ def test_a_store_that_becomes_read_only_is_read_on_and_refuses_changes(remount, 
     assert client.get("/health").json["problems"] == []
 
 
-def test_a_store_on_a_read_only_disk_is_opened_checked_and_backed_up(remount, tmp_path, settings):
+def test_a_store_on_a_read_only_disk_is_opened_checked_and_backed_up(
+    remount, tmp_path, toy_settings
+):
     folder, mount = remount
     publish(Store(folder), "x")
     Store(folder).prune(1)
@@ -231,8 +236,8 @@ damages = pytest.mark.parametrize("damage", [cut, zero, lose, manifest, inside])
 
 
 @damages
-def test_check_names_a_damaged_database_and_what_it_says_to_do_works(own, damage):
-    store = own()
+def test_check_names_a_damaged_database_and_what_it_says_to_do_works(toy_store, damage):
+    store = toy_store()
     publish(store, "x")
     told = set(store.quads())
     damage(store)
@@ -249,8 +254,8 @@ def test_check_names_a_damaged_database_and_what_it_says_to_do_works(own, damage
 
 
 @damages
-def test_a_change_and_a_dump_of_a_damaged_database_are_refused_in_words(own, damage):
-    store = own()
+def test_a_change_and_a_dump_of_a_damaged_database_are_refused_in_words(toy_store, damage):
+    store = toy_store()
     damage(store)
     with pytest.raises(StoreUnusable, match="version 1 is damaged"):
         list(store.quads())
@@ -260,8 +265,8 @@ def test_a_change_and_a_dump_of_a_damaged_database_are_refused_in_words(own, dam
         assert store.current == 1
 
 
-def test_an_older_version_is_not_made_from_a_damaged_one(own):
-    store = own()
+def test_an_older_version_is_not_made_from_a_damaged_one(toy_store):
+    store = toy_store()
     publish(store, "x")
     publish(store, "y")
     told = len(list(store.quads(2)))
@@ -271,8 +276,8 @@ def test_an_older_version_is_not_made_from_a_damaged_one(own):
     assert len(list(store.quads(2))) == told
 
 
-def test_health_says_when_current_is_lost(own, web):
-    store = own()
+def test_health_says_when_current_is_lost(toy_store, web):
+    store = toy_store()
     client = web(store)
     assert client.get("/health").json["problems"] == []
     (store.path / "current").unlink()
@@ -281,8 +286,8 @@ def test_health_says_when_current_is_lost(own, web):
     assert "'current' of the store is lost" in " ".join(health.json["problems"])
 
 
-def test_health_says_when_no_reader_can_be_started_and_when_one_can_again(own, web):
-    store = own()
+def test_health_says_when_no_reader_can_be_started_and_when_one_can_again(toy_store, web):
+    store = toy_store()
     kept = shutil.copytree(database(store), store.path.parent / "kept")
     client = web(store)
     manifest(store)
@@ -304,8 +309,8 @@ def test_health_says_when_no_reader_can_be_started_and_when_one_can_again(own, w
     assert ask(client).status_code == 200
 
 
-def test_a_service_whose_databases_were_deleted_makes_them_again(own):
-    store = own()
+def test_a_service_whose_databases_were_deleted_makes_them_again(toy_store):
+    store = toy_store()
     manifest(store)
     service = Service(store.path)
     assert "cannot be opened" in service.becomes(503)["problems"][0]
@@ -321,8 +326,8 @@ def test_a_service_whose_databases_were_deleted_makes_them_again(own):
 
 
 @pytest.mark.parametrize("text", [b"", b"nonsense\n", b"\xff\xfe", b"-1\n", b"1" * 30, None])
-def test_a_pointer_that_was_lost_is_written_again_from_a_whole_log(own, text):
-    store = own()
+def test_a_pointer_that_was_lost_is_written_again_from_a_whole_log(toy_store, text):
+    store = toy_store()
     publish(store, "x")
     assert store.current == 2
     if text is None:
@@ -335,8 +340,8 @@ def test_a_pointer_that_was_lost_is_written_again_from_a_whole_log(own, text):
 
 
 @pytest.mark.parametrize("text", ["nonsense\n", "99\n"])
-def test_a_pointer_that_was_lost_is_not_made_up_from_a_damaged_log(own, text):
-    store = own()
+def test_a_pointer_that_was_lost_is_not_made_up_from_a_damaged_log(toy_store, text):
+    store = toy_store()
     publish(store, "x")
     path = store.log_path(2)
     path.write_bytes(path.read_bytes()[:-20])
@@ -349,8 +354,8 @@ def test_a_pointer_that_was_lost_is_not_made_up_from_a_damaged_log(own, text):
     assert (store.path / "current").read_text() == text
 
 
-def test_a_service_goes_on_when_the_pointer_is_lost_and_its_health_says_so(own, web):
-    store = own()
+def test_a_service_goes_on_when_the_pointer_is_lost_and_its_health_says_so(toy_store, web):
+    store = toy_store()
     client, admin = web(store), authorized(store)
     assert ask(client).status_code == 200
     (store.path / "current").write_text("garbage")
@@ -372,8 +377,8 @@ GARBAGE = [b"", b"{", b"\xff", b"[1]", b'{"a": 1}', b'[{"id": "x"}]', b"null", b
 
 
 @pytest.mark.parametrize("text", GARBAGE)
-def test_a_list_of_tokens_that_is_none_stops_those_with_a_token_alone(own, web, text):
-    store = own()
+def test_a_list_of_tokens_that_is_none_stops_those_with_a_token_alone(toy_store, web, text):
+    store = toy_store()
     client, admin = web(store), authorized(store)
     (store.path / "tokens.json").write_bytes(text)
     assert ask(client).status_code == 200
@@ -396,8 +401,8 @@ def test_a_list_of_tokens_that_is_none_stops_those_with_a_token_alone(own, web, 
     assert (store.path / "tokens.json").read_bytes() == text
 
 
-def test_health_says_when_the_newest_entry_of_the_log_is_changed_or_gone(own, web):
-    store = own()
+def test_health_says_when_the_newest_entry_of_the_log_is_changed_or_gone(toy_store, web):
+    store = toy_store()
     client = web(store)
     assert client.get("/health").json["problems"] == []
     entry = store.path / "log" / f"{store.current:08}.rdfp"

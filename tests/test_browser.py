@@ -57,12 +57,14 @@ def pages(app):
     return found
 
 
+@pytest.mark.slow
 def test_the_main_pages_are_found_by_following_links(pages):
     paths = {urlsplit(path).path for path in pages}
     assert {"/", "/sparql", "/query/", "/ontology", "/versions", "/graph/"} <= paths
     assert 25 < len(pages) < 150
 
 
+@pytest.mark.slow
 def test_no_page_scrolls_sideways_on_a_phone(browser, address, pages):
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()
@@ -77,6 +79,7 @@ def test_no_page_scrolls_sideways_on_a_phone(browser, address, pages):
     assert wide == []
 
 
+@pytest.mark.slow
 def test_no_page_asks_anybody_else_or_breaks_its_own_policy(browser, address, pages):
     context = browser.new_context(viewport=DESK)
     page = context.new_page()
@@ -91,6 +94,7 @@ def test_no_page_asks_anybody_else_or_breaks_its_own_policy(browser, address, pa
     assert faults == []
 
 
+@pytest.mark.slow
 def test_an_accessibility_checker_finds_no_fault_on_any_page(browser, address, pages):
     context = browser.new_context(viewport=DESK)
     page = context.new_page()
@@ -105,6 +109,7 @@ def test_an_accessibility_checker_finds_no_fault_on_any_page(browser, address, p
     assert faults == []
 
 
+@pytest.mark.slow
 def test_the_checker_would_find_a_picture_without_a_text(browser):
     page = browser.new_page()
     page.set_content("<html lang=en><title>t</title><main><h1>h</h1><img src='data:,'></main>")

@@ -1,6 +1,7 @@
 """Builds and commits: what is published, what is refused, and what a steward's change is worth."""
 
 import shutil
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,15 +16,14 @@ from kg4p1000.terms import iri
 from kg4p1000.validation import Shapes
 
 ROOT = Path(__file__).parent.parent
+TOY = Path(__file__).parent / "toy"
 ACTORS = iri("graph:actors")
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(toy_files):
     """A copy of the knowledge that a test may change."""
-    for name in ("ontology", "shapes", "data", "queries"):
-        shutil.copytree(ROOT / name, tmp_path / "files" / name)
-    return tmp_path / "files"
+    return toy_files
 
 
 @pytest.fixture
@@ -32,20 +32,25 @@ def empty(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def built(own):
-    return own()
+def built(toy_store):
+    return toy_store()
 
 
 @pytest.fixture
-def store(own, tmp_path):
-    """The real graph, in a store that a test may change."""
-    return own(tmp_path / "copy")
+def store(toy_store, tmp_path):
+    """The small knowledge, in a store that a test may change."""
+    return toy_store(tmp_path / "copy")
+
+
+@cache
+def toy_shapes():
+    return load_shapes(TOY)
 
 
 def steward(store, added=(), removed=(), **options):
     return curation.commit(
         store,
-        load_shapes(ROOT),
+        toy_shapes(),
         Delta.of(added, removed),
         author="steward",
         message="a correction",
@@ -60,7 +65,7 @@ def replace(path, old, new):
 
 
 def test_a_build_publishes_what_the_files_say(built):
-    told = set().union(*(read(source) for source in sources(ROOT)))
+    told = set().union(*(read(source) for source in sources(TOY)))
     kept = {q for q in built.quads() if q.graph_name != curation.INFERRED}
     assert len(kept) == len(Delta.of(told).added)
     assert built.current == 1
@@ -74,7 +79,7 @@ def test_the_same_files_give_the_same_graph(built, files, empty):
 
 
 def test_building_again_from_the_same_files_changes_nothing(store):
-    assert build(store, ROOT, author="tester").commit.entry is None
+    assert build(store, TOY, author="tester").commit.entry is None
     assert store.current == 1
 
 
@@ -154,7 +159,7 @@ def test_what_a_steward_changed_since_the_last_build_stays(store):
         for text in ("Mali", "Mali (steward)")
     )
     steward(store, [new], [old])
-    done = build(store, ROOT, author="tester")
+    done = build(store, TOY, author="tester")
     assert done.commit.entry is None
     assert new in set(store.quads())
 
@@ -238,7 +243,7 @@ def labelled(text, language="en", predicate=LABEL):
 
 
 def undo(store, version, **options):
-    return curation.undo(store, load_shapes(ROOT), version, "steward", **options)
+    return curation.undo(store, toy_shapes(), version, "steward", **options)
 
 
 def test_an_undo_takes_back_a_change_with_all_that_followed_from_it(store):
@@ -329,7 +334,7 @@ def test_what_a_steward_changed_is_written_back_to_the_files(store, files):
     steward(store, [new], [old])
     (path,) = write_files(store, files).changed
     assert path.name == "actors.ttl"
-    before = (ROOT / "data" / "actors.ttl").read_text("utf-8").splitlines()
+    before = (TOY / "data" / "actors.ttl").read_text("utf-8").splitlines()
     after = path.read_text("utf-8").splitlines()
     assert len(set(after) - set(before)) == len(set(before) - set(after)) == 1
     assert build(store, files, author="tester").commit.entry is None
@@ -338,7 +343,7 @@ def test_what_a_steward_changed_is_written_back_to_the_files(store, files):
 def test_nothing_relative_gets_in():
     assert all(
         q.subject.value.startswith("http")
-        for s in sources(ROOT)
+        for s in sources(TOY)
         for q in read(s)
         if isinstance(q.subject, NamedNode)
     )

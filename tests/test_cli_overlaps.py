@@ -108,8 +108,9 @@ def test_a_command_that_needs_a_graph_makes_no_store(tmp_path, arguments):
     assert not folder.exists()
 
 
-def test_undo_of_what_overlaps_rest_on_is_followed_by_the_detection(own):
-    store = own()
+@pytest.mark.usefixtures("toy_by_default")
+def test_undo_of_what_overlaps_rest_on_is_followed_by_the_detection(toy_store):
+    store = toy_store()
     with store.draft() as draft:
         going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
         draft.apply(Delta(removed=going))

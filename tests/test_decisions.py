@@ -1,8 +1,5 @@
 """What people decide about mappings and facet annotations, and what the graph says after it."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
@@ -16,27 +13,22 @@ from kg4p1000.overlaps.decisions import person
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
 
-ROOT = Path(__file__).resolve().parents[1]
 FACETS = iri("graph:facets")
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A copy of the knowledge, which a test may change."""
-    folder = tmp_path_factory.mktemp("files")
-    for name in ("ontology", "shapes", "data", "queries"):
-        shutil.copytree(ROOT / name, folder / name)
-    return folder
+@pytest.fixture
+def files(toy_files):
+    return toy_files
 
 
-@pytest.fixture(scope="module")
-def store(own):
-    return own()
+@pytest.fixture
+def store(toy_store):
+    return toy_store()
 
 
-@pytest.fixture(scope="module")
-def shapes(files):
-    return build.load_shapes(files)
+@pytest.fixture
+def shapes(toy_shapes):
+    return toy_shapes
 
 
 def links(store):

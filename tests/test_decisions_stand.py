@@ -1,6 +1,5 @@
 """What a person decided is never changed or lost, whichever way the graph is written to."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,21 @@ from kg4p1000.store import Delta, Readers
 from kg4p1000.terms import iri, turtle
 from kg4p1000.web import create_app
 
-ROOT = Path(__file__).resolve().parents[1]
+TOY = Path(__file__).parent / "toy"
 PAIR = ("A4.2", "D2.3")
 MADE = iri("decision:A4.2-D2.3-1")
 JANE = "Jane Doe"
 
 
-@pytest.fixture(scope="module")
-def shapes():
-    return build.load_shapes(ROOT)
+@pytest.fixture
+def shapes(toy_shapes):
+    return toy_shapes
 
 
 @pytest.fixture
-def graph(own, shapes):
+def graph(toy_store, shapes):
     """A graph in which Jane Doe accepted an overlap and a mapping."""
-    graph = own()
+    graph = toy_store()
     told = {"status": "accepted", "author": JANE, "why": "Both teams said so."}
     proposals.decide(graph, shapes, PAIR, **told)
     with graph.draft() as draft:
@@ -42,10 +41,10 @@ def graph(own, shapes):
 
 
 @pytest.fixture
-def service(graph, settings, library):
+def service(graph, library):
     """A client, and headers of a steward and an admin."""
     readers = Readers(graph, size=1, timeout=20, memory=512)
-    app = create_app(Settings(store=graph.path, files=settings.files), graph, readers, library)
+    app = create_app(Settings(store=graph.path, files=TOY), graph, readers, library)
     kept = Tokens(graph.path / "tokens.json")
     tokens = {
         role: {"Authorization": f"Bearer {kept.create(f'{role} Kim', role)}"}
@@ -156,7 +155,7 @@ def test_a_decision_by_update_is_made_in_the_name_of_the_token(service, graph):
 def test_a_file_that_is_loaded_changes_no_decision(graph, tmp_path):
     file = tmp_path / "none.nt"
     file.write_bytes(b'<http://example.org/a> <http://example.org/b> "c" .\n')
-    common = ["--store", str(graph.path), "--files", str(ROOT)]
+    common = ["--store", str(graph.path), "--files", str(TOY)]
     told = CliRunner().invoke(
         main, ["load", str(file), "--graph", "graph:decisions", "--replace", *common]
     )
@@ -165,13 +164,11 @@ def test_a_file_that_is_loaded_changes_no_decision(graph, tmp_path):
     assert (JANE, "accepted") in said(graph)
 
 
-def test_a_build_brings_decisions_and_changes_none(own, graph, shapes, tmp_path):
-    files = tmp_path / "files"
-    for name in ("ontology", "shapes", "data"):
-        shutil.copytree(ROOT / name, files / name)
+def test_a_build_brings_decisions_and_changes_none(toy_store, graph, toy_files):
+    files = toy_files
     build.write_files(graph, files)
     path = files / "data" / "decisions.ttl"
-    fresh = own()
+    fresh = toy_store()
     build.build(fresh, files, author="tests")
     assert decided(fresh) == decided(graph)
     path.write_bytes(path.read_bytes().replace(b"Both teams said so.", b"They refused."))
@@ -184,8 +181,8 @@ def test_a_build_brings_decisions_and_changes_none(own, graph, shapes, tmp_path)
     assert decided(fresh) == decided(graph)
 
 
-def test_undo_takes_one_decision_back_and_leaves_others_of_the_person(own, shapes):
-    graph, told = own(), {"author": JANE, "why": "Seen."}
+def test_undo_takes_one_decision_back_and_leaves_others_of_the_person(toy_store, shapes):
+    graph, told = toy_store(), {"author": JANE, "why": "Seen."}
     proposals.decide(graph, shapes, PAIR, status="accepted", **told)
     first = graph.current
     proposals.decide(graph, shapes, ("A4.1", "D2.1"), status="rejected", **told)
@@ -234,7 +231,7 @@ def test_a_commit_of_any_kind_is_held_to_it(graph, shapes):
 
 
 def test_a_fault_in_a_change_is_told_and_the_next_change_is_made(graph, tmp_path):
-    made = writer.Writer(graph.path, ROOT, 60, 4096)
+    made = writer.Writer(graph.path, TOY, 60, 4096)
     common = {"author": "Kim", "role": 2}
     try:
         with pytest.raises(KgError, match="Nothing was changed") as caught:

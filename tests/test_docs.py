@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from everything import for_each
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -23,7 +25,7 @@ def blocks(language):
 def test_a_python_example_runs_against_the_service(code, address):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code.replace("http://localhost:8000", address)],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
     assert len(done.stdout) > 20
 
@@ -47,7 +49,7 @@ def test_the_commands_of_the_readme_run_as_they_stand_there(own, tmp_path):
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "COLUMNS": "200"}
     for command in commands:
         done = subprocess.run(
-            command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+            command, shell=True, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600
         )  # fmt: skip
         assert done.returncode == 0, (command, done.stderr)
         assert "A4.2" in done.stdout
@@ -59,7 +61,7 @@ def test_the_commands_of_the_readme_run_as_they_stand_there(own, tmp_path):
 def test_the_python_of_the_readme_needs_nothing_but_python(code, address):
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code.replace("http://localhost:8000", address)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(done.stdout) > 20
@@ -75,19 +77,19 @@ def test_a_curl_example_gets_its_answer(code, address, tmp_path):
                 "curl", "curl -sS --fail", 1
             )
             done = subprocess.run(
-                command, shell=True, capture_output=True, check=False, cwd=tmp_path, timeout=60
+                command, shell=True, capture_output=True, check=False, cwd=tmp_path, timeout=600
             )
             assert done.returncode == 0, (command, done.stderr)
             assert done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@for_each("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_link_to_a_file_leads_to_it(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@for_each("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_or_target_that_a_page_names_exists(page):
     text = page.read_text("utf-8")
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)

@@ -11,13 +11,14 @@ from kg4p1000.errors import KgError
 from kg4p1000.store import Readers, Store
 from kg4p1000.writer import Writer
 
+pytestmark = pytest.mark.slow
 KILLS = 12
 INSERT = 'INSERT DATA { GRAPH graph:notes { activity:A4.2 skos:editorialNote "note %d a"@en , "note %d b"@en } }'
 
 
 @pytest.fixture(scope="module")
-def graph(own):
-    return own()
+def graph(toy_store):
+    return toy_store()
 
 
 def killer(victim, stop, seed):
@@ -31,8 +32,8 @@ def killer(victim, stop, seed):
             process.kill()
 
 
-def test_every_acknowledged_change_survives_kills_of_the_writer(graph, settings):
-    writer = Writer(graph.path, settings.files, 30, 4096)
+def test_every_acknowledged_change_survives_kills_of_the_writer(graph, toy_settings):
+    writer = Writer(graph.path, toy_settings.files, 30, 4096)
     stop = threading.Event()
     thread = threading.Thread(target=killer, args=(lambda: writer._process, stop, 1))
     thread.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from everything import for_each
 from kg4p1000 import terms
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, PREFIXES, iri, natural_key, turtle
@@ -34,25 +35,25 @@ def defined() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)
+@for_each("path", DATA, ids=lambda p: p.name)
 def test_a_data_file_is_written_in_the_canonical_form(path):
     assert turtle(parse_file(path)).decode() == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)
+@for_each("path", DATA, ids=lambda p: p.name)
 def test_a_data_file_is_registered_as_a_graph(path):
     register = parse_file(ROOT / "data" / "graphs.ttl")
     assert iri(f"graph:{path.stem}") in {t.subject for t in register}
 
 
-@pytest.mark.parametrize("path", DATA, ids=lambda p: p.name)
+@for_each("path", DATA, ids=lambda p: p.name)
 def test_a_data_file_has_no_blank_nodes(path):
     for t in parse_file(path):
         assert not isinstance(t.subject, ox.BlankNode)
         assert not isinstance(t.object, ox.BlankNode)
 
 
-@pytest.mark.parametrize("path", KNOWLEDGE, ids=lambda p: f"{p.parent.name}/{p.name}")
+@for_each("path", KNOWLEDGE, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_our_iris_in_a_file_are_defined_somewhere(path):
     """Nothing points into the void below our base."""
     namespaces = {ns for ns in PREFIXES.values() if ns.startswith(BASE)} | {BASE + "releases/"}
@@ -63,7 +64,7 @@ def test_our_iris_in_a_file_are_defined_somewhere(path):
                 assert known or node.value.startswith(BASE + "releases/"), node
 
 
-@pytest.mark.parametrize("path", TURTLE, ids=lambda p: f"{p.parent.name}/{p.name}")
+@for_each("path", TURTLE, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_no_file_names_a_place_on_a_machine(path):
     assert not re.search(r"file://|/home/|/tmp/", path.read_text(encoding="utf-8"))
 

@@ -19,6 +19,7 @@ from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 from kg4p1000.writer import Writer
 
+pytestmark = pytest.mark.slow
 NOTES = iri("graph:notes")
 NOTE = 'INSERT DATA { GRAPH graph:notes { activity:A4.2 skos:editorialNote "%s"@en } }'
 ALL = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"

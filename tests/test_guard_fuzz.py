@@ -118,6 +118,7 @@ def texts(address, pieces, seed):
         yield f"{declared} SELECT * {{ {text}{chance.choice(behinds)()}{chance.choice(['', chr(10)])} }}{end}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filtered", [True, False], ids=["by its tokens", "without the kernel"])
 def test_what_makes_the_engine_call_out_is_refused(listener, filtered, monkeypatch):
     pieces = PIECES

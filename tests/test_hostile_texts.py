@@ -178,6 +178,7 @@ def test_what_the_kernel_refuses_is_told_as_what_the_guard_refuses(service, othe
         assert "SERVICE is refused: this endpoint calls no other." in told
 
 
+@pytest.mark.slow
 def test_beside_hostile_texts_a_small_query_is_answered_and_right_after_them_as_before(service):
     place, _, _ = service
 

@@ -23,6 +23,7 @@ from kg4p1000.validation.doubles import NAMES, PAGES, renamed
 from kg4p1000.validation.engines import touched
 
 ROOT = Path(__file__).parent.parent
+TOY = Path(__file__).parent / "toy"
 A, B, HIDDEN = iri("graph:a"), iri("graph:b"), iri("graph:hidden")
 TYPE = iri("rdf:type")
 
@@ -101,7 +102,7 @@ schemas = st.lists(axioms, max_size=7).map(lambda parts: rules(t for part in par
 @given(
     schemas, schemas, st.lists(st.tuples(batch, batch, st.sampled_from([0, 0, 0, 1])), max_size=6)
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_inferences_follow_each_change_as_if_made_from_nothing(made, other, steps):
     draft = memory()
     before = stated(draft)
@@ -164,19 +165,26 @@ def test_a_change_of_much_of_the_graph_is_inferred_from_by_queries(monkeypatch):
 # --- validation
 
 
+@pytest.fixture(scope="module", params=["toy", pytest.param("own", marks=pytest.mark.slow)])
+def place(request):
+    """What gives stores of the small knowledge or of the real one, and its folder."""
+    name = "toy_store" if request.param == "toy" else "own"
+    return request.getfixturevalue(name), TOY if request.param == "toy" else ROOT
+
+
 @pytest.fixture(scope="module")
-def shapes():
-    return load_shapes(ROOT)
+def shapes(place):
+    return load_shapes(place[1])
 
 
 @pytest.fixture
-def store(own, tmp_path):
-    """The real graph, in a store that a test may change."""
-    return own(tmp_path / "store")
+def store(place, tmp_path):
+    """A store that a test may change."""
+    return place[0](tmp_path / "store")
 
 
 class Edits:
-    """Random edits of the real graph, of the kinds that people make and get wrong."""
+    """Random edits of a graph, of the kinds that people make and get wrong."""
 
     def __init__(self, draft, seed):
         self.random = random.Random(seed)
@@ -266,6 +274,10 @@ class Edits:
 
     def undeclare(self):
         quad = self.some("skos:topConceptOf")
+        while (
+            "/code/status/" in quad.subject.value
+        ):  # which shapes name, so that they would be refused
+            quad = self.some("skos:topConceptOf")
         return [], [q for q in self.quads if q.subject == quad.subject and q.predicate == TYPE]
 
     def next(self, *kinds):
@@ -319,10 +331,12 @@ def judged(draft, shapes, delta, made, engine="auto"):
         (1, 8, ()),
         (2, 3, (Edits.move_annotation, Edits.rank_anew)),
         (3, 5, (Edits.misspell, Edits.undeclare)),
-        (4, 6, (Edits.name_alike,)),
+        pytest.param(4, 6, (Edits.name_alike,), marks=pytest.mark.slow),
     ],
 )
-def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, kinds):
+def test_a_change_is_judged_as_if_everything_were(store, shapes, place, seed, steps, kinds):
+    if kinds == (Edits.name_alike,) and place[1] == TOY:
+        pytest.skip("it has few things of a kind, whose names are soon all alike")
     owners, found, before = parts(shapes), 0, set()
     twice = {shape for space, shape in shapes.spaces.shapes.items() if space in (NAMES, PAGES)}
     vocabulary = set(shapes.spaces.shapes.values()) - twice
@@ -341,7 +355,7 @@ def test_a_change_is_judged_as_if_everything_were(store, shapes, seed, steps, ki
             assert whole - before <= part
             found += len(whole - before)
             before = whole
-        assert found > steps - 2
+        assert found > steps - 2, found
         plain = MemoryGraph(stated(draft))
         assert set(validate(plain, shapes, plain.select).findings) == whole
         kept = inferred(draft)
@@ -393,7 +407,7 @@ MISLEADING = rules(
     st.sets(loose_facts, max_size=4),
     st.sets(loose_facts, max_size=4),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_shapes_can_look_at_is_followed(every_way, before, added, removed):
     draft = memory()
     draft.apply(Delta.of(Quad(*t, A) for t in before | HIERARCHY))
@@ -530,7 +544,7 @@ def test_a_commit_judges_what_it_touches_and_a_first_one_everything(store, shape
 def test_a_commit_that_names_what_nobody_declared_is_refused(store, shapes):
     assert not commit(store, shapes, [MALI]).whole
     kinds = (q for q in store.quads() if q.predicate == TYPE and q.graph_name != INFERRED)
-    typed = next(q for q in kinds if q.subject == iri("access:open"))
+    typed = next(q for q in kinds if q.subject == iri("access:free"))
     access = Quad(iri("tool:t"), iri("k4p:access"), iri("access:opn"), iri("graph:mrv"))
     for change in ([access], []), ([], [typed]):
         with pytest.raises(ShapesViolated) as refused:
@@ -540,10 +554,10 @@ def test_a_commit_that_names_what_nobody_declared_is_refused(store, shapes):
     commit(store, shapes, [], [MALI])
 
 
-def test_other_shapes_are_tried_on_everything(store, shapes):
+def test_other_shapes_are_tried_on_everything(store, shapes, place):
     text = shapes.text + "<x:S> <http://www.w3.org/ns/shacl#targetNode> <x:thing> ."
     other = Shapes(q.triple for q in ox.parse(text, format=ox.RdfFormat.N_TRIPLES))
-    assert other.digest != shapes.digest == load_shapes(ROOT).digest
+    assert other.digest != shapes.digest == load_shapes(place[1]).digest
     assert commit(store, other, [MALI]).whole
     assert not commit(store, other, [], [MALI]).whole
 

@@ -25,6 +25,7 @@ from kg4p1000.access import Tokens
 from kg4p1000.store import Store
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("KILLS", "12"))
 #: Kinds of processes by a word of their command.
 KINDS = {

@@ -126,7 +126,7 @@ DAMAGES = [
     delete, cut, flip, append, insert, recount, forge, spoil, duplicate, beyond, swap, stray, nought,
 ]  # fmt: skip
 damages = st.tuples(st.sampled_from(DAMAGES), st.integers(1, LAST), st.integers(0, 2000))
-once = settings(max_examples=60, deadline=None)
+once = settings(max_examples=settings().max_examples // 4)
 each = pytest.mark.parametrize("n", range(1, LAST + 1))
 every = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 

@@ -1,7 +1,7 @@
 """Files and service: what a steward took back stays, and conflicts are told until they are settled."""
 
-import shutil
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from kg4p1000.overlaps import decisions
 from kg4p1000.store import Delta
 from kg4p1000.terms import iri
 
-ROOT = Path(__file__).parent.parent
+TOY = Path(__file__).parent / "toy"
 FAO, MALI = iri("organisation:fao"), iri("place:MLI")
 
 
@@ -29,20 +29,23 @@ LABELS = [said(MALI, "skos:prefLabel", name) for name in ("Mali", "Ben's Mali", 
 
 
 @pytest.fixture
-def files(tmp_path):
-    for name in ("ontology", "shapes", "data", "queries"):
-        shutil.copytree(ROOT / name, tmp_path / "files" / name)
-    return tmp_path / "files"
+def files(toy_files):
+    return toy_files
 
 
 @pytest.fixture
-def store(own, tmp_path):
-    return own(tmp_path / "store")
+def store(toy_store, tmp_path):
+    return toy_store(tmp_path / "store")
+
+
+@cache
+def toy_shapes():
+    return load_shapes(TOY)
 
 
 def steward(store, added=(), removed=()):
     return curation.commit(
-        store, load_shapes(ROOT), Delta.of(added, removed), author="steward", message="a change"
+        store, toy_shapes(), Delta.of(added, removed), author="steward", message="a change"
     )
 
 
@@ -83,7 +86,7 @@ def test_what_a_person_wrote_into_the_file_and_a_steward_deleted_does_not_come_b
 
 
 def test_an_undone_decision_does_not_come_back(store, files):
-    shapes = load_shapes(ROOT)
+    shapes = toy_shapes()
     proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
     write_files(store, files)
     build(store, files, author="t", detect=proposals.detect)
@@ -208,16 +211,15 @@ def test_a_damaged_record_of_a_build_is_told(store, files):
 
 
 def changed_lines(files, name):
-    """Lines that are in one of the file here and the file of the repository alone."""
+    """Lines that are in one of the file here and the file that nobody changed alone."""
     old, new = (
-        Counter((folder / "data" / name).read_text("utf-8").splitlines())
-        for folder in (ROOT, files)
+        Counter((folder / "data" / name).read_text("utf-8").splitlines()) for folder in (TOY, files)
     )
     return (old - new).total() + (new - old).total()
 
 
 def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
-    shapes = load_shapes(ROOT)
+    shapes = toy_shapes()
     proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
     proposals.refresh(store, shapes)  # the ranking learns, and other pairs shift
     done = write_files(store, files)
@@ -235,7 +237,7 @@ def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
 
 
 def test_what_changes_the_overlaps_is_dumped_with_them(store, files):
-    shapes = load_shapes(ROOT)
+    shapes = toy_shapes()
     note = said(iri("activity:A4.2"), "skos:note", "changed", "graph:plan-2021-10-14")
     proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
     proposals.refresh(store, shapes)

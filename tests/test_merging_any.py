@@ -30,7 +30,7 @@ def after(held, merge):
     return (held - merge.delta.removed) | merge.delta.added
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=settings().max_examples * 5 // 2)
 @given(base=states.filter(bool), held=states, said=states)
 def test_what_one_side_changed_is_done_and_what_the_other_did_stays(base, held, said):
     merged = merge(held, base, said)
@@ -48,7 +48,7 @@ def test_what_one_side_changed_is_done_and_what_the_other_did_stays(base, held, 
     assert torn <= {key(q) for q in said ^ base}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=settings().max_examples * 5 // 2)
 @given(base=states.filter(bool), held=states, said=states)
 def test_a_build_after_a_build_does_nothing_and_tells_the_same(base, held, said):
     first = merge(held, base, said)
@@ -63,7 +63,7 @@ def test_a_build_after_a_build_does_nothing_and_tells_the_same(base, held, said)
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 2)
 @given(base=states.filter(bool), held=states, said=states)
 def test_a_conflict_is_settled_by_either_side(base, held, said):
     first = merge(held, base, said)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from everything import for_each
 from kg4p1000.terms import PREFIXES, curie, iri
 
 ROOT = Path(__file__).parents[1]
@@ -216,7 +217,7 @@ def test_every_organisation_has_a_type():
     assert wrong == []
 
 
-@pytest.mark.parametrize("pattern", NAMES)
+@for_each("pattern", NAMES)
 def test_no_element_names_without_mention(pattern):
     naming = {curie(s) for s, found in texts().items() if re.search(pattern, "\n".join(found))}
     missing = {

@@ -12,7 +12,8 @@ from kg4p1000.cli import main
 from kg4p1000.store.keeping import kept
 from kg4p1000.writer import perform
 
-ROOT = Path(__file__).parents[1]
+TOY = Path(__file__).parent / "toy"
+pytestmark = pytest.mark.usefixtures("toy_by_default")
 NOTES = "https://w3id.org/kg4p1000/graph/notes"
 
 XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -44,8 +45,8 @@ def check(told):
 
 
 @pytest.fixture(scope="module")
-def notes(own):
-    return own()
+def notes(toy_store):
+    return toy_store()
 
 
 def changed(store, kind, text):
@@ -60,7 +61,7 @@ def changed(store, kind, text):
     if kind == "update":
         del request["graph"]
     body = {"media_type": "application/n-triples", "data": base64.b64encode(text.encode()).decode()}
-    return perform(store, ROOT, request | body)
+    return perform(store, TOY, request | body)
 
 
 @pytest.mark.parametrize("kind", ["put", "post", "update"])
@@ -77,13 +78,13 @@ def test_nothing_is_told_where_all_is_kept_as_it_was_sent(notes):
 
 @pytest.mark.parametrize("ending", [".nt", ".ttl", ".nt.gz"])
 @pytest.mark.parametrize("large", [False, True])
-def test_load_says_what_is_kept_otherwise(own, tmp_path, monkeypatch, ending, large):
+def test_load_says_what_is_kept_otherwise(toy_store, tmp_path, monkeypatch, ending, large):
     if large:
         monkeypatch.setattr("kg4p1000.loading._LARGE", 0)
     path, data = tmp_path / f"some{ending}", "\n".join(statements()).encode()
     path.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
     arguments = ["load", str(path), "--graph", "graph:notes", "--dry-run", "--store"]
-    done = CliRunner().invoke(main, [*arguments, str(own().path)])
+    done = CliRunner().invoke(main, [*arguments, str(toy_store().path)])
     assert done.exit_code == 0, done.output
     assert "2 literals of xsd:byte are kept by value, such as" in " ".join(done.output.split())
 

@@ -63,7 +63,7 @@ ODD = Quad(
 
 @given(st.sets(quads, max_size=12), st.sets(quads, max_size=12))
 @example({ODD}, set())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=settings().max_examples // 10)
 def test_terms_of_every_kind_survive_log_undo_rebuild_and_check(tmp_path_factory, first, second):
     path = tmp_path_factory.mktemp("odd") / "store"
     store = Store(path)

@@ -10,6 +10,7 @@ import pytest
 import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
+from everything import for_each
 from kg4p1000 import build, curation, ontology
 from kg4p1000.build import parse_file
 from kg4p1000.ontology import INFERRED, rules
@@ -45,12 +46,14 @@ def ontology_triples():
     return schema()
 
 
+@pytest.mark.slow
 def test_ontology_and_sample_are_consistent_under_hermit(ontology_triples):
     found = consistency([*ontology_triples, *sample()])
     assert found.consistent
     assert found.unsatisfiable == ()
 
 
+@pytest.mark.slow
 def test_hermit_finds_a_thing_that_is_both_goal_and_activity(ontology_triples):
     x = NamedNode(EX + "x")
     bad = [
@@ -60,6 +63,7 @@ def test_hermit_finds_a_thing_that_is_both_goal_and_activity(ontology_triples):
     assert not consistency([*ontology_triples, *bad]).consistent
 
 
+@pytest.mark.slow
 def test_hermit_finds_a_class_that_can_have_no_member(ontology_triples):
     x = NamedNode(TERMS + "Impossible")
     bad = [Triple(x, iri("rdf:type"), iri("owl:Class"))]
@@ -80,7 +84,7 @@ def own_terms():
     )
 
 
-@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+@for_each("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
 def test_a_term_has_labels_one_definition_a_language_source_and_module(term, ontology_triples):
     about = [t for t in ontology_triples if t.subject == NamedNode(term)]
     labels = [t.object.language for t in about if t.predicate == iri("rdfs:label")]
@@ -91,7 +95,7 @@ def test_a_term_has_labels_one_definition_a_language_source_and_module(term, ont
         assert len([t for t in about if t.predicate == iri(name)]) == 1, name
 
 
-@pytest.mark.parametrize("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
+@for_each("term", own_terms(), ids=lambda t: t.removeprefix(TERMS))
 def test_a_property_has_a_range_and_a_class_is_named_like_a_class(term, ontology_triples):
     about = [t for t in ontology_triples if t.subject == NamedNode(term)]
     name = term.removeprefix(TERMS)
@@ -147,6 +151,7 @@ def by_owlrl(triples):
     return {(s.n3(), p.n3(), o.n3()) for s, p, o in graph}
 
 
+@pytest.mark.slow
 def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
     data = sample()
     ours = infer([*ontology_triples, *data], rules(ontology_triples))

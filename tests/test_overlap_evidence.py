@@ -19,7 +19,7 @@ from kg4p1000.overlaps.translation import Pivot
 from kg4p1000.store import Delta, MemoryGraph
 from kg4p1000.terms import iri, mint, prefix_declarations
 
-ROOT = Path(__file__).parents[1]
+TOY = Path(__file__).parent / "toy"
 POLL = "Launch a poll to learn what members expect of regional meetings."
 
 
@@ -110,8 +110,8 @@ def test_what_an_overlap_shares_is_had_by_both_activities(more):
 # guessed codes
 
 
-def test_an_activity_without_annotations_has_its_candidate_after_publishing(own, tmp_path):
-    store, shapes = own(tmp_path / "store"), load_shapes(ROOT)
+def test_an_activity_without_annotations_has_its_candidate_after_publishing(toy_store, tmp_path):
+    store, shapes = toy_store(tmp_path / "store"), load_shapes(TOY)
     known = set(store.quads())
     commit(store, shapes, Delta.of(bare("D2.7", "Poll of members", POLL)), author="t", message="")
     done = proposals.refresh(store, shapes)
@@ -193,10 +193,10 @@ def test_guessed_codes_are_not_told_as_facts(more, language, said):
     assert "D2.7" in more.reason(finding, language)
 
 
-def test_turtle_of_the_command_holds_the_detection_that_its_pairs_point_at(own, tmp_path):
-    store = own(tmp_path / "store")
+def test_turtle_of_the_command_holds_the_detection_that_its_pairs_point_at(toy_store, tmp_path):
+    store = toy_store(tmp_path / "store")
     call = ["overlaps", "--between", "A4", "D2", "--format", "turtle", "--store", str(store.path)]
-    done = CliRunner().invoke(main, [*call, "--files", str(ROOT)])
+    done = CliRunner().invoke(main, [*call, "--files", str(TOY)])
     assert done.exit_code == 0, done.output
     said = {(t.subject, t.predicate) for t in ox.parse(done.stdout.encode(), ox.RdfFormat.TURTLE)}
     assert {(DETECTION, iri("prov:endedAtTime")), (DETECTION, iri("k4p:parameters"))} <= said

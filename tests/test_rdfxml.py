@@ -5,7 +5,6 @@ import io
 import resource
 import time
 
-import hypothesis
 import pyoxigraph as ox
 import pytest
 from hypothesis import given
@@ -113,7 +112,6 @@ def test_elements_that_end_are_counted_no_more(piece):
     st.lists(st.integers(0, 7), max_size=50),
     st.integers(1, 200),
 )
-@hypothesis.settings(deadline=None, max_examples=200)
 def test_what_is_counted_is_what_the_engine_unfolds(inner, used, piece):
     """However the file comes in pieces, and never less than the engine makes of it."""
     declared = ""

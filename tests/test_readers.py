@@ -72,7 +72,17 @@ RUNAWAYS = {
 }
 
 
-@pytest.mark.parametrize("query", RUNAWAYS.values(), ids=RUNAWAYS)
+#: Those that every run of the tests tries.
+USUAL = {"cross-product", "string-blow-up"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param(query, id=name, marks=[] if name in USUAL else pytest.mark.slow)
+        for name, query in RUNAWAYS.items()
+    ],
+)
 def test_a_runaway_query_is_stopped_and_the_next_one_answered(readers, query):
     with pytest.raises((TimeLimit, MemoryLimit)):
         readers.query(query).read()
@@ -131,6 +141,7 @@ def wait_until(condition, seconds=10):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(store):
     readers = Readers(store, size=4, timeout=8, memory=300)
     outcomes = []
@@ -264,6 +275,7 @@ def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
     readers.close()
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_engine_is_not_called_a_limit(own, tmp_path):
     """Oxigraph panics when it sorts terms of some kinds together; the answer says that it failed."""
     store = own(tmp_path / "store")

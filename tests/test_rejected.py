@@ -71,6 +71,7 @@ def both(own):
         pool.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_no_question_counts_what_was_rejected(case, both):
     library = Library(ROOT / "queries")

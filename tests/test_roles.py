@@ -16,14 +16,16 @@ NOTE = 'INSERT DATA { GRAPH graph:%s { activity:A4.2 skos:editorialNote "%s"@en 
 
 
 @pytest.fixture
-def graph(own, tmp_path):
-    return own(tmp_path / "store")
+def graph(toy_store, tmp_path):
+    return toy_store(tmp_path / "store")
 
 
 @pytest.fixture
-def client(graph, settings, library):
+def client(graph, toy_settings, toy_library):
     readers = Readers(graph, size=2, timeout=20, memory=300)
-    app = create_app(Settings(store=graph.path, files=settings.files), graph, readers, library)
+    app = create_app(
+        Settings(store=graph.path, files=toy_settings.files), graph, readers, toy_library
+    )
     yield app.test_client()
     app.extensions["kg4p1000"].writer.close()
     readers.close()
@@ -91,10 +93,10 @@ def test_a_change_of_graphs_that_she_may_write_and_others_is_undone_by_an_admin_
     assert undo(version, "admin").status_code == 200
 
 
-def test_what_software_found_is_not_undone_by_a_steward(update, undo, graph, settings):
+def test_what_software_found_is_not_undone_by_a_steward(update, undo, graph, toy_settings):
     version = update("CLEAR GRAPH graph:overlaps", "admin")
     assert undo(version).status_code == 403
-    shapes = load_shapes(settings.files)
+    shapes = load_shapes(toy_settings.files)
     found = proposals.refresh(graph, shapes)
     assert undo(found.entry.version).status_code == 403
 
@@ -115,7 +117,9 @@ def test_a_steward_undoes_a_decision_on_an_overlap_and_its_effect_goes_too(
     assert status_of(graph, overlap, name) == {iri("status:proposed")}
 
 
-def test_a_steward_undoes_a_decision_on_a_mapping_and_its_effect_goes_too(undo, graph, settings):
+def test_a_steward_undoes_a_decision_on_a_mapping_and_its_effect_goes_too(
+    undo, graph, toy_settings
+):
     name = iri("graph:alignments")
     before = {q for q in graph.quads() if q.graph_name == name}
     mapping = next(
@@ -125,7 +129,7 @@ def test_a_steward_undoes_a_decision_on_a_mapping_and_its_effect_goes_too(undo, 
     )
     assert isinstance(mapping, NamedNode)
     decided = mappings.decide(
-        graph, load_shapes(settings.files), mapping, status="rejected", author="Ada", why="No."
+        graph, load_shapes(toy_settings.files), mapping, status="rejected", author="Ada", why="No."
     )
     assert {q for q in graph.quads() if q.graph_name == name} != before
     assert undo(decided.entry.version).status_code == 200

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from everything import for_each
 from kg4p1000.build import merged_sources, parse_file
 from kg4p1000.errors import BrokenFile
 from kg4p1000.terms import PREFIXES, SHAPES, TERMS, iri
@@ -120,7 +121,7 @@ def few(*turtle: str) -> list[ox.Triple]:
 # --- the fixtures
 
 
-@pytest.mark.parametrize("engine", ["shacl", "pyshacl"])
+@pytest.mark.parametrize("engine", ["shacl", pytest.param("pyshacl", marks=pytest.mark.slow)])
 def test_valid_example_has_no_finding(engine):
     assert run(valid(), engine).to_text() == "No findings.\n"
 
@@ -132,11 +133,12 @@ def test_valid_example_has_a_thing_of_each_target_class():
     assert wanted - types == abstract - types
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_fixture_fires_the_constraint_it_is_named_after(name):
     assert name.split(".")[0] in fired(outcome(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(HEAPS)))
 def test_engines_find_the_same(number):
     ours, reference = outcome(*HEAPS[number]), run(changed(*HEAPS[number]), "pyshacl")
@@ -159,6 +161,7 @@ def test_each_kind_of_constraint_fires_somewhere():
     assert found == expected | {"SPARQLConstraintComponent"}
 
 
+@pytest.mark.slow
 def test_each_part_of_each_property_shape_is_alive():
     """What no fixture shows: every limit of every shape fires on junk, or when nothing is there."""
     junk = [
@@ -183,7 +186,7 @@ def test_each_part_of_each_property_shape_is_alive():
 # --- the shapes
 
 
-@pytest.mark.parametrize("node", sorted(facts(), key=str), ids=local)
+@for_each("node", sorted(facts(), key=str), ids=local)
 def test_shape_tells_a_steward_what_to_do(node):
     about = facts()[node]
     assert [name.language for name in about["name"]] == ["en"]
@@ -391,6 +394,7 @@ def test_warning_leaves_the_data_conforming():
     assert report.count("warning") == 1
 
 
+@pytest.mark.slow
 def test_without_the_fast_engine_pyshacl_finds_the_same(monkeypatch):
     expected = run(changed(*HEAPS[1])).to_dict()
     monkeypatch.setitem(sys.modules, "shacl", None)

@@ -147,7 +147,7 @@ changes_ = st.one_of(quads_, st.sampled_from(registered(A, B, HIDDEN)))
 
 
 @given(st.lists(st.tuples(st.sets(changes_), st.sets(changes_)), max_size=6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=settings().max_examples // 6)
 def test_the_default_graph_is_always_the_merge_of_the_registered_graphs(tmp_path_factory, steps):
     store = Store(tmp_path_factory.mktemp("merge") / "store")
     with store.draft() as draft:
@@ -177,7 +177,7 @@ odd_quads = st.builds(
 
 
 @given(st.sets(odd_quads), st.sets(odd_quads))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 8)
 def test_blank_nodes_and_odd_literals_survive_log_and_rebuild(tmp_path_factory, first, second):
     path = tmp_path_factory.mktemp("odd") / "store"
     store = Store(path)

@@ -478,7 +478,6 @@ def test_brackets_nested_too_deeply_are_an_error(draft):
 
 
 @given(st.text("INSERTDAWHEREGRAPHDELETECLEAR{}<>'\"\\#?_:;.,()[]@^ \nax0"))
-@settings(max_examples=150)
 def test_no_text_takes_an_update_down(text):
     class Untouched:
         """A draft in which nothing is there."""
@@ -643,9 +642,7 @@ data = st.builds("graph:a {{ {} }} graph:b {{ {} }} graph:c {{ {} }}".format, so
 
 
 @given(data, st.lists(operations(), min_size=1, max_size=3))
-@settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_updates_do_what_the_engine_does(draft, contents, request_):
     register = "graph:graphs { graph:a k4p:inDefaultGraph true . graph:b k4p:inDefaultGraph true }"
     oracle = engine(reset(draft, quads(contents + register)))

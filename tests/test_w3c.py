@@ -340,6 +340,7 @@ def verdict(client, case, folder):
     return "" if same(ours, expected, case.lax) else f"WRONG {ours!r:.400}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", ["sparql10", "sparql11", "sparql12"])
 def test_queries_are_answered_as_w3c_says_or_refused_as_listed(client, cases, folder, suite):
     found = {}

@@ -20,15 +20,15 @@ def text(*objects):
 
 
 @pytest.fixture(scope="module")
-def built(own):
-    return own()
+def built(toy_store):
+    return toy_store()
 
 
 @pytest.fixture(scope="module")
-def service(built, settings, library):
+def service(built, toy_settings, toy_library):
     readers = Readers(built, size=2, timeout=20, memory=300)
-    given = Settings(store=built.path, files=settings.files, keep_versions=2)
-    app = create_app(given, built, readers, library)
+    given = Settings(store=built.path, files=toy_settings.files, keep_versions=2)
+    app = create_app(given, built, readers, toy_library)
     token = Tokens(built.path / "tokens.json").create("Kim", "admin")
     yield app.test_client(), {"Authorization": f"Bearer {token}"}
     app.extensions["kg4p1000"].writer.close()

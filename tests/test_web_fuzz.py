@@ -156,7 +156,7 @@ pairs = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max
 headers = st.lists(st.tuples(st.sampled_from(HEADERS), st.sampled_from(HEADER_VALUES)), max_size=4)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     method=st.sampled_from(METHODS), path=st.sampled_from(PATHS), parameters=pairs, headers=headers,
     body=st.sampled_from(BODIES) | st.binary(max_size=300), version=st.sampled_from(["1.1", "1.1", "1.0"]),
@@ -181,7 +181,7 @@ def test_any_request_gets_an_honest_answer(
     check(got)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 5, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(min_size=1, max_size=400))
 def test_bytes_that_are_no_request_harm_nobody(place, data):
     got = exchange(place, data + b"\r\n\r\n", wait=0.5)

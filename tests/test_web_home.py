@@ -53,6 +53,7 @@ def test_the_example_of_the_front_page_has_an_answer(client):
     assert len(result["results"]["bindings"]) == 10
 
 
+@pytest.mark.slow
 def test_every_link_within_two_steps_of_the_front_page_answers(client):
     waiting, seen = deque([("/", 0)]), {"/"}
     pages = 0

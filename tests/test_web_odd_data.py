@@ -204,6 +204,7 @@ NODES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_every_page_answers_whatever_the_graph_says(place, things):
     store, client = place
@@ -222,8 +223,7 @@ def test_every_page_answers_whatever_the_graph_says(place, things):
 
     @given(st.lists(said, min_size=150, max_size=200))
     @settings(
-        max_examples=2,
-        deadline=None,
+        max_examples=max(1, settings().max_examples // 100),
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -341,6 +341,7 @@ def turned(place):
     change(store, (), (), delta)
 
 
+@pytest.mark.slow
 def test_no_text_of_the_graph_turns_what_stands_beside_it(turned, things):
     seen = 0
     pair = min(t.value for t in things if "/overlap/" in t.value).rpartition("/")[2]
@@ -359,6 +360,7 @@ def test_no_text_of_the_graph_turns_what_stands_beside_it(turned, things):
     assert seen > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; install it or set CHROMIUM")
 def test_text_after_a_turning_label_keeps_its_direction_in_a_browser(turned):
     playwright = pytest.importorskip("playwright.sync_api")

@@ -74,6 +74,7 @@ def kind(app, link):
     return endpoint, values.get("kind", ""), *sorted(parse_qs(parts.query))
 
 
+@pytest.mark.slow
 def test_a_page_of_each_kind_that_an_old_front_page_leads_to_keeps_the_version(web):
     """A crawl from page to page; what it finds is more than the list above can foresee."""
     waiting, seen, wrong, place = ["/?version=1"], set(), [], 0
@@ -110,6 +111,7 @@ def test_links_of_a_page_name_no_version_that_nobody_asked_for(web, page):
         )
 
 
+@pytest.mark.slow
 def test_links_lead_where_the_version_has_something(web):
     found = links(web.get("/page/activity/A4.2?version=1", headers=HTML).text)
     answers = {link: web.get(link, headers=HTML) for link in sorted(set(found))[:40]}

@@ -155,11 +155,11 @@ def test_work_packages_and_the_queue_list_what_the_graph_has(client):
 
 
 @pytest.fixture
-def deciding(own, settings, library, tmp_path):
+def deciding(toy, toy_store, toy_library, tmp_path):
     """A service over a store of its own, and the headers of a steward and of a contributor."""
-    store = own(tmp_path / "store")
+    store = toy_store(tmp_path / "store")
     readers = Readers(store, size=2, timeout=20, memory=512)
-    app = create_app(Settings(store=store.path, files=settings.files), store, readers, library)
+    app = create_app(Settings(store=store.path, files=toy), store, readers, toy_library)
     kept = Tokens(store.path / "tokens.json")
     tokens = {role: kept.create(f"{role} Kim", role) for role in ("steward", "contributor")}
     yield app.test_client(), store, tokens
@@ -282,10 +282,10 @@ def test_a_decision_on_what_is_no_pair_is_refused(deciding, pair, status):
 def test_a_pair_that_is_not_stored_is_decided_over_http_in_one_version(deciding):
     client, store, tokens = deciding
     header = {"Authorization": f"Bearer {tokens['steward']}"}
-    assert client.get("/overlaps/A1.1-F1.7").status_code == 404
+    assert client.get("/overlaps/A1.1-D2.5").status_code == 404
     before = store.current
     given = {"status": "rejected", "why": "Nothing in common."}
-    done = client.post("/overlaps/F1.7-A1.1/decisions", json=given, headers=header)
+    done = client.post("/overlaps/D2.5-A1.1/decisions", json=given, headers=header)
     assert done.status_code == 200, done.text
     assert done.json["version"] == before + 1
-    assert "Nothing in common." in text(client.get("/overlaps/A1.1-F1.7"))
+    assert "Nothing in common." in text(client.get("/overlaps/A1.1-D2.5"))

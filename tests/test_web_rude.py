@@ -137,6 +137,7 @@ def resident():
     return int(text.partition("VmRSS:")[2].split()[0])
 
 
+@pytest.mark.slow
 def test_two_hundred_clients_get_honest_answers_and_leave_nothing_behind(served):
     place, readers = served
     assert point(place) == 200

@@ -98,7 +98,8 @@ def both(store, library):
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     query=st.sampled_from(QUERIES), accept=st.sampled_from(ACCEPTS), more=st.sampled_from(MORE),

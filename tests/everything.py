@@ -1,0 +1,35 @@
+"""A test of each of many things as one test, which costs less than one a thing."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+import pytest
+
+
+def for_each(name: str, things: Iterable[Any], ids: Callable[[Any], str] = str):
+    """Give a test each of some things as an argument, and tell all for which it fails.
+
+    Args:
+        ids: what a thing is called.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        @wraps(test)
+        def run(**fixtures: Any) -> None:
+            failed = []
+            for thing in things:
+                try:
+                    test(**{name: thing}, **fixtures)
+                except (AssertionError, pytest.fail.Exception) as e:
+                    failed.append(f"{ids(thing)}: {e}")
+            assert not failed, "\n" + "\n".join(failed)
+
+        signature = inspect.signature(test)
+        rest = [p for key, p in signature.parameters.items() if key != name]
+        del run.__wrapped__
+        run.__signature__ = signature.replace(parameters=rest)
+        return run
+
+    return decorate
