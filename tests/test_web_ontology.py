@@ -11,7 +11,7 @@ import pytest
 from kg4p1000 import release
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, TERMS, iri
-from kg4p1000.web.diagram import draw
+from kg4p1000.web.diagram import Drawing
 from kg4p1000.web.reference import MODULES, reference
 from kg4p1000.web.wording import LANGUAGES, said
 
@@ -219,8 +219,8 @@ def test_a_version_that_is_not_there_says_which_are(client):
 @pytest.mark.parametrize("name", modules())
 def test_a_drawing_has_all_classes_and_no_two_boxes_in_one_place(book, name):
     module = book.modules[name]
-    drawing = draw(module, book, "en")
-    assert {e.iri for e in book.terms(module.iri, "en", "class")} <= drawing.boxes.keys()
+    drawing = Drawing(module, book, "en")
+    assert {*book.terms(module, "en", "class")} <= drawing.boxes.keys()
     boxes = list(drawing.boxes.values())
     for i, a in enumerate(boxes):
         assert a.x >= 0
@@ -233,7 +233,7 @@ def test_a_drawing_has_all_classes_and_no_two_boxes_in_one_place(book, name):
 
 @pytest.mark.parametrize("name", modules())
 def test_a_drawing_says_the_axioms_of_its_module(book, name):
-    drawing = draw(book.modules[name], book, "en")
+    drawing = Drawing(book.modules[name], book, "en")
     home = ox.NamedNode(MODULES + name)
     ours = {
         t.subject for t in schema() if t.predicate == iri("rdfs:isDefinedBy") and t.object == home

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..terms import TERMS
 from ..texts import isolated
-from .reference import Entry, Reference
+from .reference import Reference
 
 #: Pixels: of a character and a line of text, around a box, between boxes and rows, and how wide a row may be.
-CHAR, LINE, PAD, _ACROSS, _GAP, _WIDEST = 7.2, 17, 9, 26, 58, 980
+_CHAR, _LINE, _PAD, _ACROSS, _GAP, _WIDEST = 7.2, 17, 9, 26, 58, 980
 
 
 @dataclass
 class Box:
-    """A class with the lines in it and its place."""
+    """A class with the lines in it and its place, in pixels."""
 
-    entry: Entry
     title: str
     own: bool
     lines: list[str] = field(default_factory=list)
@@ -29,17 +29,16 @@ class Box:
 
     @property
     def width(self) -> float:
-        """In pixels."""
-        return max(len(self.title) * 1.1, *map(len, self.lines), 0) * CHAR + 2 * PAD
+        """As wide as its longest line."""
+        return max(len(self.title) * 1.1, *map(len, self.lines), 0) * _CHAR + 2 * _PAD
 
     @property
     def height(self) -> float:
-        """In pixels."""
-        return (1 + len(self.lines)) * LINE + 2 * PAD + (5 if self.lines else 0)
+        """As high as all its lines."""
+        return (1 + len(self.lines)) * _LINE + 2 * _PAD + (5 if self.lines else 0)
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A line from one class to another: by a property, or without a label to a wider class."""
 
     start: str
@@ -47,30 +46,49 @@ class Link:
     label: str = ""
 
 
-@dataclass(frozen=True)
 class Drawing:
-    """The boxes and lines of a module, laid out."""
+    """The classes of a module, and those of other modules that they lead to, laid out."""
 
-    boxes: Mapping[str, Box]
-    links: list[Link]
+    def __init__(self, module: str, book: Reference, language: str) -> None:
+        self._book, self._module, self._language = book, module, language
+        self.boxes: dict[str, Box] = {}
+        links: dict[Link, None] = {}
+        for term in book.terms(module, language, "class"):
+            self._box(term)
+            for above in book.said(term, "above"):
+                if above != term and self._box(above):
+                    links[Link(term, above)] = None
+        for term in book.terms(module, language, "object property", "data property"):
+            label = isolated(book.label(term, language)[0])
+            ends = [end for end in book.said(term, "range") if end.startswith(TERMS)]
+            for start in book.said(term, "domain") if self._forward(term) else ():
+                source = self._box(start)
+                if source and not ends:
+                    source.lines.append(label)
+                for end in ends if source else ():
+                    if target := self._box(end):
+                        source.lines.append(f"{label} → {target.title}")  # type: ignore[union-attr]
+                        links[Link(start, end, label)] = None
+        self.links = [*links]
+        self._place()
 
     @property
     def width(self) -> float:
-        """In pixels."""
+        """Of the whole drawing, in pixels."""
         return max((box.x + box.width for box in self.boxes.values()), default=0) + 8
 
     @property
     def height(self) -> float:
-        """In pixels."""
+        """Of the whole drawing, in pixels."""
         return max((box.y + box.height for box in self.boxes.values()), default=0) + 8
 
     @property
     def words(self) -> str:
-        """All that the drawing says, one sentence a line."""
+        """All that the drawing says."""
         title = {term: box.title for term, box in self.boxes.items()}
         said = [
-            f"{title[link.start]} {f'– {link.label} →' if link.label else '⊑'} {title[link.end]}."
-            for link in self.links
+            f"{title[start]} {f'– {label} →' if label else '⊑'} {title[end]}."
+            for start, end, label in self.links
         ]
         return " ".join(said) or ", ".join(sorted(title.values())) + "."
 
@@ -84,81 +102,53 @@ class Drawing:
             y2, middle = y1, y1 - 40
         return f"M{x1:.0f} {y1:.0f}C{x1:.0f} {middle:.0f} {x2:.0f} {middle:.0f} {x2:.0f} {y2:.0f}"
 
-
-def draw(module: Entry, book: Reference, language: str) -> Drawing:
-    """Lay out the classes of a module, and those of other modules that they lead to."""
-    boxes: dict[str, Box] = {}
-    links: dict[Link, None] = {}
-
-    def box(term: str) -> Box | None:
-        entry = book.entries.get(term)
-        if entry is None or entry.kind != "class":
+    def _box(self, term: str) -> Box | None:
+        if self._book.kinds.get(term) != "class":
             return None
-        title = isolated(entry.label(language)[0])
-        return boxes.setdefault(term, Box(entry, title, entry.home == module.iri))
+        title = isolated(self._book.label(term, self._language)[0])
+        return self.boxes.setdefault(term, Box(title, self._book.home(term) == self._module))
 
-    for entry in book.terms(module.iri, language, "class"):
-        box(entry.iri)
-        for above in entry.said["above"]:
-            if above != entry.iri and box(above):
-                links[Link(entry.iri, above)] = None
-    for entry in book.terms(module.iri, language, "object property", "data property"):
-        label = isolated(entry.label(language)[0])
-        ends = [end for end in entry.said["range"] if end.startswith(TERMS)]
-        for start in entry.said["domain"] if _forward(entry, book) else ():
-            source = box(start)
-            if source and not ends:
-                source.lines.append(label)
-            for end in ends if source else ():
-                if target := box(end):
-                    source.lines.append(f"{label} → {target.title}")  # type: ignore[union-attr]
-                    links[Link(start, end, label)] = None
-    _place(boxes, [*links])
-    return Drawing(boxes, [*links])
+    def _forward(self, term: str) -> bool:
+        """Whether a property is drawn: of two inverses the first by name; "has ..." says less than its way back."""
 
+        def rank(term: str) -> tuple[bool, str]:
+            return term.removeprefix(TERMS).startswith("has"), term
 
-def _forward(entry: Entry, book: Reference) -> bool:
-    """Whether a property is drawn: of two inverses the first by name; "has ..." says less than its way back."""
+        inverses = [
+            other for other in self._book.said(term, "inverse") if other in self._book.kinds
+        ]
+        return all(rank(term) <= rank(other) for other in inverses)
 
-    def rank(term: str) -> tuple[bool, str]:
-        return term.removeprefix(TERMS).startswith("has"), term
+    def _place(self) -> None:
+        """Give each box its place: what is wider, and what leads to others, in a row above."""
+        above: dict[str, set[str]] = {term: set() for term in self.boxes}
+        for start, end, label in self.links:
+            upper, lower = (start, end) if label else (end, start)
+            above[lower] |= {upper} - {lower}
+        rows = [*self._rows(above)]
+        wide = [sum(box.width + _ACROSS for box in row) for row in rows]
+        y = 8.0
+        for row, width in zip(rows, wide, strict=True):
+            x = 8 + (max(wide) - width) / 2
+            for box in row:
+                box.x, box.y = x, y
+                x += box.width + _ACROSS
+            y += max(box.height for box in row) + _GAP
 
-    inverses = [other for other in entry.said["inverse"] if other in book.entries]
-    return all(rank(entry.iri) <= rank(other) for other in inverses)
-
-
-def _place(boxes: Mapping[str, Box], links: list[Link]) -> None:
-    """Give each box its place: what is wider, and what leads to others, in a row above."""
-    above: dict[str, set[str]] = {term: set() for term in boxes}
-    for link in links:
-        upper, lower = (link.start, link.end) if link.label else (link.end, link.start)
-        if upper != lower:
-            above[lower].add(upper)
-    rows = [*_rows(boxes, above)]
-    wide = [sum(box.width + _ACROSS for box in row) for row in rows]
-    y = 8.0
-    for row, width in zip(rows, wide, strict=True):
-        x = 8 + (max(wide) - width) / 2
-        for box in row:
-            box.x, box.y = x, y
-            x += box.width + _ACROSS
-        y += max(box.height for box in row) + _GAP
-
-
-def _rows(boxes: Mapping[str, Box], above: Mapping[str, set[str]]) -> Iterator[list[Box]]:
-    waiting, order = [*boxes], dict[str, float]()
-    while waiting:
-        # Where classes lead to each other in a circle, the first of them begins.
-        ready = [term for term in waiting if not above[term] & {*waiting}] or waiting[:1]
-        waiting = [term for term in waiting if term not in ready]
-        for term in ready:  # below what it is linked with
-            known = [order[upper] for upper in above[term] if upper in order]
-            order[term] = sum(known) / len(known) if known else len(ready) / 2
-        row: list[Box] = []
-        for place, term in enumerate(sorted(ready, key=lambda t: (order[t], boxes[t].title))):
-            order[term] = place
-            if row and sum(b.width + _ACROSS for b in row) + boxes[term].width > _WIDEST:
-                yield row
-                row = []
-            row.append(boxes[term])
-        yield row
+    def _rows(self, above: Mapping[str, set[str]]) -> Iterator[list[Box]]:
+        waiting, order = [*self.boxes], dict[str, float]()
+        while waiting:
+            # Where classes lead to each other in a circle, the first of them begins.
+            ready = [term for term in waiting if not above[term] & {*waiting}] or waiting[:1]
+            waiting = [term for term in waiting if term not in ready]
+            for term in ready:  # below what it is linked with
+                known = [order[upper] for upper in above[term] if upper in order]
+                order[term] = sum(known) / len(known) if known else len(ready) / 2
+            row: list[Box] = []
+            for place, term in enumerate(sorted(ready, key=lambda t: (order[t], t))):
+                order[term], box = place, self.boxes[term]
+                if row and sum(b.width + _ACROSS for b in row) + box.width > _WIDEST:
+                    yield row
+                    row = []
+                row.append(box)
+            yield row

@@ -8,7 +8,7 @@ from pyoxigraph import Literal, NamedNode
 from ..errors import NotFound
 from ..store import Row
 from ..terms import GRAPH
-from .labels import GraphEntry, names_of, vocabulary
+from .labels import graph_entry, names_of, vocabulary
 from .negotiation import TRIPLES, chosen
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
@@ -45,8 +45,8 @@ def index() -> Response | str:
     version = page_version()
     counts = {_value(row, "graph"): _count(row) for row in services().select(_COUNTS, version)}
     register = vocabulary(version).graphs
-    unlisted = [GraphEntry(iri, iri.removeprefix(GRAPH)) for iri in counts.keys() - register.keys()]
-    graphs = [*register.values(), *sorted(unlisted, key=lambda graph: graph.title)]
+    unlisted = [graph_entry(iri) for iri in sorted(counts.keys() - register.keys())]
+    graphs = [*register.values(), *unlisted]
     return render_template("graphs.html", graphs=graphs, counts=counts)
 
 
@@ -65,7 +65,7 @@ def graph(topic: str) -> Response | str:
     entry = words.graphs.get(subject.value)
     if entry is None and not triples:
         raise _unknown(subject.value)
-    entry = entry or GraphEntry(subject.value, topic)
+    entry = entry or graph_entry(subject.value)
     return render_template(
         "graph.html",
         graph=entry,
@@ -74,7 +74,7 @@ def graph(topic: str) -> Response | str:
             ((words.names[_value(row, "class")], _count(row)) for row in content),
             key=lambda pair: (-pair[1], pair[0].text),
         ),
-        names=names_of({entry.source, entry.author} - {""}, version),
+        names=names_of(filter(None, (entry.get("source"), entry.get("author"))), version),
         downloads=downloads(subject.value),
         query=f"SELECT ?s ?p ?o\nFROM <{subject.value}>\nWHERE {{ ?s ?p ?o }}\nLIMIT 100",
     )

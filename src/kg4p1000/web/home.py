@@ -323,7 +323,7 @@ def of_service(form: str) -> bytes:
         form,
         limits=Literal(limits, language="en"),
         graphs=[
-            (NamedNode(graph.iri), Literal(graph.title, language="en"))
+            (NamedNode(graph["iri"]), Literal(graph["title"], language="en"))
             for graph in (vocabulary(version).graphs.values() if version else ())
         ],
         counts=_terms(services().census.results(version).get("graphs", {})) if version else {},

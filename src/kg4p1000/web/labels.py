@@ -6,11 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyoxigraph import Literal, NamedNode
 
 from ..store import Row
-from ..terms import GRAPH, ID, PREFIXES, iri, natural_key
+from ..terms import GRAPH, ID, PREFIXES, curie, iri, natural_key
 from .background import once_per_version
 from .rendering import href, short, text
 from .services import services
@@ -132,13 +133,15 @@ _REGISTER = """SELECT ?graph ?property ?value WHERE { GRAPH graph:graphs { ?grap
   FILTER(STRSTARTS(STR(?graph), STR(graph:)) && !isBlank(?value))
 }"""
 _REGISTERED = {
-    "title": "dcterms:title",
-    "description": "dcterms:description",
-    "licence": "dcterms:license",
-    "source": "dcterms:source",
-    "author": "prov:wasAttributedTo",
+    "dcterms:title": "title",
+    "dcterms:description": "description",
+    "dcterms:license": "licence",
+    "dcterms:source": "source",
+    "prov:wasAttributedTo": "author",
+    "k4p:editable": "editable",
+    "k4p:inDefaultGraph": "in_default",
+    "k4p:inDumps": "in_dumps",
 }
-_FLAGS = {"editable": "k4p:editable", "in_default": "k4p:inDefaultGraph", "in_dumps": "k4p:inDumps"}
 
 
 @dataclass(frozen=True)
@@ -240,26 +243,6 @@ def _language_rank(language: str) -> int:
 
 
 @dataclass(frozen=True)
-class GraphEntry:
-    """A named graph as the register has it."""
-
-    iri: str
-    title: str
-    description: str = ""
-    licence: str = ""
-    source: str = ""
-    author: str = ""
-    editable: bool = False
-    in_default: bool = False
-    in_dumps: bool = False
-
-    @property
-    def topic(self) -> str:
-        """Its short name."""
-        return self.iri.removeprefix(GRAPH)
-
-
-@dataclass(frozen=True)
 class Vocabulary:
     """The words of one version.
 
@@ -272,7 +255,7 @@ class Vocabulary:
     names: Names
     inverses: dict[str, str]
     narrower: dict[str, set[str]]
-    graphs: dict[str, GraphEntry]
+    graphs: dict[str, dict[str, Any]]
 
     def property_name(self, value: str, incoming: bool) -> Name:
         """Return what a property is called, or how it reads from the other end."""
@@ -297,14 +280,18 @@ def vocabulary(version: int) -> Vocabulary:
     )
 
 
-def _graphs(rows: Iterable[Row]) -> dict[str, GraphEntry]:
+def graph_entry(graph: str, **said: str) -> dict[str, Any]:
+    """Return a named graph as the register has it: its address, short name, title, whether it is editable ..."""
+    topic = graph.removeprefix(GRAPH)
+    flags = {name: said.get(name) == "true" for name in ("editable", "in_default", "in_dumps")}
+    return {"iri": graph, "topic": topic, "title": topic} | said | flags
+
+
+def _graphs(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for row in rows:
-        found[text(row["graph"])][text(row["property"])] = text(row["value"])
-    entries = []
-    for graph, said in found.items():
-        values = {name: said.get(iri(prop).value, "") for name, prop in _REGISTERED.items()}
-        flags = {name: said.get(iri(prop).value) in ("true", "1") for name, prop in _FLAGS.items()}
-        values["title"] = values["title"] or graph.removeprefix(GRAPH)
-        entries.append(GraphEntry(graph, **values, **flags))
-    return {e.iri: e for e in sorted(entries, key=lambda e: e.title.casefold())}
+        said = found[text(row["graph"])]
+        if name := _REGISTERED.get(curie(text(row["property"])) or ""):
+            said[name] = text(row["value"])
+    entries = [graph_entry(graph, **said) for graph, said in found.items()]
+    return {e["iri"]: e for e in sorted(entries, key=lambda e: e["title"].casefold())}

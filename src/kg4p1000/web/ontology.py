@@ -14,14 +14,14 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 from .. import release as records
 from ..errors import BadParameter, NotFound
 from ..terms import BASE, GRAPH, ID, PREFIXES, iri
-from ..texts import isolated, number
+from ..texts import number
 from .background import once_per_version
 from .describe import describe
-from .diagram import draw
+from .diagram import Drawing
 from .graphs import whole_graph
 from .labels import names_of, vocabulary
 from .negotiation import TRIPLES, chosen
-from .reference import MODULES, ONTOLOGY, Entry, Reference, read, reference
+from .reference import MODULES, ONTOLOGY, Reference, reference
 from .rendering import href, short, text
 from .services import kept_version, page_version, services
 from .things import answer, downloads, node
@@ -61,22 +61,30 @@ class Edition:
     tongue: str
     number: str = ""
 
-    def address(self, entry: Entry, *, own: bool = False) -> str:
-        """Return where a term stands in full, or a module, in the language asked for.
+    @property
+    def lang(self) -> dict[str, str]:
+        """The parameter by which links keep the language that was asked for."""
+        return {"lang": self.tongue} if "lang" in request.args else {}
 
-        Args:
-            own: the page of the term itself, rather than its place on the page of its module; a release has none.
-        """
-        lang = {"lang": self.tongue} if "lang" in request.args else {}
-        home = self.book.modules.get(entry.home.removeprefix(MODULES))
-        if entry.kind == "module" and self.number:
-            return url_for(".release", number=self.number, module=entry.local, **lang)
-        if home and (self.number or not own):
-            return f"{self.address(home)}#{entry.local}"
-        place = href(entry.iri) or ""
-        if lang and (entry.kind == "module" or (own and not self.number)):
-            place += f"{'&' if '?' in place else '?'}lang={self.tongue}"
-        return place
+    def page(self, term: str) -> str:
+        """Return the address of the page of a module or, unless this is a release, of a term."""
+        if self.number:
+            return url_for(
+                ".release", number=self.number, module=Reference.local(term), **self.lang
+            )
+        address = href(term) or ""
+        return (
+            f"{address}{'&' if '?' in address else '?'}lang={self.tongue}" if self.lang else address
+        )
+
+    def place(self, term: str) -> str:
+        """Return where a term stands in full: on the page of its module; a code on its own."""
+        home = self.book.home(term)
+        return f"{self.page(home)}#{Reference.local(term)}" if home else href(term) or ""
+
+    def own(self, term: str) -> str:
+        """Return the address of the page of a term itself; of a release its place."""
+        return self.place(term) if self.number else self.page(term)
 
 
 def _now() -> Edition:
@@ -120,8 +128,8 @@ def term(term: str) -> Response | str:
     subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
     if choice.key == "html":
         edition = _now()
-        if entry := edition.book.entries.get(subject.value):
-            return _term(edition, entry)
+        if subject.value in edition.book.kinds:
+            return _term(edition, subject.value)
     return answer(subject, choice)
 
 
@@ -133,10 +141,10 @@ def release(number: str, module: str = "") -> Response:
     Raises:
         NotFound: there is no such release or module; says which there are.
     """
-    choice = chosen(TRIPLES)
+    choice, version = chosen(TRIPLES), page_version()
     triples, book = _released(number)
     if choice.key == "html":
-        edition = Edition(book, page_version(), _language(), number)
+        edition = Edition(book, version, _language(), number)
         return _module(edition, module) if module else _index(edition)
     body = ox.serialize(
         _of_module(triples, _found(book, module)) if module else triples,
@@ -149,12 +157,12 @@ def release(number: str, module: str = "") -> Response:
 @once_per_version
 def _released(number: str) -> tuple[list[Triple], Reference]:
     triples = list(records.load(services().settings.files, number))
-    return triples, read(triples)
+    return triples, Reference(triples)
 
 
-def _of_module(triples: Iterable[Triple], module: Entry) -> list[Triple]:
+def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
     """What a release says of a module and of its terms, with their nodes without names."""
-    home, about = NamedNode(module.iri), dict[object, list[Triple]]()
+    home, about = NamedNode(module), dict[object, list[Triple]]()
     for triple in triples:
         about.setdefault(triple.subject, []).append(triple)
     defined = iri("rdfs:isDefinedBy"), home
@@ -167,8 +175,8 @@ def _of_module(triples: Iterable[Triple], module: Entry) -> list[Triple]:
     return kept
 
 
-def _found(book: Reference, name: str) -> Entry:
-    """A module by its short name.
+def _found(book: Reference, name: str) -> str:
+    """The IRI of a module by its short name.
 
     Raises:
         NotFound: says which there are.
@@ -192,14 +200,12 @@ def _index(edition: Edition) -> Response:
 
 
 def _module(edition: Edition, name: str) -> Response:
-    found = _found(edition.book, name)
-    title = f"{said(edition.tongue)['diagram']}: {isolated(found.label(edition.tongue)[0])}"
+    module = _found(edition.book, name)
     return _page(
         "module.html",
         edition,
-        module=found,
-        drawing=draw(found, edition.book, edition.tongue),
-        title=title,
+        module=module,
+        drawing=Drawing(module, edition.book, edition.tongue),
         downloads=downloads(_address(edition, name)),
     )
 
@@ -211,26 +217,25 @@ def _address(edition: Edition, module: str = "") -> str:
     return MODULES + module if module else ONTOLOGY
 
 
-def _term(edition: Edition, entry: Entry) -> Response:
-    subject, version = NamedNode(entry.iri), edition.version
-    kind = _BEFORE_CAPITAL.sub("-", entry.local).lower()
+def _term(edition: Edition, term: str) -> Response:
+    subject, version, book = NamedNode(term), edition.version, edition.book
+    kind = _BEFORE_CAPITAL.sub("-", book.local(term)).lower()
     start = Literal(f"{ID}{kind}/")
     things = services().select(_ANY, version, **{"class": subject, "start": start})
     matches = _matches(subject, version)
+    told = {match[name] for match in matches for name in ("mapping", "other")}
     return _page(
         "term.html",
         edition,
-        e=entry,
-        home=edition.book.modules.get(entry.home.removeprefix(MODULES)),
+        term=term,
+        home=book.home(term),
         matches=matches,
-        sources=names_of(entry.said["source"], version),
+        sources=names_of(book.said(term, "source"), version),
         things_kind=kind if things else "",
-        thing=describe(subject, version).without(
-            {match[name] for match in matches for name in ("mapping", "other")}, _SHOWN
-        ),
+        thing=describe(subject, version).without(told, _SHOWN),
         words=vocabulary(version),
-        downloads=downloads(entry.iri),
-        query=f"SELECT ?property ?value\nWHERE {{\n  {short(entry.iri)} ?property ?value .\n}}",
+        downloads=downloads(term),
+        query=f"SELECT ?property ?value\nWHERE {{\n  {short(term)} ?property ?value .\n}}",
     )
 
 
@@ -248,20 +253,19 @@ def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
 def _page(template: str, edition: Edition, **values: Any) -> Response:
     """A page of the reference, with what all of them are made with."""
     book, tongue, number = edition.book, edition.tongue, edition.number
-    lang = {"lang": tongue} if "lang" in request.args else {}
     page = render_template(
         template,
         book=book,
+        ontology=ONTOLOGY,
         release=number,
         tongue=tongue,
         said=said(tongue),
         languages=list(NAMES.items()),
         kept={"version": version} if (version := kept_version()) else {},
-        terms=lambda home, *kinds: book.terms(home, tongue, *kinds),
-        named=lambda term: book.label(term, tongue),
-        place=edition.address,
-        own=lambda entry: edition.address(entry, own=True),
-        index=url_for(".release", number=number, **lang) if number else url_for(".index", **lang),
+        edition=edition,
+        index=url_for(
+            f".{'release' if number else 'index'}", number=number or None, **edition.lang
+        ),
         **values,
     )
     return _varied(Response(page))

@@ -8,7 +8,6 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
@@ -80,37 +79,8 @@ _TEXTS = """SELECT ?thing ?text ?objective ?title WHERE {
 }"""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A stored overlap; `iri`, `one` and `other` are the addresses of it and of its activities."""
-
-    iri: str
-    one: str
-    other: str
-    a: str
-    b: str
-    title_a: str
-    title_b: str
-    kind: str
-    confidence: float
-    score: float
-    status: str
-    reason: str
-
-    @property
-    def key(self) -> str:
-        """The last part of its addresses."""
-        return f"{self.a}-{self.b}"
-
-    @property
-    def objectives(self) -> tuple[str, str]:
-        """Codes of the two objectives."""
-        return self.a.split(".")[0], self.b.split(".")[0]
-
-    @property
-    def kind_label(self) -> str:
-        """Its kind as people read it."""
-        return _KINDS.get(self.kind, self.kind)
+#: A stored overlap: the columns of the query, and how it is named; `one` and `other` are addresses.
+Pair = dict[str, Any]
 
 
 def _pairs(version: int) -> list[Pair]:
@@ -120,13 +90,17 @@ def _pairs(version: int) -> list[Pair]:
     """
     found = {}
     for row in services().select(_OVERLAPS, version):
-        said: dict[str, Any] = {name: text(term) for name, term in row.items()}
-        said["confidence"], said["score"] = number(said["confidence"]), number(said["score"]) or 0
-        if said["confidence"] is not None:
-            found[said["iri"]] = Pair(**said)
+        pair: Pair = {name: text(term) for name, term in row.items()}
+        pair["confidence"], pair["score"] = number(pair["confidence"]), number(pair["score"]) or 0
+        pair["key"] = f"{pair['a']}-{pair['b']}"
+        pair["objectives"] = pair["a"].split(".")[0], pair["b"].split(".")[0]
+        pair["kind_label"] = _KINDS.get(pair["kind"], pair["kind"])
+        if pair["confidence"] is not None:
+            found[pair["iri"]] = pair
+    order = natural_key
     return sorted(
         found.values(),
-        key=lambda p: (-p.confidence, -p.score, natural_key(p.a), natural_key(p.b)),
+        key=lambda p: (-p["confidence"], -p["score"], order(p["a"]), order(p["b"])),
     )
 
 
@@ -158,8 +132,8 @@ def index() -> Response:
         asked=filters,
         codes=codes,
         titles=titles,
-        cells=_cells(version, [pair for pair in pairs if pair.status != "rejected"]),
-        statuses=Counter(pair.status for pair in pairs),
+        cells=_cells(version, [pair for pair in pairs if pair["status"] != "rejected"]),
+        statuses=Counter(pair["status"] for pair in pairs),
         kinds=_KINDS,
         states=decisions.STATUSES,
     )
@@ -171,7 +145,7 @@ def _csv(pairs: Iterable[Pair]) -> Response:
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(_COLUMNS)
-    table.writerows([getattr(pair, name) for name in _COLUMNS] for pair in pairs)
+    table.writerows([pair[name] for name in _COLUMNS] for pair in pairs)
     return Response(written.getvalue(), mimetype="text/csv")
 
 
@@ -222,10 +196,10 @@ def _checked(given: Mapping[str, str], codes: Sequence[str]) -> dict[str, str]:
 
 def _fits(pair: Pair, filters: Mapping[str, str]) -> bool:
     return (
-        {filters["objective"], filters["other"]} - {""} <= set(pair.objectives)
-        and filters["kind"] in ("", pair.kind)
-        and filters["status"] in ("", pair.status)
-        and pair.confidence >= float(filters["confidence"] or 0)
+        {filters["objective"], filters["other"]} - {""} <= set(pair["objectives"])
+        and filters["kind"] in ("", pair["kind"])
+        and filters["status"] in ("", pair["status"])
+        and pair["confidence"] >= float(filters["confidence"] or 0)
     )
 
 
@@ -238,7 +212,7 @@ def _cells(version: int, pairs: Iterable[Pair]) -> dict[tuple[str, str], dict[st
     """
     sure: dict[tuple[str, str], list[float]] = defaultdict(list)
     for pair in pairs:
-        sure[pair.objectives].append(pair.confidence)
+        sure[pair["objectives"]].append(pair["confidence"])
     stated: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in services().select(_STATED, version):
         one, other = sorted((text(row["from"]), text(row["to"])), key=natural_key)
@@ -283,10 +257,10 @@ def clusters() -> str:
 @blueprint.route("/overlaps/queue")
 def queue() -> str:
     """The pairs that wait for a decision, those first from which the ranking learns most."""
-    found = {(pair.a, pair.b): pair for pair in _pairs(page_version())}
+    found = {(pair["a"], pair["b"]): pair for pair in _pairs(page_version())}
     order = decisions.queue(
-        {key: pair.confidence for key, pair in found.items()},
-        {key: pair.status for key, pair in found.items()},
+        {key: pair["confidence"] for key, pair in found.items()},
+        {key: pair["status"] for key, pair in found.items()},
     )
     return render_template("overlap_queue.html", sheet=_sheet([found[key] for key in order]))
 
@@ -295,7 +269,7 @@ def queue() -> str:
 def one(pair: str) -> str | Redirect:
     """Two activities side by side, what they share, and what was decided."""
     version = page_version()
-    found = next((p for p in _pairs(version) if p.key == pair), None)
+    found = _stored(pair, version)
     if found is None:
         with suppress(BadParameter):
             if (known := _named(pair)) != pair:
@@ -305,6 +279,10 @@ def one(pair: str) -> str | Redirect:
             " like A4.2-D2.3. A steward may decide on others: POST to this address and /decisions."
         )
     return _page(found, version)
+
+
+def _stored(pair: str, version: int) -> Pair | None:
+    return next((found for found in _pairs(version) if found["key"] == pair), None)
 
 
 def _named(pair: str) -> str:
@@ -323,7 +301,7 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
     Args:
         shown: what of its form was filled in, and what is wrong with it.
     """
-    subject = NamedNode(pair.iri)
+    subject = NamedNode(pair["iri"])
     rows = services().select(_SHARED, version, thing=subject)
     things = {row["other"].value for row in rows if isinstance(row["other"], NamedNode)}
     names, phrases = names_of(things, version), set()
@@ -340,19 +318,19 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
         "overlap.html",
         pair=pair,
         sides=[
-            _activity(version, pair.one, pair.a, pair.title_a),
-            _activity(version, pair.other, pair.b, pair.title_b),
+            _activity(version, pair["one"], pair["a"], pair["title_a"]),
+            _activity(version, pair["other"], pair["b"], pair["title_b"]),
         ],
         shared={
             how: sorted(found.values(), key=lambda n: n.order) for how, found in shared.items()
         },
         phrases=sorted(phrases),
-        decisions=[d for d in decided if d.pair == (pair.a, pair.b)][::-1],
+        decisions=[d for d in decided if d.pair == (pair["a"], pair["b"])][::-1],
         states=decisions.STATUSES,
         kinds=_KINDS,
         thing=describe(subject, version),
         words=vocabulary(version),
-        downloads=downloads(pair.iri),
+        downloads=downloads(pair["iri"]),
         **shown,
     )
 
@@ -409,7 +387,7 @@ def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
         KgError: the one given, where nobody reads a page, or there is none of this pair.
     """
     version = page_version()
-    found = next((p for p in _pairs(version) if p.key == pair), None)
+    found = _stored(pair, version)
     if found is None or problem.status >= 500 or not prefers_page(request.accept_mimetypes):
         raise problem
     g.visit.outcome = problem.slug
