@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kg4p1000.web.description import BEYOND
+from kg4p1000.web.home import BEYOND
 
 DOCS = (Path(__file__).parents[1] / "docs" / "endpoint.md").read_text("utf-8")
 TRIPLE = "TRIPLE(<http://e.org/s>, <http://e.org/p>, 1)"

@@ -34,7 +34,7 @@ def ask(client, query, form="json", **headers):
 
 @pytest.fixture(scope="module", autouse=True)
 def counted(app):
-    app.extensions["kg4p1000"].census.of(1, patience=30)
+    app.extensions["kg4p1000"].census.results(1, patience=30)
 
 
 @pytest.mark.parametrize(("query", "told"), SLIPS)

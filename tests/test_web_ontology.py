@@ -11,9 +11,8 @@ import pytest
 from kg4p1000 import release
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, TERMS, iri
-from kg4p1000.web.diagram import draw, in_words
+from kg4p1000.web.diagram import Drawing
 from kg4p1000.web.reference import MODULES, reference
-from kg4p1000.web.services import services
 from kg4p1000.web.wording import LANGUAGES, said
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +49,7 @@ def page(client, path, **headers):
 @pytest.fixture(scope="module")
 def book(app, store):
     with app.test_request_context():
-        return reference(services(), store.current)
+        return reference(store.current)
 
 
 def test_the_language_is_that_of_the_address_or_of_the_browser(client):
@@ -219,9 +218,9 @@ def test_a_version_that_is_not_there_says_which_are(client):
 
 @pytest.mark.parametrize("name", modules())
 def test_a_drawing_has_all_classes_and_no_two_boxes_in_one_place(book, name):
-    module = book.module(name)
-    drawing = draw(module, book, "en")
-    assert {e.iri for e in module.of_kind("class")} <= drawing.boxes.keys()
+    module = book.modules[name]
+    drawing = Drawing(module, book, "en")
+    assert {*book.terms(module, "en", "class")} <= drawing.boxes.keys()
     boxes = list(drawing.boxes.values())
     for i, a in enumerate(boxes):
         assert a.x >= 0
@@ -234,7 +233,7 @@ def test_a_drawing_has_all_classes_and_no_two_boxes_in_one_place(book, name):
 
 @pytest.mark.parametrize("name", modules())
 def test_a_drawing_says_the_axioms_of_its_module(book, name):
-    drawing = draw(book.module(name), book, "en")
+    drawing = Drawing(book.modules[name], book, "en")
     home = ox.NamedNode(MODULES + name)
     ours = {
         t.subject for t in schema() if t.predicate == iri("rdfs:isDefinedBy") and t.object == home
@@ -247,9 +246,9 @@ def test_a_drawing_says_the_axioms_of_its_module(book, name):
         and isinstance(t.object, ox.NamedNode)
         and t.object.value.startswith(TERMS)
     }
-    assert {(link.start, link.end) for link in drawing.links if link.wider} == wider
+    assert {(link.start, link.end) for link in drawing.links if not link.label} == wider
     for link in drawing.links:
-        assert drawing.boxes[link.start].title in in_words(drawing)
+        assert drawing.boxes[link.start].title in drawing.words
 
 
 def test_a_drawing_in_a_page_is_well_formed_and_told_in_words(client):

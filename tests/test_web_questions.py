@@ -8,7 +8,7 @@ from kg4p1000.errors import Busy
 from kg4p1000.queries import Library
 from kg4p1000.questions import State, cases, examine
 from kg4p1000.web import create_app
-from kg4p1000.web.questions import Examiner
+from kg4p1000.web.background import examiner
 
 HTML = {"Accept": "text/html"}
 HEADER = """#+ summary: {summary}
@@ -52,8 +52,8 @@ def folder(tmp_path):
 @pytest.fixture
 def asked(folder, settings, store, readers):
     app = create_app(settings, store, readers, Library(folder))
-    app.extensions["kg4p1000"].examiner = Examiner(Library(folder), readers, folder)
-    app.extensions["kg4p1000"].examiner.outcomes(store.current, patience=60)
+    app.extensions["kg4p1000"].examiner = examiner(Library(folder), readers, folder)
+    app.extensions["kg4p1000"].examiner.results(store.current, patience=60)
     return app.test_client()
 
 
@@ -134,17 +134,16 @@ def test_a_busy_service_is_asked_again(folder, readers, store, monkeypatch):
         return real(*args, **kwargs)
 
     monkeypatch.setattr(readers, "query", sometimes)
-    monkeypatch.setattr("kg4p1000.web.questions._PAUSE", 0.01)
-    examiner = Examiner(Library(folder), readers, folder)
-    known = examiner.outcomes(store.current, patience=60)
+    monkeypatch.setattr("kg4p1000.web.background._PAUSE", 0.01)
+    known = examiner(Library(folder), readers, folder).results(store.current, patience=60)
     assert busy.is_set()
     assert known["answered"].state is State.ANSWERED
 
 
 def test_each_version_is_examined_once(folder, readers, store):
-    examiner = Examiner(Library(folder), readers, folder)
-    first = examiner.outcomes(store.current, patience=60)
-    assert examiner.outcomes(store.current)["answered"] is first["answered"]
+    asking = examiner(Library(folder), readers, folder)
+    first = asking.results(store.current, patience=60)
+    assert asking.results(store.current)["answered"] is first["answered"]
 
 
 def test_a_page_of_a_query_that_awaits_data_says_what_is_missing(asked):

@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 from kg4p1000.settings import Settings
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.terms import iri
-from kg4p1000.web import create_app, versions
+from kg4p1000.web import create_app, home
 
 GRAPH = iri("graph:a")
 ASK = "SELECT (COUNT(*) AS ?n) WHERE { ?s k4p:number ?o }"
@@ -184,7 +184,7 @@ def test_the_changes_of_a_version_are_its_log_entry(web, versioned):
 
 @pytest.mark.parametrize("size", [1, 1 << 16])
 def test_what_came_and_what_went_are_n_quads(web, versioned, monkeypatch, size):
-    monkeypatch.setattr(versions, "_PIECE", size)
+    monkeypatch.setattr(home, "_PIECE", size)
     going = Quad(iri("activity:A1.1"), iri("k4p:number"), Literal(1), GRAPH)
     coming = Quad(iri("activity:A1.1"), iri("skos:editorialNote"), Literal("A\nD \u00e9"), GRAPH)
     with versioned.draft() as draft:

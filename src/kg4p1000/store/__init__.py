@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .changes import Delta, Entry
     from .draft import Draft, draft_in_memory
     from .faults import CALLS_NOBODY, parse_query
-    from .graphs import MemoryGraph, dataset
+    from .graphs import MemoryGraph, Row, Term, dataset, rows
     from .pool import Readers
     from .rebuild import Rebuilds
     from .result import Result
@@ -40,11 +40,14 @@ __all__ = [
     "Readers",
     "Rebuilds",
     "Result",
+    "Row",
     "Store",
     "Tell",
+    "Term",
     "dataset",
     "draft_in_memory",
     "parse_query",
+    "rows",
     "statements",
 ]
 
@@ -53,7 +56,7 @@ _HOMES = {
     "chain": ("Tell",),
     "changes": ("Delta", "Entry"),
     "draft": ("Draft", "draft_in_memory"),
-    "graphs": ("MemoryGraph", "dataset"),
+    "graphs": ("MemoryGraph", "Row", "Term", "dataset", "rows"),
     "faults": ("CALLS_NOBODY", "parse_query"),
     "pool": ("Readers",),
     "rebuild": ("Rebuilds",),

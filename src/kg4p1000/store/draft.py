@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pyoxigraph as ox
-from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
+from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..errors import StoreUnusable
 from . import bulk, changes
 from .bulk import MANY, Rows
 from .changes import Delta, Entry
-from .graphs import Row, merged_graphs, rows
+from .graphs import Row, Term, merged_graphs, rows
 from .keeping import Normalised
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _SWEEP = 4
 _DEFAULT = (DefaultGraph(),)
 
-Term = NamedNode | BlankNode | Literal | Triple
 Graph = NamedNode | DefaultGraph
 
 

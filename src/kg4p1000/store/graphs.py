@@ -14,7 +14,9 @@ REGISTER = NamedNode(GRAPH + "graphs")
 _IN_DEFAULT = NamedNode(TERMS + "inDefaultGraph")
 _TRUE = Literal(True)
 
-Row = dict[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
+Term = ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple
+#: A solution of a query: variable to term, None where unbound.
+Row = dict[str, Term | None]
 
 
 def merged_graphs(database: ox.Store) -> set[NamedNode]:
@@ -43,9 +45,9 @@ class MemoryGraph:
 
     def match(
         self,
-        subject: ox.NamedNode | ox.BlankNode | ox.Literal | Triple | None,
+        subject: Term | None,
         predicate: NamedNode | None,
-        object_: ox.NamedNode | ox.BlankNode | ox.Literal | Triple | None,
+        object_: Term | None,
     ) -> Iterator[Quad]:
         """The triples that fit a pattern."""
         if isinstance(subject, Literal | Triple):

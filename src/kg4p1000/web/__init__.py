@@ -27,18 +27,16 @@ from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
     api,
-    deciding,
-    description,
+    background,
     graphs,
     home,
     ontology,
     operations,
+    overlaps,
     problems,
     queries,
-    questions,
     sparql,
     things,
-    versions,
     write,
 )
 from .authorization import account
@@ -94,30 +92,18 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             ),
             cache=Cache(settings.cache_size << 20),
             known_graphs=KnownGraphs(readers),
-            census=description.Census(readers),
-            examiner=questions.Examiner(library, readers, settings.files / "queries"),
+            census=background.census(readers),
+            examiner=background.examiner(library, readers, settings.files / "queries"),
         )
         joined.metrics = operations.Metrics(joined)
         joined.visits = Visits(
             joined, networks(settings.trusted_proxies), AccessLog(settings.access_log)
         )
         attach(joined)
-    for area in (
-        api,
-        home,
-        sparql,
-        queries,
-        questions,
-        deciding,  # on the pages of overlaps
-        things,
-        ontology,
-        graphs,
-        versions,
-        write,
-        description,
-        operations,
-    ):
+    for area in (api, home, sparql, queries, overlaps, things, ontology, graphs, write, operations):
         app.register_blueprint(area.blueprint)
+    for blueprint in (home.versions, home.description, queries.questions):
+        app.register_blueprint(blueprint)
     problems.register(app)
     app.before_request(_begin)
     app.after_request(_finish)

@@ -6,24 +6,21 @@ from flask import Response
 
 from .. import release, sparql
 from ..errors import KgError
+from .background import once_per_version
 from .services import services
-
-#: Versions whose deprecated terms are kept.
-_KEPT = 8
 
 
 def advice(query: sparql.Query, version: int) -> list[str]:
     """A sentence for each deprecated term that a query uses; none when the service is too busy."""
-    kept = services().deprecated
-    if version not in kept:
-        try:
-            found = release.deprecated_in(services().readers, version)
-        except KgError:
-            return []
-        while len(kept) >= _KEPT:
-            kept.pop(next(iter(kept)), None)
-        kept[version] = found
-    return release.advice(query.terms, kept[version])
+    try:
+        return release.advice(query.terms, _deprecated(version))
+    except KgError:
+        return []
+
+
+@once_per_version
+def _deprecated(version: int) -> dict[str, str]:
+    return release.deprecated_in(services().readers, version)
 
 
 def advise(response: Response, query: sparql.Query, version: int) -> None:

@@ -1,35 +1,52 @@
 """A thing as its page tells it: statements in groups, with the names of all that they mention.
 
-What the rules add and a closer statement says already is kept apart; a statement is shown once, from
-the side of the thing, whichever direction it was made in.
+A statement is shown once, from the side of the thing, whichever direction it was made in. What the rules
+add and a closer statement says already is kept apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from pyoxigraph import BlankNode, NamedNode
 
 from ..errors import NotFound
+from ..store import Row, Term
 from ..terms import GRAPH, iri, natural_key
-from .names import NAMING, Name, from_rows
-from .rendering import Cell, cell
-from .services import Row, Services, Term
-from .vocabulary import Vocabulary, place, vocabulary
+from .labels import Name, Names, Vocabulary, names_of, vocabulary
+from .rendering import Cell, cell, text
+from .services import services
 
 #: Incoming statements that a page shows at most; it says so when there are more.
-MAX_INCOMING = 2000
+_MOST = 2000
 _TYPE = iri("rdf:type").value
 _INFERRED = GRAPH + "inferred"
 _TEXTS = (iri("dcterms:description").value, iri("skos:definition").value)
-
-_OUTGOING = """SELECT ?thing ?graph ?property ?value
-WHERE { GRAPH ?graph { ?thing ?property ?value } }"""
+#: Properties that people look for first, and those that only books are kept by.
+_FIRST = (
+    "k4p:objectiveOf", "k4p:activityOf", "k4p:targetOf", "k4p:measureOf", "k4p:remarkOn",
+    "k4p:pointOf", "k4p:revises", "k4p:mentionOf", "k4p:mentionIn", "k4p:relatesFrom",
+    "k4p:relatesTo", "k4p:between", "k4p:overlapKind", "k4p:relationKind", "k4p:horizon",
+    "k4p:primaryActionKind", "k4p:actionKind", "k4p:primaryDeliverable", "k4p:deliverable",
+    "k4p:primaryTargetGroup", "k4p:targetGroup", "k4p:primaryTopic", "k4p:topic", "k4p:indicator",
+    "k4p:value", "k4p:minValue", "k4p:maxValue", "k4p:hasTarget", "k4p:hasMeasure",
+    "k4p:hasObjective", "k4p:hasActivity", "k4p:hasRemark", "k4p:hasPoint",
+    "k4p:hasProposedRevision",
+)  # fmt: skip
+_LAST = (
+    "skos:editorialNote", "dcterms:source", "skos:notation", "k4p:number", "skos:prefLabel",
+    "rdfs:label", "skos:altLabel", "prov:wasAttributedTo", "rdfs:isDefinedBy",
+)  # fmt: skip
+_PLACE = {iri(name).value: i - len(_FIRST) for i, name in enumerate(_FIRST)} | {
+    iri(name).value: i + 1 for i, name in enumerate(_LAST)
+}
+_OUTGOING = (
+    "SELECT ?thing ?graph ?property ?value WHERE { GRAPH ?graph { ?thing ?property ?value } }"
+)
 _INCOMING = f"""SELECT ?thing ?graph ?property ?value
-WHERE {{ GRAPH ?graph {{ ?value ?property ?thing FILTER(isIRI(?value)) }} }}
-LIMIT {MAX_INCOMING + 1}"""
+WHERE {{ GRAPH ?graph {{ ?value ?property ?thing FILTER(isIRI(?value)) }} }} LIMIT {_MOST + 1}"""
 _NESTED = f"""SELECT ?thing ?node ?property ?value WHERE {{
   GRAPH ?graph {{
     ?thing ?via ?node FILTER(isBlank(?node))
@@ -37,15 +54,9 @@ _NESTED = f"""SELECT ?thing ?node ?property ?value WHERE {{
     UNION {{ ?node rdf:rest*/rdf:first ?value BIND(rdf:first AS ?property) }}
   }}
 }}"""
-# The inner SELECT keeps the engine from joining all names with all neighbours.
-_NAMES = f"""SELECT DISTINCT ?thing ?other ?property ?name WHERE {{
-  {{ SELECT DISTINCT ?thing ?other WHERE {{
-      {{ GRAPH ?g {{ ?thing ?o ?v }} BIND(?thing AS ?other) }}
-      UNION {{ GRAPH ?g {{ ?thing ?p ?other FILTER(isIRI(?other)) }} }}
-      UNION {{ GRAPH ?g {{ ?other ?q ?thing FILTER(isIRI(?other)) }} }} }} }}
-  VALUES ?property {{ {NAMING} }}
-  {{ ?other ?property ?name }} UNION {{ GRAPH graph:shapes {{ ?other ?property ?name }} }}
-}}"""
+
+#: A property, and whether its statements point at the thing.
+Side = tuple[str, bool]
 
 
 @dataclass
@@ -53,10 +64,9 @@ class Value:
     """The other end of a statement."""
 
     cell: Cell
-    term: Term
-    name: Name | None = None
+    name: Name | None
+    nested: list[tuple[Name, list[Cell]]]
     graphs: set[str] = field(default_factory=set)
-    nested: tuple[tuple[Name, tuple[Cell, ...]], ...] = ()
 
     @property
     def inferred(self) -> bool:
@@ -64,11 +74,10 @@ class Value:
         return self.graphs == {_INFERRED}
 
     @property
-    def order(self) -> tuple[int, list[tuple[int, int, str]]]:
+    def order(self) -> tuple[bool, list[tuple[int, int, str]]]:
         """Sort key: English first, then by code or text."""
-        language = self.cell.lang
-        rank = 0 if language in ("", "en") else 1
-        return rank, self.name.order if self.name else natural_key(self.cell.text.casefold())
+        foreign = self.cell.lang not in ("", "en")
+        return foreign, self.name.order if self.name else natural_key(self.cell.text.casefold())
 
 
 @dataclass
@@ -93,8 +102,13 @@ class Group:
     @property
     def long(self) -> bool:
         """Whether it is shown as a list of its own rather than as a line of the table."""
-        things = self.values[0].cell.kind == "iri"
-        return len(self.values) > 3 and things and not self.inferred
+        return len(self.values) > 3 and self.values[0].cell.kind == "iri" and not self.inferred
+
+    @property
+    def order(self) -> tuple[bool, bool, int, str]:
+        """Sort key: what the thing says itself first, then what people look for."""
+        place = _PLACE.get(self.prop.iri, 0)
+        return self.incoming, self.inferred, place, self.prop.text.casefold()
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,7 @@ class Thing:
     Attributes:
         texts: its descriptions and definitions, paragraphs kept.
         groups: its statements; `implied` those that follow from closer ones.
-        cut: incoming statements were left out, because there are more than `MAX_INCOMING`.
+        cut: incoming statements were left out, because there are too many.
     """
 
     iri: str
@@ -116,13 +130,20 @@ class Thing:
     implied: list[Group]
     cut: bool
 
-    def without(self, told: set[str]) -> Thing:
-        """The thing without the groups that only lead to what the page tells elsewhere."""
-        kept = [
-            group
-            for group in self.groups
-            if not all(value.name and value.name.iri in told for value in group.values)
-        ]
+    def without(self, things: Container[str], properties: Container[str] = ()) -> Thing:
+        """Return the thing without what the page shows elsewhere.
+
+        Args:
+            things: of the groups that lead to nothing else.
+            properties: of groups in both directions; what nodes without names say is shown nowhere else.
+        """
+        kept = []
+        for group in self.groups:
+            if group.prop.iri in properties:
+                values = [value for value in group.values if value.nested]
+                kept += [replace(group, values=values)] if values else []
+            elif not all(value.name and value.name.iri in things for value in group.values):
+                kept.append(group)
         return replace(self, groups=kept)
 
     @property
@@ -136,126 +157,88 @@ class Thing:
         return [group for group in self.groups if group.long]
 
 
-Key = tuple[str, bool]
-Grouped = dict[Key, dict[Term, Value]]
-
-
-def describe(services: Services, subject: NamedNode, version: int) -> Thing:
+def describe(subject: NamedNode, version: int) -> Thing:
     """Read all that the graph says of a thing.
 
     Raises:
         NotFound: it says nothing.
     """
-    outgoing = services.select(_OUTGOING, version, thing=subject)
+    select = partial(services().select, version=version, thing=subject)
+    outgoing = select(_OUTGOING)
     if not outgoing:
-        raise NotFound(f"Version {version} of the graph says nothing of {subject.value}.")
-    incoming = services.select(_INCOMING, version, thing=subject)
-    names = from_rows(services.select(_NAMES, version, thing=subject))
-    words = vocabulary(services, version)
-    nested: dict[str, tuple[tuple[Name, tuple[Cell, ...]], ...]] = {}
-    if any(isinstance(row["value"], BlankNode) for row in outgoing):
-        nested = _nested(services.select(_NESTED, version, thing=subject), words)
-    grouped = _group(outgoing, incoming[:MAX_INCOMING], words)
-    for values in grouped.values():
-        for value in values.values():
-            _name(value, names, words, nested)
-    return _thing(subject.value, grouped, names, words, cut=len(incoming) > MAX_INCOMING)
+        raise NotFound(f"The graph says nothing of {subject.value}.")
+    incoming, words = select(_INCOMING), vocabulary(version)
+    blank = any(isinstance(row["value"], BlankNode) for row in outgoing)
+    nested = select(_NESTED) if blank else []
+    ends = [row["value"] for rows in (outgoing, incoming, nested) for row in rows]
+    things = {subject.value, *(end.value for end in ends if isinstance(end, NamedNode))}
+    names = Names(words.names | names_of(things, version))
+    grouped: dict[Side, dict[Term, Value]] = {}
+    inside = _nested(nested, names)
+    for rows, points_here in ((outgoing, False), (incoming[:_MOST], True)):
+        for row in rows:
+            held = grouped.setdefault(_side(text(row["property"]), points_here, words), {})
+            value = held.setdefault(row["value"], _value(row["value"], names, inside))
+            value.graphs.add(text(row["graph"]))
+    return _arranged(subject.value, names, grouped, words, cut=len(incoming) > _MOST)
 
 
-def _group(outgoing: Iterable[Row], incoming: Iterable[Row], words: Vocabulary) -> Grouped:
-    """Statements by property; an incoming one under the inverse property where there is one."""
-    grouped: Grouped = {}
-
-    def add(row: Row, incoming: bool) -> None:
-        prop, graph, value = row["property"], row["graph"], row["value"]
-        shown = cell(value)
-        if not (isinstance(prop, NamedNode) and isinstance(graph, NamedNode)):
-            return
-        if value is None or shown is None:
-            return
-        held = grouped.setdefault(_key(prop.value, incoming, words), {})
-        held.setdefault(value, Value(shown, value)).graphs.add(graph.value)
-
-    for row in outgoing:
-        add(row, incoming=False)
-    for row in incoming:
-        add(row, incoming=True)
-    for values in grouped.values():
-        for value in values.values():
-            if len(value.graphs) > 1:  # somebody says it, so that it need not be inferred
-                value.graphs.discard(_INFERRED)
-    return grouped
-
-
-def _key(prop: str, incoming: bool, words: Vocabulary) -> Key:
-    """Under what a statement is shown: where the property has an inverse, always from this side."""
+def _side(prop: str, incoming: bool, words: Vocabulary) -> Side:
+    """Where a statement is shown: if the property has an inverse, always as what the thing says."""
     inverse = words.inverses.get(prop) if incoming else None
     return inverse or prop, incoming and not inverse
 
 
-def _name(
-    value: Value,
-    names: dict[str, Name],
-    words: Vocabulary,
-    nested: dict[str, tuple[tuple[Name, tuple[Cell, ...]], ...]],
-) -> None:
-    if isinstance(value.term, NamedNode):
-        name = names.get(value.term.value) or words.name(value.term.value)
-        value.name = name
-        value.cell = replace(value.cell, text=name.full, lang=name.lang)
-    elif isinstance(value.term, BlankNode):
-        value.nested = nested.get(value.term.value, ())
+def _value(term: Term, names: Names, nested: dict[str, list[tuple[Name, list[Cell]]]]) -> Value:
+    shown = cell(term)
+    if not isinstance(term, NamedNode):
+        return Value(shown, None, nested.get(str(term), []))
+    name = names[term.value]
+    return Value(replace(shown, text=name.full, lang=name.lang), name, [])
 
 
-def _nested(rows: Iterable[Row], words: Vocabulary) -> dict:
+def _nested(rows: Iterable[Row], names: Names) -> dict[str, list[tuple[Name, list[Cell]]]]:
     """What is said of the nodes without a name, such as restrictions and lists."""
     found: dict[str, dict[str, list[Cell]]] = {}
     for row in rows:
-        node, prop, value = row["node"], row["property"], row["value"]
-        shown = cell(value)
-        if not (isinstance(node, BlankNode) and isinstance(prop, NamedNode)) or not shown:
-            continue
-        if isinstance(value, NamedNode):
-            shown = replace(shown, text=words.name(value.value).full)
-        elif isinstance(value, BlankNode):
+        shown = _value(row["value"], names, {}).cell
+        if isinstance(row["value"], BlankNode):
             shown = replace(shown, text="…")
-        found.setdefault(node.value, {}).setdefault(prop.value, []).append(shown)
+        said = found.setdefault(str(row["node"]), {})
+        said.setdefault(text(row["property"]), []).append(shown)
     return {
-        node: tuple((words.name(p), tuple(cells)) for p, cells in sorted(said.items()))
+        node: [(names[prop], cells) for prop, cells in sorted(said.items())]
         for node, said in found.items()
     }
 
 
-def _thing(
-    subject: str, grouped: Grouped, names: dict[str, Name], words: Vocabulary, cut: bool
+def _arranged(
+    subject: str, names: Names, grouped: dict[Side, dict[Term, Value]], words: Vocabulary, cut: bool
 ) -> Thing:
+    for values in grouped.values():
+        for value in values.values():
+            if len(value.graphs) > 1:  # somebody says it, so that it need not be inferred
+                value.graphs.discard(_INFERRED)
     types = sorted(grouped.pop((_TYPE, False), {}).values(), key=lambda v: v.order)
-    own = names.get(subject) or words.name(subject)
     texts = [value for prop in _TEXTS for value in grouped.pop((prop, False), {}).values()]
-    closer: list[Group] = []
-    implied: list[Group] = []
+    groups: dict[bool, list[Group]] = {False: [], True: []}
     for (prop, incoming), values in grouped.items():
-        name = words.property_name(prop, incoming)
-        below = [_key(other, incoming, words) for other in words.narrower.get(prop, ())]
-        split: tuple[list[Value], list[Value]] = ([], [])
+        below = [_side(other, incoming, words) for other in words.narrower.get(prop, ())]
+        split: dict[bool, list[Value]] = {False: [], True: []}
         for term, value in values.items():
-            said = any(term in grouped.get(key, {}) for key in below)
+            said = any(term in grouped.get(side, {}) for side in below)
             split[value.inferred and said].append(value)
-        for wanted, found in zip((closer, implied), split, strict=True):
+        for implied, found in split.items():
             if found:
-                wanted.append(Group(name, incoming, sorted(found, key=lambda v: v.order)))
+                found.sort(key=lambda v: v.order)
+                groups[implied].append(Group(words.property_name(prop, incoming), incoming, found))
     return Thing(
-        iri=subject,
-        name=own,
+        subject,
+        names[subject],
         types=[value for value in types if not value.inferred],
         implied_types=[value for value in types if value.inferred],
         texts=sorted(texts, key=lambda v: v.order[0]),
-        groups=sorted(closer, key=_group_order),
-        implied=sorted(implied, key=_group_order),
+        groups=sorted(groups[False], key=lambda g: g.order),
+        implied=sorted(groups[True], key=lambda g: g.order),
         cut=cut,
     )
-
-
-def _group_order(group: Group) -> tuple[bool, bool, int, str]:
-    name = group.prop
-    return group.incoming, group.inferred, place(name.iri), name.text.casefold()

@@ -6,13 +6,13 @@ from flask import Blueprint, Response, render_template, request
 from pyoxigraph import Literal, NamedNode
 
 from ..errors import NotFound
+from ..store import Row
 from ..terms import GRAPH
-from .names import from_rows
+from .labels import graph_entry, names_of, vocabulary
 from .negotiation import TRIPLES, chosen
-from .services import Row, asked_version, client_gone, page_version, services
+from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 from .things import downloads, node
-from .vocabulary import GraphEntry, vocabulary
 
 blueprint = Blueprint("graphs", __name__)
 
@@ -21,11 +21,6 @@ WHERE { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph"""
 _ANY = "SELECT ?graph WHERE { GRAPH ?graph { ?s ?p ?o } } LIMIT 1"
 _CONTENT = """SELECT ?graph ?class (COUNT(DISTINCT ?thing) AS ?count)
 WHERE { GRAPH ?graph { ?thing a ?class FILTER(isIRI(?class)) } } GROUP BY ?graph ?class"""
-_ORIGIN = """SELECT ?thing ?other ?property ?name WHERE {
-  VALUES ?property { skos:prefLabel rdfs:label dcterms:title }
-  GRAPH graph:graphs { ?thing dcterms:source|prov:wasAttributedTo ?other }
-  ?other ?property ?name
-}"""
 _WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
 # JSON-LD has no words for statements about statements; they are left out of it.
 _TOLD_IN_JSON_LD = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o FILTER(!isTRIPLE(?o)) }"
@@ -49,9 +44,9 @@ def index() -> Response | str:
         return whole_graph(GRAPH + "graphs", choice.key, choice.media_type)
     version = page_version()
     counts = {_value(row, "graph"): _count(row) for row in services().select(_COUNTS, version)}
-    register = vocabulary(services(), version).graphs
-    unlisted = [GraphEntry(iri, iri.removeprefix(GRAPH)) for iri in counts.keys() - register.keys()]
-    graphs = [*register.values(), *sorted(unlisted, key=lambda graph: graph.title)]
+    register = vocabulary(version).graphs
+    unlisted = [graph_entry(iri) for iri in sorted(counts.keys() - register.keys())]
+    graphs = [*register.values(), *unlisted]
     return render_template("graphs.html", graphs=graphs, counts=counts)
 
 
@@ -63,22 +58,23 @@ def graph(topic: str) -> Response | str:
     if choice.key != "html":
         return whole_graph(subject.value, choice.key, choice.media_type)
     version = page_version()
-    words = vocabulary(services(), version)
+    words = vocabulary(version)
     content = services().select(_CONTENT, version, graph=subject)
     counts = services().select(_COUNTS, version, graph=subject)
     triples = sum(_count(row) for row in counts)
     entry = words.graphs.get(subject.value)
     if entry is None and not triples:
         raise _unknown(subject.value)
+    entry = entry or graph_entry(subject.value)
     return render_template(
         "graph.html",
-        graph=entry or GraphEntry(subject.value, topic),
+        graph=entry,
         triples=triples,
         content=sorted(
-            ((words.name(_value(row, "class")), _count(row)) for row in content),
+            ((words.names[_value(row, "class")], _count(row)) for row in content),
             key=lambda pair: (-pair[1], pair[0].text),
         ),
-        names=from_rows(services().select(_ORIGIN, version, thing=subject)),
+        names=names_of(filter(None, (entry.get("source"), entry.get("author"))), version),
         downloads=downloads(subject.value),
         query=f"SELECT ?s ?p ?o\nFROM <{subject.value}>\nWHERE {{ ?s ?p ?o }}\nLIMIT 100",
     )
@@ -91,7 +87,7 @@ def whole_graph(iri: str, form: str, media_type: str) -> Response:
         NotFound: there is none.
     """
     version = asked_version(request.args)
-    known = vocabulary(services(), version or services().store.current).graphs
+    known = vocabulary(version or services().store.current).graphs
     if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
         raise _unknown(iri)
     result = services().readers.query(

@@ -148,8 +148,8 @@ def _missing(name: str, version: int, seen: dict[str, set[str]]) -> str:
 def _known(space: str, version: int) -> set[str]:
     known = _select(_NAMED.format(space=space, most=_KNOWN), version)
     if space in (TERMS, *PREFIXES.values()) and not space.startswith(ID):
-        counted = services().census.of(version, patience=0)
-        known |= {*counted.classes, *counted.properties} if counted else set()
+        counted = services().census.results(version, patience=0)
+        known |= {*counted.get("classes", ()), *counted.get("properties", ())}
     return known
 
 

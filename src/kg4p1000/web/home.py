@@ -1,4 +1,4 @@
-"""The front door: what this is, the plan's figures, a place to ask, downloads, and health."""
+"""The front page, the versions with their downloads, and what the service is and holds, for machines."""
 
 from __future__ import annotations
 
@@ -8,28 +8,39 @@ import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
+import pyoxigraph as ox
 from flask import (
     Blueprint,
     Response,
+    g,
+    jsonify,
     redirect,
     render_template,
     request,
     send_from_directory,
     url_for,
 )
-from pyoxigraph import Literal, NamedNode, Quad
+from pyoxigraph import Literal, NamedNode
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import http_date
 from werkzeug.wrappers import Response as Redirect
 from werkzeug.wsgi import FileWrapper
 
-from ..store import Store
-from ..terms import GRAPH, TERMS
-from .names import NAMING, Name, from_rows, unnamed
-from .services import page_version, services
+from ..errors import BadParameter
+from ..sparql import RDF_FORMATS
+from ..store import Entry, Store
+from ..terms import BASE, PREFIXES, TERMS, iri
+from .labels import vocabulary
+from .negotiation import TRIPLES, chosen
+from .queries import goals_of
+from .rendering import text
+from .services import base, page_version, services
 
 blueprint = Blueprint("home", __name__)
+versions = Blueprint("versions", __name__)
+description = Blueprint("description", __name__)
 
 _COUNTS = """SELECT ?class (COUNT(DISTINCT ?thing) AS ?count) WHERE {
   {
@@ -37,11 +48,6 @@ _COUNTS = """SELECT ?class (COUNT(DISTINCT ?thing) AS ?count) WHERE {
     ?thing a/rdfs:subClassOf* ?class FILTER NOT EXISTS { ?thing k4p:status status:rejected }
   } UNION { ?thing k4p:mentionedIn ?element BIND(k4p:NamedThing AS ?class) }
 } GROUP BY ?class"""
-_GOALS = f"""SELECT ?goal ?other ?property ?name WHERE {{
-  VALUES ?property {{ {NAMING} }}
-  {{ ?other a k4p:Goal BIND(?other AS ?goal) }} UNION {{ ?other k4p:objectiveOf ?goal }}
-  ?other ?property ?name
-}}"""
 #: What the form starts with: short, and it shows what linking brings.
 EXAMPLE = """# Whom do the activities of the plan count on most?
 SELECT ?who (COUNT(DISTINCT ?activity) AS ?activities)
@@ -65,17 +71,44 @@ _FIGURES = (
 )
 #: Stored queries that the front page shows, where they are there; without such, the first few.
 _FEATURED = ("activity-overlaps", "target-distance", "stakeholder-groups", "where-is-named")
-_IN_DUMPS = NamedNode(TERMS + "inDumps")
-_REGISTER = NamedNode(GRAPH + "graphs")
-_PIECE = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A goal and its objectives, in the order of the plan."""
-
-    name: Name
-    objectives: list[Name]
+_IN_DUMPS, _REGISTER = iri("k4p:inDumps"), iri("graph:graphs")
+#: Bytes of a download that are made at once, and of the log that are read at once.
+_PIECE = 1 << 16
+#: One range; others are left alone, as anybody may (RFC 9110, section 14.2).
+_ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)
+#: A version never changes.
+_FOREVER = "public, max-age=31536000, immutable"
+_PAGE = {"json": ("application/json",), "html": ("text/html",)}
+_LIST = {
+    "json": ("application/json",),
+    "link": ("application/link-format",),
+    "html": ("text/html",),
+}
+_N_QUADS = "application/n-quads"
+#: How rows of the log begin that a part consists of.
+_MARKS = {"added": b"A ", "removed": b"D "}
+_PREFIXES = {
+    "sd": "http://www.w3.org/ns/sparql-service-description#",
+    "formats": "http://www.w3.org/ns/formats/",
+    "void": "http://rdfs.org/ns/void#",
+    "dcat": "http://www.w3.org/ns/dcat#",
+    "vcard": "http://www.w3.org/2006/vcard/ns#",
+    **{p: PREFIXES[p] for p in ("dcterms", "foaf", "k4p", "rdf", "rdfs", "xsd")},
+}
+#: What the dataset is, in the words of its description.
+_ABOUT = {
+    "title": "Knowledge graph of the “4 per 1000” Implementation Plan",
+    "description": "Goals, objectives, activities, targets and remarks of the plan to the letter, and what was read from them: figures, mentions of"
+    " tools, databases and partners, facets, relations and overlaps of activities, each with who found it, how and how surely.",
+    "publisher": "The kg4p1000 developers",
+}  # fmt: skip
+_LICENCE = "https://creativecommons.org/licenses/by/4.0/"
+#: What the engine has of SPARQL 1.2, and beyond; docs/endpoint.md has the same list, and a test proves each.
+BEYOND = (
+    "VERSION", "triple terms", "reifiers", "annotations", "TRIPLE", "SUBJECT, PREDICATE, OBJECT", "isTRIPLE",
+    "base direction", "LANGDIR, STRLANGDIR", "hasLANG, hasLANGDIR", "LATERAL", "ADJUST",
+    "difference of times",
+)  # fmt: skip
 
 
 @blueprint.route("/")
@@ -83,14 +116,9 @@ def index() -> str:
     """The front page."""
     version = page_version()
     library = {query.name: query for query in services().library}
-    featured = [library[name] for name in _FEATURED if name in library] or list(library.values())[
-        :4
-    ]
-    counts: dict[str, int] = {}
-    for row in services().select(_COUNTS, version):
-        kind, count = row["class"], row["count"]
-        if isinstance(kind, NamedNode) and isinstance(count, Literal):
-            counts[kind.value.removeprefix(TERMS)] = int(count.value)
+    featured = [library[name] for name in _FEATURED if name in library] or [*library.values()][:4]
+    rows = services().select(_COUNTS, version)
+    counts = {text(row["class"]).removeprefix(TERMS): int(text(row["count"])) for row in rows}
     return render_template(
         "home.html",
         figures=[(counts.get(kind, 0), label, path) for kind, label, path in _FIGURES],
@@ -101,23 +129,16 @@ def index() -> str:
     )
 
 
-def goals_of(version: int) -> list[Goal]:
-    """The goals with their objectives, in the order of the plan."""
-    rows = services().select(_GOALS, version)
-    names = from_rows(rows)
-    members: dict[str, set[str]] = {}
-    for row in rows:
-        goal, other = row["goal"], row["other"]
-        if isinstance(goal, NamedNode) and isinstance(other, NamedNode):
-            members.setdefault(goal.value, set()).add(other.value)
-    goals = [
-        Goal(
-            names.get(goal) or unnamed(goal),
-            sorted((names[iri] for iri in parts - {goal} if iri in names), key=lambda n: n.order),
-        )
-        for goal, parts in members.items()
-    ]
-    return sorted(goals, key=lambda goal: goal.name.order)
+@blueprint.route("/favicon.svg")
+def favicon() -> Response:
+    """Our sign."""
+    return send_from_directory(f"{blueprint.root_path}/static", "favicon.svg")
+
+
+@blueprint.route("/robots.txt")
+def robots() -> Response:
+    """Ask machines that wander about not to ask queries."""
+    return Response("User-agent: *\nDisallow: /sparql?\n", content_type="text/plain; charset=utf-8")
 
 
 @blueprint.route("/dumps/")
@@ -145,16 +166,10 @@ def dump(version: int) -> Response:
         spool.writelines(pieces)
         length, pieces = spool.tell(), FileWrapper(spool)
         spool.seek(0)
-    response = Response(
-        pieces,
-        content_type="application/gzip",
-        headers={
-            "Content-Disposition": f'attachment; filename="kg4p1000-{version}.nq.gz"',
-            # A version never changes.
-            "Cache-Control": "public, max-age=31536000, immutable",
-            "Accept-Ranges": "bytes",
-        },
-    )
+    response = Response(pieces, content_type="application/gzip")
+    response.headers["Content-Disposition"] = f'attachment; filename="kg4p1000-{version}.nq.gz"'
+    response.headers["Cache-Control"] = _FOREVER
+    response.headers["Accept-Ranges"] = "bytes"
     if spool:
         response.call_on_close(spool.close)
     # The compressed bytes are those of the library that makes them.
@@ -168,15 +183,13 @@ def dump(version: int) -> Response:
         raise
 
 
-#: One range; others are left alone, as anybody may (RFC 9110, section 14.2).
-_ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)
-
-
 def _zipped(store: Store, version: int) -> Iterator[bytes]:
     wanted = {
         quad.subject
         for quad in store.quads(version)
-        if quad.graph_name == _REGISTER and quad.predicate == _IN_DUMPS and _true(quad)
+        if quad.graph_name == _REGISTER
+        and quad.predicate == _IN_DUMPS
+        and text(quad.object) in ("true", "1")
     }
     pipe = io.BytesIO()
     # Neither a time nor a file name goes into the header.
@@ -191,17 +204,141 @@ def _zipped(store: Store, version: int) -> Iterator[bytes]:
     yield pipe.getvalue()
 
 
-def _true(quad: Quad) -> bool:
-    return isinstance(quad.object, Literal) and quad.object.value in ("true", "1")
+@versions.route("/versions", endpoint="index")
+def all_versions() -> Response | str:
+    """List the versions, newest first."""
+    choice = chosen(_LIST)
+    entries = services().store.entries()
+    if choice.key == "json":
+        return jsonify([_fields(entry) for entry in entries])
+    if choice.key == "link":
+        return Response(_time_map(entries), content_type="application/link-format; charset=utf-8")
+    return render_template("versions.html", entries=entries)
 
 
-@blueprint.route("/favicon.svg")
-def favicon() -> Response:
-    """Our sign."""
-    return send_from_directory(f"{blueprint.root_path}/static", "favicon.svg")
+@versions.route("/versions/<int:version>")
+def one(version: int) -> Response | str:
+    """One version: author, time, message, and how much it changed."""
+    choice = chosen(_PAGE)
+    entry = services().store.entry(version)
+    if choice.key == "json":
+        return jsonify(_fields(entry))
+    return render_template("versions.html", entries=[entry])
 
 
-@blueprint.route("/robots.txt")
-def robots() -> Response:
-    """Ask machines that wander about not to ask queries."""
-    return Response("User-agent: *\nDisallow: /sparql?\n", content_type="text/plain; charset=utf-8")
+@versions.route("/versions/<int:version>/changes")
+def changes(version: int) -> Response:
+    """What a version added and removed: its entry in the change log as RDF Patch, or a part of it as N-Quads."""
+    part = request.args.get("part", "")
+    if part not in ("", *_MARKS):
+        raise BadParameter(f"part is {part!r} and must be added or removed.", parameter="part")
+    if not part and request.accept_mimetypes.best == _N_QUADS:
+        raise BadParameter(
+            "N-Quads cannot tell what came from what went: say part=added or part=removed.",
+            parameter="part",
+        )
+    path = services().store.log_path(version)
+    body = _rows(path, _MARKS[part]) if part else path.open("rb")
+    media_type = _N_QUADS if part else "application/rdf-patch"
+    response = Response(body, content_type=f"{media_type}; charset=utf-8")
+    if not part:
+        response.content_length = path.stat().st_size
+    response.headers["Cache-Control"] = _FOREVER
+    return response
+
+
+def _rows(path: Path, mark: bytes) -> Iterator[bytes]:
+    """The statements of an entry that have a mark, as N-Quads."""
+    with path.open("rb") as file:
+        while rows := file.readlines(_PIECE):
+            if piece := b"".join(row[len(mark) :] for row in rows if row.startswith(mark)):
+                yield piece
+
+
+def _fields(entry: Entry) -> dict[str, object]:
+    names = ("version", "author", "message", "source", "added", "removed", "previous")
+    return {
+        **{name: getattr(entry, name) for name in names},
+        "time": entry.time.isoformat(),
+        "changes": f"/versions/{entry.version}/changes",
+    }
+
+
+def _time_map(entries: list[Entry]) -> str:
+    here = base()
+    rows = [
+        f'<{here}/sparql>; rel="original timegate"',
+        f'<{here}/versions>; rel="self"; type="application/link-format"',
+    ]
+    rows += [
+        f'<{here}/sparql?version={e.version}>; rel="memento"; datetime="{http_date(e.time)}"'
+        for e in entries
+    ]
+    return ",\n".join(rows) + "\n"
+
+
+@description.route("/.well-known/void")
+def void() -> Response | str:
+    """The dataset: VoID and DCAT; for people a page."""
+    choice = chosen(TRIPLES)
+    g.version = version = services().store.current
+    counts = services().census.results(version)
+    figures = {}
+    if "subjects" in counts:  # which is counted last
+        figures = {
+            "triples": sum(counts["properties"].values()),
+            "distinctSubjects": sum(counts["subjects"].values()),
+            "classes": len(counts["classes"]),
+            "properties": len(counts["properties"]),
+        }
+    if choice.key == "html":
+        return render_template(
+            "void.html", about=_ABOUT, licence=_LICENCE, figures=figures, base=BASE
+        )
+    data = _written(
+        "void.ttl",
+        choice.key,
+        about={name: Literal(value, language="en") for name, value in _ABOUT.items()},
+        licence=_LICENCE,
+        entry=services().store.entry(version),
+        figures=figures,
+        classes=_terms(counts.get("classes", {})),
+        properties=_terms(counts.get("properties", {})),
+    )
+    return Response(data, content_type=f"{choice.media_type}; charset=utf-8")
+
+
+def of_service(form: str) -> bytes:
+    """Return what the endpoint is and takes (SPARQL 1.1 Service Description), in a format of RDF."""
+    settings, version = services().settings, services().store.current
+    limits = (
+        f"A query is stopped after {settings.query_timeout:g} s or {settings.query_memory} MB. A client"
+        f" may send {settings.client_rate:g} queries a second, {settings.client_burst:g} at once, and"
+        f" have {settings.client_concurrency} under way. SERVICE and LOAD are refused. A graph that is"
+        " not here is empty, and the header KG-Unknown-Graphs names it. Of SPARQL 1.2 and beyond, the"
+        f" engine has: {'; '.join(BEYOND)}."
+    )
+    return _written(
+        "service.ttl",
+        form,
+        limits=Literal(limits, language="en"),
+        graphs=[
+            (NamedNode(graph["iri"]), Literal(graph["title"], language="en"))
+            for graph in (vocabulary(version).graphs.values() if version else ())
+        ],
+        counts=_terms(services().census.results(version).get("graphs", {})) if version else {},
+    )
+
+
+def _terms(counts: dict[str, int]) -> dict[NamedNode, int]:
+    return {NamedNode(name): count for name, count in sorted(counts.items())}
+
+
+def _written(template: str, form: str, **values: object) -> bytes:
+    """What a template says in Turtle, in a format of RDF."""
+    head = "".join(f"@prefix {prefix}: <{space}> .\n" for prefix, space in _PREFIXES.items())
+    turtle = head + render_template(template, here=base(), base=BASE, **values)
+    quads = ox.parse(turtle, format=ox.RdfFormat.TURTLE, lenient=True)
+    written = ox.RdfFormat.from_media_type(RDF_FORMATS[form][0])
+    data: bytes = ox.serialize((q.triple for q in quads), format=written, prefixes=_PREFIXES)
+    return data

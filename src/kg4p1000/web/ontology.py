@@ -5,49 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import pyoxigraph as ox
 from flask import Blueprint, Response, render_template, request, url_for
-from pyoxigraph import BlankNode, NamedNode, Triple
+from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from .. import release as records
 from ..errors import BadParameter, NotFound
-from ..terms import BASE, GRAPH, ID_TYPES, PREFIXES, iri
-from ..texts import isolated, number
+from ..terms import BASE, GRAPH, ID, PREFIXES, iri
+from ..texts import number
+from .background import once_per_version
 from .describe import describe
-from .diagram import draw, in_words, svg
+from .diagram import Drawing
 from .graphs import whole_graph
-from .names import from_rows
-from .negotiation import TRIPLES, Choice, chosen
-from .reference import MODULES, Entry, Module, Reference, reference, released
+from .labels import names_of, vocabulary
+from .negotiation import TRIPLES, chosen
+from .reference import MODULES, ONTOLOGY, Reference, reference
 from .rendering import href, short, text
 from .services import kept_version, page_version, services
 from .things import answer, downloads, node
-from .vocabulary import vocabulary
 from .wording import LANGUAGES, NAMES, said
 
 blueprint = Blueprint("ontology", __name__)
 
-_IRI = BASE + "ontology"
-_RDF = {
-    "turtle": ox.RdfFormat.TURTLE,
-    "ntriples": ox.RdfFormat.N_TRIPLES,
-    "jsonld": ox.RdfFormat.JSON_LD,
-    "rdfxml": ox.RdfFormat.RDF_XML,
-}
 _MAPPINGS = """SELECT ?term ?mapping ?predicate ?other ?confidence ?status ?label WHERE {
   ?mapping k4p:mappingSubject ?term ; k4p:mappingPredicate ?predicate ; k4p:mappingObject ?other ;
     k4p:confidence ?confidence ; k4p:status ?status .
   FILTER(isIRI(?mapping))
   OPTIONAL { ?other skos:prefLabel|rdfs:label ?label FILTER(LANG(?label) = "en") }
 }"""
-_NAMES_OF = """SELECT ?term ?other ?property ?name WHERE {
-  ?term dcterms:source ?other . VALUES ?property { skos:prefLabel rdfs:label dcterms:title }
-  ?other ?property ?name
-}"""
+_ANY = (
+    "SELECT ?class ?start WHERE { ?thing a ?class FILTER(STRSTARTS(STR(?thing), ?start)) } LIMIT 1"
+)
 _BEFORE_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+#: What the page of a term shows in its own words, and not once more among all statements.
+_SHOWN = {iri(name).value for name in (
+    "rdfs:label", "rdfs:subClassOf", "rdfs:subPropertyOf", "rdfs:domain", "rdfs:range", "rdfs:isDefinedBy", "owl:inverseOf",
+    "owl:propertyChainAxiom", "dcterms:source", "k4p:domainOmitted", "k4p:inverseOmitted", "skos:scopeNote", "skos:changeNote",
+)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,31 +53,47 @@ class Edition:
     Attributes:
         version: of the graph.
         number: of the release, where the pages are of one; else empty.
+        tongue: the language of the page.
     """
 
     book: Reference
     version: int
+    tongue: str
     number: str = ""
 
+    @property
+    def lang(self) -> dict[str, str]:
+        """The parameter by which links keep the language that was asked for."""
+        return {"lang": self.tongue} if "lang" in request.args else {}
 
-@dataclass(frozen=True)
-class Match:
-    """A mapping of a term, as its page tells it."""
+    def page(self, term: str) -> str:
+        """Return the address of the page of a module or, unless this is a release, of a term."""
+        if self.number:
+            return url_for(
+                ".release", number=self.number, module=Reference.local(term), **self.lang
+            )
+        address = href(term) or ""
+        return (
+            f"{address}{'&' if '?' in address else '?'}lang={self.tongue}" if self.lang else address
+        )
 
-    iri: str
-    predicate: str
-    other: str
-    label: str
-    confidence: str
-    status: str
+    def place(self, term: str) -> str:
+        """Return where a term stands in full: on the page of its module; a code on its own."""
+        home = self.book.home(term)
+        return f"{self.page(home)}#{Reference.local(term)}" if home else href(term) or ""
+
+    def own(self, term: str) -> str:
+        """Return the address of the page of a term itself; of a release its place."""
+        return self.place(term) if self.number else self.page(term)
 
 
-def language() -> str:
-    """The language of the page: ``lang``, else what the browser likes best of ours, else English.
+def _now() -> Edition:
+    version = page_version()
+    return Edition(reference(version), version, _language())
 
-    Raises:
-        BadParameter: ``lang`` is not one of ours.
-    """
+
+def _language() -> str:
+    """The language of the page: ``lang``, else what the browser likes best of ours, else English."""
     asked = request.args.get("lang", "")
     if asked and asked not in LANGUAGES:
         raise BadParameter(
@@ -116,8 +128,8 @@ def term(term: str) -> Response | str:
     subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
     if choice.key == "html":
         edition = _now()
-        if subject.value in edition.book.entries:
-            return _term(edition, edition.book.entries[subject.value])
+        if subject.value in edition.book.kinds:
+            return _term(edition, subject.value)
     return answer(subject, choice)
 
 
@@ -129,44 +141,33 @@ def release(number: str, module: str = "") -> Response:
     Raises:
         NotFound: there is no such release or module; says which there are.
     """
-    choice = chosen(TRIPLES)
-    triples = _record(services().settings.files, number)
-    edition = Edition(released(services(), number, triples), page_version(), number)
-    if choice.key != "html":
-        return _recorded(_of_module(triples, edition.book, module) if module else triples, choice)
-    return _module(edition, module) if module else _index(edition)
-
-
-@lru_cache(maxsize=8)
-def _record(folder: Path, number: str) -> tuple[Triple, ...]:
-    """The record of a release, which never changes."""
-    return tuple(records.load(folder, number))
-
-
-def _now() -> Edition:
-    version = page_version()
-    return Edition(reference(services(), version), version)
-
-
-def _recorded(triples: Iterable[Triple], choice: Choice) -> Response:
-    body = ox.serialize(triples, format=_RDF[choice.key], prefixes=PREFIXES)
-    assert body is not None
+    choice, version = chosen(TRIPLES), page_version()
+    triples, book = _released(number)
+    if choice.key == "html":
+        edition = Edition(book, version, _language(), number)
+        return _module(edition, module) if module else _index(edition)
+    body = ox.serialize(
+        _of_module(triples, _found(book, module)) if module else triples,
+        format=ox.RdfFormat.from_media_type(choice.media_type),
+        prefixes=PREFIXES,
+    )
     return _varied(Response(body, content_type=f"{choice.media_type}; charset=utf-8"))
 
 
-def _of_module(triples: Iterable[Triple], book: Reference, name: str) -> list[Triple]:
+@once_per_version
+def _released(number: str) -> tuple[list[Triple], Reference]:
+    triples = list(records.load(services().settings.files, number))
+    return triples, Reference(triples)
+
+
+def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
     """What a release says of a module and of its terms, with their nodes without names."""
-    home = _found(book, name).iri
-    about: dict[object, list[Triple]] = {}
+    home, about = NamedNode(module), dict[object, list[Triple]]()
     for triple in triples:
         about.setdefault(triple.subject, []).append(triple)
-    defined = (iri("rdfs:isDefinedBy"), NamedNode(home))
-    waiting: list[object] = [NamedNode(home)]
-    waiting += [
-        s
-        for s, said_of in about.items()
-        if any((t.predicate, t.object) == defined for t in said_of)
-    ]
+    defined = iri("rdfs:isDefinedBy"), home
+    waiting: list[object] = [home]
+    waiting += [t.subject for t in triples if (t.predicate, t.object) == defined]
     kept: list[Triple] = []
     while waiting:
         kept += (of := about.pop(waiting.pop(), []))
@@ -174,66 +175,38 @@ def _of_module(triples: Iterable[Triple], book: Reference, name: str) -> list[Tr
     return kept
 
 
-def _found(book: Reference, name: str) -> Module:
-    """A module by its short name.
+def _found(book: Reference, name: str) -> str:
+    """The IRI of a module by its short name.
 
     Raises:
         NotFound: says which there are.
     """
-    found = book.module(name)
-    if found is None:
-        known = ", ".join(m.local for m in book.modules)
+    if name not in book.modules:
+        known = ", ".join(book.modules)
         raise NotFound(f"The ontology has no module {name!r}; it has {known}.")
-    return found
+    return book.modules[name]
 
 
 def _index(edition: Edition) -> Response:
-    book, tongue = edition.book, language()
     words = request.args.get("q", "").strip()
     return _page(
         "ontology.html",
         edition,
-        found=book.search(words, tongue) if words else [],
+        found=edition.book.search(words, edition.tongue),
         words=words,
-        schemes=sorted(
-            (e for e in book.entries.values() if e.kind == "code list"),
-            key=lambda e: e.order(tongue),
-        ),
         downloads=downloads(_address(edition)),
         numbers=records.releases(services().settings.files),
     )
 
 
 def _module(edition: Edition, name: str) -> Response:
-    book, tongue = edition.book, language()
-    found = _found(book, name)
-    drawing = draw(found, book, tongue)
-    title = f"{said(tongue)['diagram']}: {isolated(found.title(tongue)[0])}"
+    module = _found(edition.book, name)
     return _page(
         "module.html",
         edition,
-        module=found,
-        drawing=svg(drawing, found, tongue, href, title),
-        in_words=in_words(drawing) if drawing.boxes else "",
+        module=module,
+        drawing=Drawing(module, edition.book, edition.tongue),
         downloads=downloads(_address(edition, name)),
-    )
-
-
-def _term(edition: Edition, entry: Entry) -> Response:
-    subject, version = NamedNode(entry.iri), edition.version
-    kind = _BEFORE_CAPITAL.sub("-", entry.local).lower()
-    return _page(
-        "term.html",
-        edition,
-        e=entry,
-        home=edition.book.module(entry.module.removeprefix(MODULES)),
-        matches=_matches(subject, version),
-        sources=from_rows(services().select(_NAMES_OF, version, term=subject)),
-        things_kind=kind if entry.kind == "class" and kind in ID_TYPES else "",
-        thing=describe(services(), subject, version),
-        words=vocabulary(services(), version),
-        downloads=downloads(entry.iri),
-        query=f"SELECT ?property ?value\nWHERE {{\n  {short(entry.iri)} ?property ?value .\n}}",
     )
 
 
@@ -241,75 +214,61 @@ def _address(edition: Edition, module: str = "") -> str:
     """The IRI of the ontology or of a module, of a release its version IRI."""
     if edition.number:
         return f"{BASE}releases/ontology/{edition.number}/{module}".rstrip("/")
-    return MODULES + module if module else _IRI
+    return MODULES + module if module else ONTOLOGY
 
 
-def _matches(subject: NamedNode, version: int) -> list[Match]:
-    """The mappings of a term, the surest first."""
-    found = {}
-    for row in services().select(_MAPPINGS, version, term=subject):
-        value = {name: text(term) for name, term in row.items()}
-        found[value["mapping"]] = Match(
-            value["mapping"],
-            short(value["predicate"]),
-            value["other"],
-            value["label"] or short(value["other"]),
-            value["confidence"],
-            value["status"],
-        )
-    return sorted(found.values(), key=lambda m: (-(number(m.confidence) or 0), m.label))
-
-
-def _page(template: str, edition: Edition, **values: object) -> Response:
-    """A page of the reference, with what all of them are made with."""
-    book, tongue = edition.book, language()
-
-    def terms(of: Module, *kinds: str) -> list[Entry]:
-        return sorted(of.of_kind(*kinds), key=lambda entry: entry.order(tongue))
-
-    return _varied(
-        Response(
-            render_template(
-                template,
-                book=book,
-                release=edition.number,
-                tongue=tongue,
-                said=said(tongue),
-                languages=list(NAMES.items()),
-                kept={"version": version} if (version := kept_version()) else {},
-                terms=terms,
-                named=lambda term: book.label(term, tongue),
-                **_links(edition, tongue),
-                **values,
-            )
-        )
+def _term(edition: Edition, term: str) -> Response:
+    subject, version, book = NamedNode(term), edition.version, edition.book
+    kind = _BEFORE_CAPITAL.sub("-", book.local(term)).lower()
+    start = Literal(f"{ID}{kind}/")
+    things = services().select(_ANY, version, **{"class": subject, "start": start})
+    matches = _matches(subject, version)
+    told = {match[name] for match in matches for name in ("mapping", "other")}
+    return _page(
+        "term.html",
+        edition,
+        term=term,
+        home=book.home(term),
+        matches=matches,
+        sources=names_of(book.said(term, "source"), version),
+        things_kind=kind if things else "",
+        thing=describe(subject, version).without(told, _SHOWN),
+        words=vocabulary(version),
+        downloads=downloads(term),
+        query=f"SELECT ?property ?value\nWHERE {{\n  {short(term)} ?property ?value .\n}}",
     )
 
 
-def _links(edition: Edition, tongue: str) -> dict[str, object]:
-    """Where pages lead: within a release to that release."""
-    number = edition.number
-    asked = {"lang": tongue} if "lang" in request.args else {}
+def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
+    """The mappings of a term, the surest first."""
+    found = {}
+    for row in services().select(_MAPPINGS, version, term=subject):
+        match = {name: text(term) for name, term in row.items()}
+        match["predicate"] = short(match["predicate"])
+        match["label"] = match["label"] or short(match["other"])
+        found[match["mapping"]] = match
+    return sorted(found.values(), key=lambda m: (-(number(m["confidence"]) or 0), m["label"]))
 
-    def with_language(address: str) -> str:
-        return f"{address}{'&' if '?' in address else '?'}lang={tongue}" if asked else address
 
-    def module_href(of: Module) -> str:
-        if number:
-            return url_for(".release", number=number, module=of.local, **asked)
-        return with_language(href(of.iri) or "")
-
-    def place(entry: Entry) -> str:
-        """Where a term stands in full: on the page of its module; a code on its own."""
-        home = edition.book.module(entry.module.removeprefix(MODULES))
-        return f"{module_href(home)}#{entry.local}" if home else f"{href(entry.iri)}"
-
-    def own(entry: Entry) -> str:
-        """The page of a term itself; of a release its place."""
-        return place(entry) if number else with_language(href(entry.iri) or "")
-
-    index = url_for(".release", number=number, **asked) if number else url_for(".index", **asked)
-    return {"module_href": module_href, "place": place, "own": own, "index": index}
+def _page(template: str, edition: Edition, **values: Any) -> Response:
+    """A page of the reference, with what all of them are made with."""
+    book, tongue, number = edition.book, edition.tongue, edition.number
+    page = render_template(
+        template,
+        book=book,
+        ontology=ONTOLOGY,
+        release=number,
+        tongue=tongue,
+        said=said(tongue),
+        languages=list(NAMES.items()),
+        kept={"version": version} if (version := kept_version()) else {},
+        edition=edition,
+        index=url_for(
+            f".{'release' if number else 'index'}", number=number or None, **edition.lang
+        ),
+        **values,
+    )
+    return _varied(Response(page))
 
 
 def _varied(response: Response) -> Response:

@@ -1,25 +1,27 @@
-"""The ontology as a book of reference: modules, and terms with all that is said of them, by language."""
+"""The ontology as a book of reference: modules, terms and codes with all that is said of them, by language."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
 
-from pyoxigraph import BlankNode, Literal, NamedNode, Triple
+from pyoxigraph import Literal, Triple
 
-from ..queries import Library, StoredQuery, named_terms
-from ..terms import BASE, CODE, PREFIXES, TERMS, iri, natural_key
-from .services import Services, Term
+from ..queries import StoredQuery, named_terms
+from ..store import MemoryGraph, Row
+from ..terms import BASE, CODE, TERMS, iri, natural_key, prefix_declarations
+from .background import once_per_version
+from .rendering import text
+from .services import services
 
-MODULES = BASE + "ontology/module/"
-_IRI = BASE + "ontology"
-_TYPE, _FIRST, _REST = (iri(f"rdf:{name}").value for name in ("type", "first", "rest"))
-_ALL = "SELECT ?s ?p ?o WHERE { GRAPH graph:ontology { ?s ?p ?o } }"
-_CODES = """SELECT ?s ?p ?o WHERE {
-  VALUES ?p { rdf:type skos:prefLabel skos:definition skos:inScheme k4p:unreviewedLanguage }
-  GRAPH graph:codes { ?s ?p ?o }
+ONTOLOGY = BASE + "ontology"
+MODULES = ONTOLOGY + "/module/"
+_ALL = """SELECT ?s ?p ?o WHERE {
+  { GRAPH graph:ontology { ?s ?p ?o } }
+  UNION { GRAPH graph:codes { ?s ?p ?o }
+    FILTER(?p IN (rdf:type, skos:prefLabel, skos:definition, skos:inScheme, k4p:unreviewedLanguage)) }
 }"""
+#: What a term is, by the first of these types that it has.
 _KINDS = {
     "owl:Class": "class",
     "owl:ObjectProperty": "object property",
@@ -28,335 +30,162 @@ _KINDS = {
     "skos:ConceptScheme": "code list",
     "skos:Concept": "code",
 }
-_KINDS_BY_IRI = {iri(name).value: kind for name, kind in _KINDS.items()}
-_FEATURES = {
-    iri("owl:FunctionalProperty").value: "functional",
-    iri("owl:SymmetricProperty").value: "symmetric",
-    iri("owl:TransitiveProperty").value: "transitive",
+_FEATURES = ("functional", "symmetric", "transitive")
+_MEMBERS = "(owl:unionOf/rdf:rest*/rdf:first)?"
+#: What is said of a term: the path that leads to it, of a union to its members.
+_PATHS = {
+    "type": "rdf:type",
+    "label": "rdfs:label|skos:prefLabel|dcterms:title",
+    "definition": "skos:definition|dcterms:description",
+    "above": f"(rdfs:subClassOf|rdfs:subPropertyOf)/{_MEMBERS}",
+    "domain": f"rdfs:domain/{_MEMBERS}",
+    "range": f"rdfs:range/{_MEMBERS}",
+    "inverse": "owl:inverseOf|^owl:inverseOf",
+    "source": "dcterms:source",
+    "home": "rdfs:isDefinedBy|skos:inScheme",
+    "replaced": "dcterms:isReplacedBy",
+    "deprecated": "owl:deprecated",
+    "note": "k4p:domainOmitted|k4p:inverseOmitted|skos:scopeNote",
+    "change": "skos:changeNote",
+    "unreviewed": "k4p:unreviewedLanguage",
+    "version": "owl:versionInfo",
+    "version_iri": "owl:versionIRI",
 }
+#: What leads to a term from others, by the way there.
+_BACK = {"above": "below", "domain": "starts", "range": "leads"}
+_DISJOINT = """SELECT DISTINCT ?term ?value WHERE {
+  ?all a owl:AllDisjointClasses ; owl:members ?list .
+  ?list rdf:rest*/rdf:first ?term . ?list rdf:rest*/rdf:first ?value FILTER(?term != ?value)
+} ORDER BY ?value"""
+_CHAINS = """SELECT ?term ?chain ?step (COUNT(?before) AS ?place) WHERE {
+  ?term owl:propertyChainAxiom ?chain . ?chain rdf:rest* ?before . ?before rdf:rest* ?node .
+  ?node rdf:first ?step
+} GROUP BY ?term ?chain ?node ?step ORDER BY ?term ?chain ?place"""
 
-Facts = Mapping[str, Mapping[str, list[Term]]]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A term, a code list or a code.
-
-    Attributes:
-        labels, definitions: by language.
-        domains, ranges, above: what it starts at, leads to and stands below, as IRIs; the members
-            of a union one by one.
-        below, starts, leads: what stands directly below it, and the properties of which it is the
-            domain or the range.
-        inverses, disjoint: from either side.
-        chains: the properties from which it follows, one after the other.
-        module: of a term its module, of a code its code list.
-        queries: stored queries that name it.
-    """
-
-    iri: str
-    kind: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    definitions: Mapping[str, str] = field(default_factory=dict)
-    above: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
-    ranges: tuple[str, ...] = ()
-    inverses: tuple[str, ...] = ()
-    disjoint: tuple[str, ...] = ()
-    chains: tuple[tuple[str, ...], ...] = ()
-    below: tuple[str, ...] = ()
-    starts: tuple[str, ...] = ()
-    leads: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    module: str = ""
-    replaced_by: tuple[str, ...] = ()
-    deprecated: bool = False
-    notes: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-    queries: tuple[StoredQuery, ...] = ()
-
-    @property
-    def local(self) -> str:
-        """The last part of its address, by which it is found on a page."""
-        return self.iri.rpartition("/")[2]
-
-    def label(self, language: str) -> tuple[str, str]:
-        """Its label and the language of that: the one asked for, or English."""
-        return _in(self.labels, language) or (self.local, "")
-
-    def definition(self, language: str) -> tuple[str, str]:
-        """Its definition and the language of that: the one asked for, or English."""
-        return _in(self.definitions, language) or ("", "")
-
-    def order(self, language: str) -> list[tuple[int, int, str]]:
-        """Sort key by label."""
-        return natural_key(self.label(language)[0].casefold())
+#: A text and its language; both empty where there is none.
+Spoken = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Module:
-    """A module, or the ontology itself."""
-
-    iri: str
-    titles: Mapping[str, str]
-    descriptions: Mapping[str, str]
-    version_iri: str = ""
-    unreviewed: tuple[str, ...] = ()
-    terms: tuple[Entry, ...] = ()
-
-    @property
-    def local(self) -> str:
-        """Its short name."""
-        return self.iri.removeprefix(MODULES)
-
-    def title(self, language: str) -> tuple[str, str]:
-        """Its title and the language of that."""
-        return _in(self.titles, language) or (self.local, "")
-
-    def description(self, language: str) -> tuple[str, str]:
-        """What it is about, and the language of that."""
-        return _in(self.descriptions, language) or ("", "")
-
-    def of_kind(self, *kinds: str) -> list[Entry]:
-        """Its terms of some kinds."""
-        return [term for term in self.terms if term.kind in kinds]
-
-
-@dataclass(frozen=True)
 class Reference:
-    """The whole ontology of one version of the graph.
+    """The whole ontology of one version of the graph, or of a release; terms go by their IRIs.
 
     Attributes:
-        number: the version of the ontology, such as 0.2.0.
-        entries: terms, code lists and codes by IRI.
-        others: labels by language of the terms of other vocabularies that it uses.
+        kinds: terms, code lists and codes to what they are.
+        modules: short name to IRI.
+        queries: terms to the stored queries that name them.
+        chains: properties to the chains of properties from which they follow.
     """
 
-    ontology: Module
-    number: str
-    modules: tuple[Module, ...]
-    entries: Mapping[str, Entry]
-    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    def __init__(self, triples: Iterable[Triple]) -> None:
+        graph = MemoryGraph(triples)
 
-    def label(self, term: str, language: str) -> tuple[str, str]:
-        """The label of a term of ours or of others, and its language; empty where there is none."""
-        entry = self.entries.get(term)
-        return (
-            entry.label(language) if entry else _in(self.others.get(term, {}), language) or ("", "")
+        def select(query: str) -> list[Row]:
+            return graph.select(prefix_declarations() + query)
+
+        self._texts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        self._links: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for key, path in _PATHS.items():
+            for row in select(f"SELECT DISTINCT * WHERE {{ ?term {path} ?value }} ORDER BY ?value"):
+                self._add(text(row["term"]), key, row["value"])
+        for row in select(_DISJOINT):
+            self._add(text(row["term"]), "disjoint", row["value"])
+        self.chains: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for row in select(_CHAINS):
+            self.chains[text(row["term"])][str(row["chain"])].append(text(row["step"]))
+        self.kinds: dict[str, str] = {}
+        for term in sorted(term for term, key in self._links if key == "type"):
+            types = self._links[term, "type"]
+            kind = next((kind for name, kind in _KINDS.items() if iri(name).value in types), "")
+            if kind and term.startswith((TERMS, CODE)):
+                self.kinds[term] = kind
+        for term in self.kinds:
+            for way, back in _BACK.items():
+                for end in self._links.get((term, way), ()):
+                    self._links[end, back].append(term)
+        found = sorted(term for term, key in self._texts if key == "label")
+        self.modules = {self.local(term): term for term in found if term.startswith(MODULES)}
+        self.queries: dict[str, list[StoredQuery]] = defaultdict(list)
+        for query in services().library:
+            for name in named_terms(query.text):
+                self.queries[TERMS + name].append(query)
+
+    def _add(self, term: str, key: str, value: object) -> None:
+        if isinstance(value, Literal):
+            self._texts[term, key][value.language or ""] = value.value
+        if (
+            term
+            and text(value)
+            and (key != "note" or getattr(value, "language", "") in ("en", None))
+        ):
+            self._links[term, key].append(text(value))
+
+    @staticmethod
+    def local(term: str) -> str:
+        """Return the last part of an address, by which a term is found on a page."""
+        return term.rpartition("/")[2]
+
+    @property
+    def number(self) -> str:
+        """The version of the ontology, such as 0.2.0."""
+        return next(iter(self.said(ONTOLOGY, "version")), "")
+
+    def said(self, term: str, key: str) -> list[str]:
+        """Return IRIs and texts that are said of a term: by a key of the paths, and what leads to it from others."""
+        return self._links.get((term, key), [])
+
+    def features(self, term: str) -> list[str]:
+        """Return words for what is special about a property."""
+        types = self.said(term, "type")
+        return [f for f in _FEATURES if iri(f"owl:{f.title()}Property").value in types]
+
+    def home(self, term: str) -> str:
+        """Return the module of a term; empty for what has none."""
+        return next((m for m in self.said(term, "home") if m in self.modules.values()), "")
+
+    def texts(self, term: str, key: str) -> dict[str, str]:
+        """Return the texts of a key by language."""
+        return self._texts.get((term, key), {})
+
+    def label(self, term: str, language: str) -> Spoken:
+        """Return the label of a term in a language, or in English; of ours without one the last part of the address."""
+        return self._spoken(term, "label", language) or (
+            (self.local(term), "") if term.startswith(BASE) else ("", "")
         )
 
-    def search(self, words: str, language: str) -> list[Entry]:
-        """What has all the words in its label, definition or name, in whichever language.
+    def definition(self, term: str, language: str) -> Spoken:
+        """Return the definition of a term in a language, or in English."""
+        return self._spoken(term, "definition", language) or ("", "")
+
+    def _spoken(self, term: str, key: str, language: str) -> Spoken | None:
+        texts = self.texts(term, key)
+        return next(((texts[lang], lang) for lang in (language, "en") if lang in texts), None)
+
+    def terms(self, module: str, language: str, *kinds: str) -> list[str]:
+        """Return the terms of some kinds of a module, or those of all, by label."""
+        found = (t for t, kind in self.kinds.items() if kind in kinds)
+        ours = (term for term in found if not module or self.home(term) == module)
+        return sorted(ours, key=lambda t: natural_key(self.label(t, language)[0].casefold()))
+
+    def search(self, words: str, language: str) -> list[str]:
+        """Return what has all the words in its label, definition or name, in whichever language.
 
         Those in a label come first, and among them those in the label of the language of the page.
         """
-        wanted = words.casefold().split()
+        wanted, found = words.casefold().split(), []
 
         def has(*texts: str) -> bool:
-            text = " ".join(texts).casefold()
-            return all(word in text for word in wanted)
+            return all(word in " ".join(texts).casefold() for word in wanted)
 
-        found = []
-        for entry in self.entries.values():
-            label, labels = entry.label(language)[0], entry.labels.values()
-            if wanted and has(entry.local, *labels, *entry.definitions.values()):
+        for term, kind in self.kinds.items() if wanted else ():
+            label, labels = self.label(term, language)[0], self.texts(term, "label").values()
+            if has(self.local(term), *labels, *self.texts(term, "definition").values()):
                 rank = 0 if has(label) else 1 if has(*labels) else 2
-                kind = list(_KINDS.values()).index(entry.kind)
-                found.append((rank, kind, label.casefold(), entry))
-        return [entry for *_, entry in sorted(found, key=lambda item: item[:3])]
-
-    def module(self, name: str) -> Module | None:
-        """A module by its short name."""
-        return next((m for m in self.modules if m.local == name), None)
+                found.append((rank, [*_KINDS.values()].index(kind), label.casefold(), term))
+        return [term for *_, term in sorted(found)]
 
 
-def _in(texts: Mapping[str, str], language: str) -> tuple[str, str] | None:
-    for tongue in (language, "en"):
-        if tongue in texts:
-            return texts[tongue], tongue
-    return None
-
-
-def reference(services: Services, version: int) -> Reference:
-    """The ontology of a version of the graph; read once a version."""
-    kept = services.references
-    if version not in kept:
-        rows = [*services.select(_ALL, version), *services.select(_CODES, version)]
-        kept[version] = _read(
-            (Triple(row["s"], row["p"], row["o"]) for row in rows),  # type: ignore[arg-type]
-            services.library,
-        )
-        for old in list(kept)[:-4]:
-            kept.pop(old, None)
-    return kept[version]  # type: ignore[no-any-return]
-
-
-def released(services: Services, number: str, triples: Iterable[Triple]) -> Reference:
-    """The ontology of a release, from its record; read once a release."""
-    kept = services.releases
-    if number not in kept:
-        kept[number] = _read(triples, services.library)
-    return kept[number]  # type: ignore[no-any-return]
-
-
-def _read(triples: Iterable[Triple], library: Library) -> Reference:
-    facts: dict[str, dict[str, list[Term]]] = defaultdict(lambda: defaultdict(list))
-    for triple in triples:
-        facts[_key(triple.subject)][triple.predicate.value].append(triple.object)
-    named: dict[str, list[StoredQuery]] = defaultdict(list)
-    for query in library:
-        for term in named_terms(query.text):
-            named[TERMS + term].append(query)
-    inverses, disjoint = _inverses(facts), _disjoint(facts)
-    entries = _turned(
-        replace(entry, disjoint=tuple(sorted(disjoint.get(entry.iri, ()))))
-        for subject in list(facts)
-        if (entry := _entry(subject, facts, inverses, named.get(subject, [])))
-    )
-    version = _texts(facts[_IRI][iri("owl:versionInfo").value])
-    modules = sorted(
-        (
-            _module(subject, facts, entries)
-            for subject in list(facts)
-            if subject.startswith(MODULES)
-        ),
-        key=lambda module: module.local,
-    )
-    return Reference(
-        _module(_IRI, facts, {}),
-        version.get("", ""),
-        tuple(m for m in modules if m.titles),
-        entries,
-        {
-            subject: _texts(about[iri("rdfs:label").value])
-            for subject, about in list(facts.items())
-            if not subject.startswith((TERMS, CODE)) and iri("rdfs:label").value in about
-        },
-    )
-
-
-def _key(node: Term) -> str:
-    return node.value if isinstance(node, NamedNode) else str(node)
-
-
-def _inverses(facts: Facts) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for subject, about in facts.items():
-        for other in _named(about.get(iri("owl:inverseOf").value, ())):
-            found[subject].add(other)
-            found[other].add(subject)
-    return found
-
-
-def _disjoint(facts: Facts) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    kind = iri("owl:AllDisjointClasses")
-    for about in list(facts.values()):
-        if kind not in about.get(_TYPE, ()):
-            continue
-        members = {m for head in about[iri("owl:members").value] for m in _list(head, facts)}
-        for member in members:
-            found[member] |= members - {member}
-    return found
-
-
-def _turned(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Entries by IRI, each with what leads to it from others."""
-    found = {entry.iri: entry for entry in entries}
-    back: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for entry in found.values():
-        for way, ends in (
-            ("below", entry.above),
-            ("starts", entry.domains),
-            ("leads", entry.ranges),
-        ):
-            for end in ends:
-                back[end, way].append(entry.iri)
-    return {
-        key: replace(
-            entry, **{way: tuple(sorted(back[key, way])) for way in ("below", "starts", "leads")}
-        )
-        for key, entry in found.items()
-    }
-
-
-def _entry(
-    subject: str, facts: Facts, inverses: Mapping[str, set[str]], queries: list[StoredQuery]
-) -> Entry | None:
-    about = facts[subject]
-    types = set(_named(about.get(_TYPE, ())))
-    kind = next((kind for key, kind in _KINDS_BY_IRI.items() if key in types), None)
-    if kind is None or not subject.startswith((TERMS, CODE)):
-        return None
-
-    def of(*names: str) -> list[Term]:
-        return [value for name in names for value in about.get(iri(name).value, ())]
-
-    return Entry(
-        iri=subject,
-        kind=kind,
-        labels=_texts(of("rdfs:label", "skos:prefLabel")),
-        definitions=_texts(of("skos:definition")),
-        above=tuple(_members(of("rdfs:subClassOf", "rdfs:subPropertyOf"), facts)),
-        domains=tuple(_members(of("rdfs:domain"), facts)),
-        ranges=tuple(_members(of("rdfs:range"), facts)),
-        inverses=tuple(sorted(inverses.get(subject, ()))),
-        chains=tuple(tuple(_list(head, facts)) for head in of("owl:propertyChainAxiom")),
-        sources=tuple(v.value for v in of("dcterms:source") if isinstance(v, NamedNode | Literal)),
-        features=tuple(word for key, word in _FEATURES.items() if key in types),
-        module=next(_named(of("rdfs:isDefinedBy", "skos:inScheme")), ""),
-        replaced_by=tuple(_named(of("dcterms:isReplacedBy"))),
-        deprecated=any(isinstance(v, Literal) and v.value == "true" for v in of("owl:deprecated")),
-        notes=tuple(
-            v.value
-            for v in of("k4p:domainOmitted", "k4p:inverseOmitted", "skos:scopeNote")
-            if isinstance(v, Literal) and v.language in ("en", None)
-        ),
-        changes=tuple(v.value for v in of("skos:changeNote") if isinstance(v, Literal)),
-        queries=tuple(queries),
-    )
-
-
-def _module(subject: str, facts: Facts, entries: Mapping[str, Entry]) -> Module:
-    about = facts[subject]
-
-    def of(name: str) -> list[Term]:
-        return about.get(iri(name).value, [])
-
-    return Module(
-        subject,
-        titles=_texts(of("dcterms:title")),
-        descriptions=_texts(of("dcterms:description")),
-        version_iri=next(_named(of("owl:versionIRI")), ""),
-        unreviewed=tuple(
-            sorted(v.value for v in of("k4p:unreviewedLanguage") if isinstance(v, Literal))
-        ),
-        terms=tuple(entry for entry in entries.values() if entry.module == subject),
-    )
-
-
-def _texts(values: Iterable[Term]) -> dict[str, str]:
-    return {v.language or "": v.value for v in values if isinstance(v, Literal)}
-
-
-def _named(values: Iterable[Term]) -> Iterator[str]:
-    return (value.value for value in values if isinstance(value, NamedNode))
-
-
-def _members(values: Iterable[Term], facts: Facts) -> Iterator[str]:
-    """Named classes, and the members of unions; other nodes without names are left out."""
-    for value in values:
-        if isinstance(value, NamedNode):
-            yield value.value
-        elif isinstance(value, BlankNode):
-            for union in facts[_key(value)].get(iri("owl:unionOf").value, ()):
-                yield from _list(union, facts)
-
-
-def _list(node: Term, facts: Facts) -> Iterator[str]:
-    seen: set[str] = set()
-    while isinstance(node, BlankNode) and (key := _key(node)) not in seen:
-        seen.add(key)
-        yield from _named(facts[key].get(_FIRST, ()))
-        node = next(iter(facts[key].get(_REST, ())), NamedNode(PREFIXES["rdf"] + "nil"))
+@once_per_version
+def reference(version: int) -> Reference:
+    """Return the ontology of a version of the graph."""
+    rows = services().select(_ALL, version)
+    return Reference(Triple(row["s"], row["p"], row["o"]) for row in rows)  # type: ignore[arg-type]

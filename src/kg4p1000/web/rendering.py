@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from flask import request
 from markupsafe import Markup, escape
 from pyoxigraph import BlankNode, Literal, NamedNode
 
+from ..store import Term
 from ..terms import BASE, GRAPH, ID, PREFIXES, curie
 from ..texts import CONTROLS, balanced, turns
-from .services import Term, kept_version
+from .services import kept_version
 
 #: Parts of our name space that this service answers, as they begin in its own addresses.
 _OWN = ("code/", "graph/", "id/", "ontology", "problem/", "query/", "releases/", "shapes/")
@@ -43,10 +46,43 @@ class Cell:
     kind: str = "literal"
 
 
-def cell(term: Term | None) -> Cell | None:
-    """A term for a table of results, with IRIs as CURIEs where we have a prefix."""
-    if term is None:
-        return None
+@dataclass(frozen=True)
+class Sheet:
+    """One page of a long list.
+
+    Attributes:
+        number: of the page, from 1 to `last`.
+        size: items of a page.
+    """
+
+    whole: Sequence[Any]
+    number: int
+    size: int
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The items of the page."""
+        return self.whole[(self.number - 1) * self.size :][: self.size]
+
+    @property
+    def first(self) -> int:
+        """The number of its first item in the whole list, from 1."""
+        return (self.number - 1) * self.size + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the last page."""
+        return max(1, -(-len(self.whole) // self.size))
+
+    @property
+    def near(self) -> list[int]:
+        """The pages that are linked: the first, the last and those beside this one."""
+        wanted = {1, self.last, *range(self.number - 1, self.number + 2)}
+        return sorted(n for n in wanted if 1 <= n <= self.last)
+
+
+def cell(term: Term) -> Cell:
+    """Return a term for a page, with IRIs as CURIEs where we have a prefix."""
     if isinstance(term, NamedNode):
         return Cell(short(term.value), href(term.value), term.value, kind="iri")
     if isinstance(term, BlankNode):

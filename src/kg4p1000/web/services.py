@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pyoxigraph as ox
@@ -14,20 +14,17 @@ from werkzeug.datastructures import MultiDict
 from ..access import Clients, Tokens
 from ..errors import KgError, StoreUnusable
 from ..queries import Library
+from ..questions import Outcome
 from ..settings import Settings
 from ..sparql import Reading
-from ..store import Readers, Store
+from ..store import Readers, Row, Store, Term, rows
+from .background import Background
 from .citation import Cache, named_version
 from .datasets import KnownGraphs
 from .requests import named_host
 
-Term = ox.NamedNode | ox.BlankNode | ox.Literal
-Row = dict[str, Term | None]
-
 if TYPE_CHECKING:
     from ..writer import Writer
-    from .description import Census
-    from .questions import Examiner
 
 _NAME = "kg4p1000"
 #: Set by waitress.
@@ -49,17 +46,9 @@ class Services:
     tokens: Tokens
     clients: Clients
     cache: Cache
-    examiner: Examiner
+    examiner: Background[Outcome]
     known_graphs: KnownGraphs
-    census: Census
-    #: Filled by `advice`, by version.
-    deprecated: dict[int, dict[str, str]] = field(default_factory=dict, compare=False)
-    #: Filled by `vocabulary`, by version.
-    vocabularies: dict[int, Any] = field(default_factory=dict, compare=False)
-    #: Filled by `reference`, by version.
-    references: dict[int, Any] = field(default_factory=dict, compare=False)
-    #: Filled by `released`, by version of the ontology.
-    releases: dict[str, Any] = field(default_factory=dict, compare=False)
+    census: Background[dict[str, int]]
     #: Set by `create_app`; gathers its figures from the other collaborators.
     metrics: Any = None
     #: Set by `create_app`; what happens around every request.
@@ -86,13 +75,7 @@ class Services:
             gone=client_gone(),
         )
         solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
-        return list(_rows(cast(ox.QuerySolutions, solutions)))
-
-
-def _rows(solutions: ox.QuerySolutions) -> Iterator[Row]:
-    names = [variable.value for variable in solutions.variables]
-    for solution in solutions:
-        yield {name: cast(Term | None, solution[name]) for name in names}
+        return list(rows(cast(ox.QuerySolutions, solutions)))
 
 
 def attach(services: Services) -> None:

@@ -15,13 +15,14 @@ from ..access import ANYONE
 from ..errors import BadParameter, KgError, MalformedRequest, Refused, Unauthorized, WrongMediaType
 from ..store import Result
 from ..terms import prefix_declarations
-from . import description, problems, results
+from . import problems, results
 from .advice import advice, advise
 from .answers import TAKEN, UPDATES_ELSEWHERE, Asked, Plan, plan, read
 from .authorization import account
 from .citation import Answer
 from .datasets import naming
 from .hints import HEADER, header, hints, told_nothing
+from .home import of_service
 from .negotiation import TRIPLES, choose, prefers_page
 from .requests import FORM, QUERY, UPDATE, decoded, mistyped, parameters, text_body, whole_body
 from .services import BEGUN, base, client_gone, services
@@ -138,7 +139,7 @@ def _introduction(shortcuts: Iterable[str]) -> Response | str:
     if choice.key == "html":
         return _page("")
     content_type = f"{choice.media_type}; charset=utf-8"
-    return Response(description.of_service(choice.key), content_type=content_type)
+    return Response(of_service(choice.key), content_type=content_type)
 
 
 def _page(text: str, **shown: object) -> str:

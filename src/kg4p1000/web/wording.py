@@ -49,7 +49,7 @@ _WORDS = {
     "contents": ("On this page", "Sur cette page", "En esta página"),
     "things": ("Things of this kind in the graph", "Objets de ce type dans le graphe", "Cosas de este tipo en el grafo"),
     "everything": (
-        "Everything that the graph says of it", "Tout ce que le graphe en dit", "Todo lo que el grafo dice de él"),
+        "What else the graph says of it", "Ce que le graphe en dit d'autre", "Qué más dice el grafo de él"),
     "list_them": ("list them", "les énumérer", "enumerarlas"),
     "ask": ("Ask about it in SPARQL", "Interroger en SPARQL", "Preguntar en SPARQL"),
     "diagram": ("Diagram", "Schéma", "Diagrama"),
