@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import KgError, MalformedQuery
 from ..terms import PREFIXES
 from ..texts import meant
-from .lexer import Cursor, Token, malformed, tokens
-from .patterns import Patterns
-from .prologue import Prologue
-from .rewriting import AGGREGATES, Rewriting
+from .engine import read
+from .lexer import Token, malformed, shortened, tokens
+from .prologue import Written
+from .syntax import AGGREGATES
 
 _FUNCTIONS = (
     "ABS", "ADJUST", "BNODE", "BOUND", "CEIL", "COALESCE", "CONCAT", "CONTAINS", "DATATYPE", "DAY", "ENCODE_FOR_URI",
@@ -41,63 +41,47 @@ _NOT_END = re.compile(r"[^\n]")
 _SCHEMES = ("http", "https", "urn", "mailto", "file")
 
 
-def complaint(text: str, found: MalformedQuery) -> MalformedQuery:
-    """The error for a query that the engine does not read.
+def complaint(
+    text: str,
+    found: MalformedQuery,
+    group: tuple[int, int] | None = None,
+    declared: Sequence[Written] = (),
+) -> MalformedQuery:
+    """Return the error for a query, or a group of an update, that the engine does not read.
 
     Args:
         text: as it was sent.
         found: with ``line`` and ``column``, where the engine stopped.
+        group, declared: where the group stands in the text, and what is declared there.
     """
-    told = [*_words(text), *_structure(text)]
-    return min(told, key=_place) if told else _at(text, found)
-
-
-def complaint_in_group(
-    text: str, start: int, end: int, prologue: Prologue, found: MalformedQuery
-) -> MalformedQuery:
-    """The error for a group of an update that the engine does not read.
-
-    Args:
-        start, end: where the group stands in the text.
-        prologue: what is declared there.
-    """
-    alone = _NOT_END.sub(" ", text[:start]) + text[start:end]
-    declared = [written.split()[1][:-1] for written, _ in prologue.declared if written[0] == "P"]
-    told = [*_words(alone, declared), *_structure(alone, is_group=True)]
-    return min(told, key=_place) if told else _at(text, found)
-
-
-def _place(error: MalformedQuery) -> tuple[int, int]:
-    return error.members["line"], error.members["column"]
-
-
-def _at(text: str, found: MalformedQuery) -> MalformedQuery:
-    """The engine's place, with the token that stands there or ends before it."""
+    if group:
+        text = _NOT_END.sub(" ", text[: group[0]]) + text[slice(*group)]
+    prefixes = [line.split()[1][:-1] for line, _ in declared if line.startswith("P")]
+    told = [*_words(text, prefixes), *_structure(text, group is not None)]
+    if told:
+        return min(told, key=lambda error: (error.members["line"], error.members["column"]))
     line, column = found.members.get("line"), found.members.get("column")
     if not line or not column or "cannot go on" not in found.detail:
         return found
+    # The engine's place, with the token that stands there or ends before it.
     offset = sum(len(before) + 1 for before in text.split("\n")[: line - 1]) + column - 1
     last = ""
     for token in tokens(text):
         if token.start > offset:
             break
-        last = token.text if len(token.text) <= 40 else token.text[:39] + "…"
-    return malformed(
-        text, min(offset, len(text)), f"the query cannot go on like this, at or before '{last}'."
-    )
+        last = shortened(token.text)
+    detail = f"the query cannot go on like this, at or before '{last}'."
+    return malformed(text, min(offset, len(text)), detail)
 
 
-def _structure(text: str, is_group: bool = False) -> Iterator[MalformedQuery]:
-    """What the grammar of groups and triples finds missing."""
-    cursor = Cursor(text)
-    patterns = Patterns(cursor, Rewriting(text))
+def _structure(text: str, is_group: bool) -> list[MalformedQuery]:
+    """Return what the grammar of groups and triples finds missing."""
     try:
-        patterns.whole(is_group)
+        return read(text, is_group).notes
     except MalformedQuery as e:
-        yield e
+        return [e]
     except KgError:
-        return
-    yield from patterns.notes
+        return []
 
 
 def _words(text: str, declared: Iterable[str] = ()) -> Iterator[MalformedQuery]:

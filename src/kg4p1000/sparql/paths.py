@@ -1,4 +1,4 @@
-"""Property paths that the engine counts wrongly, written as the alternatives that SPARQL has them mean.
+"""Property paths that the engine counts wrongly, and the alternatives that SPARQL has them mean.
 
 Oxigraph 0.5.13 gives each pair of nodes once where a path has ``|`` outside ``*``, ``+`` and ``?``, or a negated set of
 both directions. SPARQL has a solution for each way: ``(a|b)/c`` is the union of ``a/c`` and ``b/c``.
@@ -53,7 +53,7 @@ class Path:
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether the path leads without a step from a node to itself, though it is not in the graph."""
+        """Return whether the path leads without a step from a node to itself, though it is not in the graph."""
         match self.kind:
             case "repeated":
                 return self.text != "+" or self.parts[0].may_be_empty
@@ -64,7 +64,7 @@ class Path:
         return False  # behind the first step of a sequence stands a node of the graph
 
     def steps(self) -> list[Path]:
-        """The paths that are followed one after another, each between two nodes of its own."""
+        """Return the paths that are followed one after another, each between two nodes of its own."""
         match self.kind:
             case "sequence":
                 return [step for part in self.parts for step in part.steps()]
@@ -73,7 +73,7 @@ class Path:
         return [self]
 
     def alternatives(self) -> list[Path]:
-        """Paths without a choice outside repetitions; their solutions together are those of this one.
+        """Return paths without a choice outside repetitions; their solutions together are those of this one.
 
         Raises:
             TooMany: there are more than `MOST`.
@@ -101,7 +101,7 @@ class Path:
 
 
 def combined(choices: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """All ways to take one of each.
+    """Return all ways to take one of each.
 
     Raises:
         TooMany: there are more than `MOST`.

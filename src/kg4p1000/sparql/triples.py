@@ -1,213 +1,133 @@
-"""Triples, paths and terms of a query, read as far as it takes to see where each begins and ends.
+"""Triples whose paths the engine answers wrongly, written as groups that say the same: one for each way that they can go.
 
-Source: SPARQL 1.1 Query Language, section 19.8, rules 75 to 115; SPARQL 1.2 for triple terms, reifiers and annotations.
+Source: SPARQL 1.1 Query Language, sections 9.3 and 18.4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import TooDeep
-from .lexer import Cursor
-from .paths import Path
-from .rewriting import Node, Rewriting, Statement, Verb
+from .paths import Path, TooMany, combined
+from .syntax import Node
 
-_DEEPEST = 100
-_BOOLEANS = ("TRUE", "FALSE")
-_TERMS = ("iri", "name", "blank", "variable", "string", "number")
+Copy = Callable[[int, int], str]
+Refuse = Callable[[int, str], Exception]
 
 
-class Triples:
-    """Reads the triples of a subject."""
+def has_paths(triples: Node) -> bool:
+    """Return whether any verb is a path."""
+    return any(node.path and node.path.kind != "iri" for node in triples.walk())
 
-    def __init__(self, cursor: Cursor, rewriting: Rewriting) -> None:
-        self._cursor = cursor
-        self._to = rewriting
-        self._depth = 0
-        self._vars: set[str] = set()
 
-    def _at_verb(self) -> bool:
-        token = self._cursor.next
-        return (
-            token.kind in ("variable", "iri", "name")
-            or token.text in ("a", "^", "!")
-            or (token.text == "(" and token.kind == "other")
+def may_be_empty(triples: Node) -> bool:
+    """Return whether a path has a solution where its terms are not in the graph."""
+    subject, *verbs = triples.parts
+    return any(
+        verb.path and verb.path.kind != "iri" and _may_stay(subject, node, verb.path)
+        for verb in verbs
+        for node in verb.parts
+    )
+
+
+def rewritten(triples: Node, copied: Copy, refuse: Refuse) -> str | None:
+    """Return triples as the engine answers them rightly; None if it does so anyway.
+
+    Args:
+        copied: gives a stretch of the text.
+        refuse: makes the error for what stands at a place.
+    """
+    try:
+        odd = [node for node in triples.walk() if node.kind == "verb" and _is_odd(node)]
+        if odd or may_be_empty(triples):
+            return _Statement(triples, odd, copied, refuse).text()
+    except TooMany:
+        why = "the paths of this statement have too many alternatives together; write it as several statements."
+        raise refuse(triples.start, why) from None
+    return None
+
+
+class _Statement:
+    def __init__(self, triples: Node, odd: list[Node], copied: Copy, refuse: Refuse) -> None:
+        self._triples, self._copied, self._refuse = triples, copied, refuse
+        self._odd = sorted(odd, key=lambda verb: verb.start)
+
+    def text(self) -> str:
+        subject, *verbs = self._triples.parts
+        single = len(verbs) == 1 and len(verbs[0].parts) == 1
+        if subject.kind not in ("fixed", "variable") and not (
+            subject.kind == "anonymous" and single
+        ):
+            self._check_labels()
+            return _union(self._ways(self._triples.start, self._triples.end))
+        return " . ".join(
+            self._single(subject, verb, node) for verb in verbs for node in verb.parts
         )
 
-    def _properties(self, statement: Statement, top: bool = False) -> None:
-        """Read verbs and objects of a subject."""
-        cursor = self._cursor
-        while True:
-            if not self._at_verb():
-                raise cursor.unexpected("a predicate")
-            verb = Verb(cursor.next.start, self._verb(), cursor.last.end)
-            (statement.verbs if top else statement.inner).append(verb)
-            while True:
-                start = cursor.next.start
-                node = self._node(statement)
-                if self._annotations(statement) and verb.path and verb.path.kind != "iri":
-                    self._to.annotated(verb)
-                verb.objects.append(Node(node.kind, start, cursor.last.end))
-                if not cursor.accept(","):
-                    break
-            if not cursor.accept(";"):
-                return
-            while cursor.accept(";"):
-                pass
-            if not self._at_verb():
-                return
+    def _single(self, subject: Node, verb: Node, node: Node) -> str:
+        """Write a subject, a verb and an object."""
+        ways = [""] if verb.path is None else verb.path.alternatives()
+        paths = [str(way) or self._copied(verb.start, verb.end) for way in ways]
+        objects, first = self._ways(node.start, node.end), self._copied(subject.start, subject.end)
+        parts = [f"{first} {path} {object_}" for path in paths for object_ in objects]
+        parts += (
+            self._without_step(subject, node)
+            for way in ways
+            if isinstance(way, Path) and _may_stay(subject, node, way)
+        )
+        if len(parts) > 1:
+            self._check_labels()
+        return _union(parts)
 
-    def _annotations(self, statement: Statement) -> bool:
-        """Read reifiers and annotations of a triple, and tell whether there are any."""
-        cursor, before = self._cursor, self._cursor.last
-        while True:
-            if cursor.accept("~"):
-                if cursor.next.kind in ("variable", "iri", "name", "blank"):
-                    self._node(statement)
-            elif cursor.next.text == "{" and cursor.after.text == "|":
-                cursor.take()
-                cursor.take()
-                self._properties(statement)
-                cursor.expect("|")
-                cursor.expect("}")
-            else:
-                return cursor.last is not before
+    def _ways(self, start: int, end: int) -> list[str]:
+        """Return a stretch of text for each way that the paths in it can go."""
+        odd = [verb for verb in self._odd if start <= verb.start < end]
+        for verb in odd:
+            if len(verb.parts) > 1:
+                raise self._refuse(
+                    verb.start,
+                    "a path with alternatives and several objects is refused within brackets; write the path once for"
+                    " each object, or name the node with a variable.",
+                )
+        texts = []
+        for ways in combined([verb.path.alternatives() for verb in odd if verb.path]):
+            pieces, at = [], start
+            for verb, way in zip(odd, ways, strict=True):
+                pieces += self._copied(at, verb.start), str(way)
+                at = verb.end
+            texts.append("".join((*pieces, self._copied(at, end))))
+        return texts
 
-    def _node(self, statement: Statement) -> Node:
-        """Read a subject or an object."""
-        cursor = self._cursor
-        token = cursor.next
-        kind = "fixed"
-        if token.kind in _TERMS:
-            cursor.take()
-            if token.kind == "variable":
-                kind = "variable"
-                self._vars.add(token.text[1:])
-            elif token.kind == "blank":
-                kind = "blank"
-                statement.labels.append(token)
-            elif token.kind == "string":
-                self._after_string()
-        elif token.text in ("+", "-") and cursor.after.kind == "number":
-            cursor.take()
-            cursor.take()
-        elif token.word in _BOOLEANS:
-            cursor.take()
-        elif token.text in ("[", "(", "<") and token.kind == "other":
-            kind = self._compound(statement)
-        else:
-            raise cursor.unexpected("an IRI, a literal, a variable or a blank node")
-        return Node(kind, token.start, cursor.last.end)
+    def _without_step(self, subject: Node, node: Node) -> str:
+        """Return the solution of a path without a step, from a term that is not in the graph."""
+        first, last = (self._copied(n.start, n.end) for n in (subject, node))
+        if subject.kind != "fixed":
+            first, last, node = last, first, subject
+        absent = f"FILTER NOT EXISTS {{ {first} a? {first} }}"
+        if node.kind == "variable":
+            return f"BIND({first} AS {last}) {absent}"
+        return absent if node.kind == "anonymous" else f"FILTER(sameTerm({first}, {last})) {absent}"
 
-    def _after_string(self) -> None:
-        cursor = self._cursor
-        if cursor.next.kind == "lang":
-            cursor.take()
-        elif cursor.accept("^"):
-            cursor.expect("^")
-            cursor.take()
+    def _check_labels(self) -> None:
+        for label in (node for node in self._triples.walk() if node.kind == "blank"):
+            why = f"{label.text} in a statement with such a path is refused; name the node with a variable."
+            raise self._refuse(label.start, why)
 
-    def _compound(self, statement: Statement) -> str:
-        """Read what is in brackets: ``[]``, ``[ … ]``, ``()``, ``( … )``, ``<< … >>`` or ``<<( … )>>``."""
-        cursor = self._cursor
-        self._deeper()
-        kind = "compound"
-        if cursor.accept("["):
-            if cursor.accept("]"):
-                kind = "anonymous"
-            else:
-                self._properties(statement)
-                cursor.expect("]")
-        elif cursor.accept("("):
-            kind = "fixed" if cursor.next.text == ")" else kind
-            while not cursor.accept(")"):
-                self._node(statement)
-        else:
-            self._triple_term(statement)
-        self._depth -= 1
-        return kind
 
-    def _triple_term(self, statement: Statement) -> None:
-        cursor = self._cursor
-        cursor.expect("<")
-        cursor.expect("<")
-        is_term = cursor.accept("(")
-        self._node(statement)
-        if not self._at_verb():
-            raise cursor.unexpected("a predicate")
-        self._verb()
-        self._node(statement)
-        self._annotations(statement)
-        for sign in ")>>" if is_term else ">>":
-            cursor.expect(sign)
+def _union(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else " UNION ".join(f"{{ {part} }}" for part in parts)
 
-    def _verb(self) -> Path | None:
-        """Read a predicate; nothing for a variable."""
-        if self._cursor.next.kind == "variable":
-            self._vars.add(self._cursor.take().text[1:])
-            return None
-        return self._path()
 
-    # paths
+def _is_odd(verb: Node) -> bool:
+    return verb.path is not None and len(verb.path.alternatives()) > 1
 
-    def _path(self) -> Path:
-        return self._series("|", lambda: self._series("/", self._step, "sequence"), "alternative")
 
-    def _series(self, sign: str, read: Callable[[], Path], kind: str) -> Path:
-        parts = [read()]
-        # '|' in front of '}' ends an annotation.
-        while self._cursor.next.text == sign and self._cursor.after.text != "}":
-            self._cursor.take()
-            parts.append(read())
-        return parts[0] if len(parts) == 1 else Path(kind, tuple(parts))
-
-    def _step(self) -> Path:
-        cursor = self._cursor
-        if cursor.accept("^"):
-            return Path("inverse", (self._repeated(),))
-        return self._repeated()
-
-    def _repeated(self) -> Path:
-        cursor = self._cursor
-        path = self._primary()
-        sign = cursor.next
-        if sign.kind == "other" and sign.text in ("*", "+", "?"):
-            number = sign.text == "+" and cursor.after.kind == "number" and (
-                cursor.after.start == sign.end
-            )  # fmt: skip
-            if not number:
-                cursor.take()
-                return Path("repeated", (path,), sign.text)
-        return path
-
-    def _primary(self) -> Path:
-        cursor = self._cursor
-        if cursor.accept("("):
-            self._deeper(2)  # it takes more calls in one another
-            path = self._path()
-            cursor.expect(")")
-            self._depth -= 2
-            return path
-        if cursor.accept("!"):
-            if not cursor.accept("("):
-                return Path("negated", (self._one(),))
-            parts = []
-            while not cursor.accept(")"):
-                parts.append(self._one())
-                cursor.accept("|")
-            return Path("negated", tuple(parts))
-        return self._iri()
-
-    def _one(self) -> Path:
-        return Path("inverse", (self._iri(),)) if self._cursor.accept("^") else self._iri()
-
-    def _iri(self) -> Path:
-        token = self._cursor.next
-        if token.kind not in ("iri", "name") and token.text != "a":
-            raise self._cursor.unexpected("a predicate")
-        return Path("iri", text=self._cursor.take().text)
-
-    def _deeper(self, levels: int = 1) -> None:
-        self._depth += levels
-        if self._depth > _DEEPEST:
-            raise TooDeep
+def _may_stay(subject: Node, node: Node, path: Path) -> bool:
+    """Return whether a path from or to a fixed term has a solution where that term is not in the graph."""
+    kinds = {subject.kind, node.kind}
+    if "fixed" not in kinds or not kinds <= {"fixed", "variable", "anonymous"}:
+        return False
+    steps = path.steps()
+    if len(steps) == 1:
+        return path.may_be_empty
+    # Behind the first step stands a node that is sought in the graph, unless the second ends at a fixed term too.
+    return len(steps) == 2 and kinds == {"fixed"} and all(step.may_be_empty for step in steps)
