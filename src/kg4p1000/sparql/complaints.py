@@ -10,7 +10,7 @@ from ..terms import PREFIXES
 from ..texts import meant
 from .engine import read
 from .lexer import Token, malformed, shortened, tokens
-from .prologue import Written
+from .rewriting import Written
 from .syntax import AGGREGATES
 
 _FUNCTIONS = (

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from ..errors import MalformedQuery
 from .lexer import is_ambiguous, is_dotted, tokens
-from .patterns import Change, Patterns, Place
-from .prologue import Assembled
+from .patterns import Patterns, Place
+from .rewriting import Assembled, Change, Rewriting
 from .syntax import Parser, Select
 
 #: What any form has that the engine answers wrongly; most queries have none of it, and are looked at no further.
@@ -66,14 +65,17 @@ def for_engine(
         TooDeep: it is nested too deeply.
     """
     stretch = text[start:end]
-    changes = _rewritten(stretch, end is not None, bound) if is_suspect(stretch) else []
-    replaced = sorted(change[:2] for change in changes if change[0] < change[1])
-    for fix in _fixes(stretch):
-        before = bisect_right(replaced, (fix[0], len(stretch))) - 1
-        if before < 0 or replaced[before][1] <= fix[0]:
-            changes.append(fix)
+    rewriting = Rewriting(stretch)
+    if is_suspect(stretch):
+        try:
+            patterns = read(stretch, end is not None, bound)
+        except MalformedQuery:
+            pass  # the engine will not have it either
+        else:
+            rewriting = patterns.finish()
+    rewriting.replace_others(list(_fixes(stretch)))
     written, at = Assembled(), 0
-    for first, last, new in sorted(changes, key=lambda change: change[:2]):
+    for first, last, new in sorted(rewriting.changes, key=lambda change: change[:2]):
         written += (stretch[at:first], start + at), (_fixed(new), start + first)
         at = last
     written.append((stretch[at:], start + at))
@@ -91,18 +93,10 @@ def read(text: str, is_group: bool, bound: AbstractSet[str] = frozenset()) -> Pa
     tree = parser.group() if is_group else parser.query()
     patterns = Patterns(text, parser.variables, bound)
     if isinstance(tree, Select):
-        patterns.query(tree)
+        patterns.query(tree, Place())
     else:
         patterns.group(tree, Place())
     return patterns
-
-
-def _rewritten(text: str, is_group: bool, bound: AbstractSet[str]) -> list[Change]:
-    try:
-        patterns = read(text, is_group, bound)
-    except MalformedQuery:
-        return []  # the engine will not have it either
-    return patterns.changes()
 
 
 def _fixes(text: str, whole: bool = False) -> Iterator[Change]:

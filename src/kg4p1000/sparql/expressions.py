@@ -11,7 +11,7 @@ Source: SPARQL 1.1 Query Language, sections 17 and 18.5.1; XQuery 1.0 and XPath 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -21,6 +21,7 @@ from ..store.keeping import kept
 from ..terms import PREFIXES
 from . import regexes
 from .lexer import Token
+from .rewriting import Rewriting
 from .syntax import AGGREGATES, Call, Expression
 
 _XSD, _RDF = PREFIXES["xsd"], PREFIXES["rdf"]
@@ -50,8 +51,7 @@ _KEY = (
     f'IF(isIRI({{0}}), STRLANG(STR({{0}}), "x-iri"), IF(DATATYPE({{0}}) IN (<{_XSD}string>, <{_RDF}langString>), {{0}},'
     ' STRLANG(STR({0}), CONCAT("x-", SUBSTR(MD5(STR(DATATYPE({0}))), 1, 8)))))'
 )
-
-Change = tuple[int, int, str]
+_BLANKS = "the flag x is refused where the pattern is no text; write the pattern without blanks."
 
 
 @dataclass(frozen=True)
@@ -135,63 +135,46 @@ def faults(expression: Expression) -> Iterator[tuple[int, str]]:
                 yield subject.start, told
 
 
-def changes(
-    expression: Expression,
-    certain: set[str],
-    copied: Callable[[int, int], str],
-    refuse: Callable[[int, str], Exception],
-) -> Iterator[Change]:
-    """Yield what is to be written otherwise: start, end and text.
+def rewrite(expression: Expression, certain: set[str], to: Rewriting) -> None:
+    """Write an expression so that the engine evaluates it as SPARQL says.
 
     Args:
         certain: the variables that each solution binds of which aggregates are made.
-        copied: gives a stretch of the text.
-        refuse: makes the error for what stands at a place.
 
     Raises:
         AnsweredWrongly: nothing that the engine could be given says the same.
     """
-    return _Reading(expression, certain, copied, refuse).changes()
+    _Expression(expression, certain, to).rewrite()
 
 
-class _Reading:
-    def __init__(
-        self,
-        expression: Expression,
-        certain: set[str],
-        copied: Callable[[int, int], str],
-        refuse: Callable[[int, str], Exception],
-    ) -> None:
+class _Expression:
+    def __init__(self, expression: Expression, certain: set[str], to: Rewriting) -> None:
         self._tokens, self._calls = expression.tokens, expression.calls
-        self._certain, self._copied, self._refuse = certain, copied, refuse
+        self._certain, self._to = certain, to
         self._inner: Call | None = None  # the aggregate that was closed last
         self._literals = {literal.first: literal for literal in literals(self._tokens)}
 
-    def changes(self) -> Iterator[Change]:
-        done: set[int] = set()
+    def rewrite(self) -> None:
         for call in self._calls:
-            yield from self._call(call, done)
+            self._call(call)
         for literal in self._literals.values():
-            if literal.first in done:
-                continue
             start = self._tokens[literal.first].start
             if literal.is_too_long:
-                raise self._refuse(start, _TOO_LONG.format(literal.text[:40]))
+                raise self._to.refused(start, _TOO_LONG.format(literal.text[:40]))
             if literal.is_other and not self._is_compared(literal):
-                raise self._refuse(start, other(literal))
+                raise self._to.refused(start, other(literal))
             if literal.kind in ("date", "dateTime"):
-                yield from self._dates(literal)
+                self._date(literal)
 
-    def _call(self, call: Call, done: set[int]) -> Iterator[Change]:
-        """Yield what is to be written for a call; the literals that it takes in are `done`."""
-        word, parts = call.head.word, call.parts
+    def _call(self, call: Call) -> None:
+        """Write a call; the literals that it takes in are seen to with it."""
+        word, parts, new = call.head.word, call.parts, ""
         whole = [literal for part in parts if (literal := self._whole(part))]
-        new = ""
         self._check(call)
         if word in ("REGEX", "REPLACE"):
-            yield from self._pattern(word, parts)
+            self._pattern(word, parts)
         elif word in ("COUNT", "MAX", "GROUP_CONCAT"):
-            yield from self._aggregate(call)
+            self._aggregate(call)
         elif word == "STR" and len(parts) == len(whole) == 1:
             new = str(Literal(whole[0].text))
         elif word == "DATATYPE" and len(parts) == len(whole) == 1:
@@ -199,18 +182,22 @@ class _Reading:
         elif word == "SAMETERM" and len(parts) == len(whole) == 2:
             new = str(whole[0].literal == whole[1].literal).lower()
         if new:
-            done.update(literal.first for literal in whole)
-            yield call.head.start, self._tokens[parts[-1][1]].end, new
+            for literal in whole:
+                del self._literals[literal.first]
+            self._to.replace(call.head.start, self._tokens[parts[-1][1]].end, new)
 
     def _check(self, call: Call) -> None:
         """Refuse BNODE with an argument, and an aggregate in another, which the engine takes for nothing."""
         (first, _), (_, last) = call.parts[0], call.parts[-1]
         if call.head.word == "BNODE" and last > first:
-            raise self._refuse(call.head.start, _BNODE)
+            raise self._to.refused(call.head.start, _BNODE)
         if call.head.word in AGGREGATES:
             if self._inner and self._inner.parts[0][0] > first:
-                told = f"{self._inner.head.text} cannot stand in another aggregate; make the inner one in a SELECT of its own."
-                raise self._refuse(self._inner.head.start, told)
+                why = (
+                    "cannot stand in another aggregate; make the inner one in a SELECT of its own."
+                )
+                inner = self._inner.head
+                raise self._to.refused(inner.start, f"{inner.text} {why}")
             self._inner = call
 
     def _whole(self, part: tuple[int, int]) -> Written | None:
@@ -226,8 +213,8 @@ class _Reading:
 
     # patterns of REGEX and REPLACE
 
-    def _pattern(self, word: str, parts: list[tuple[int, int]]) -> Iterator[Change]:
-        """Yield what is to be written for a pattern, its flags and what is put in its place."""
+    def _pattern(self, word: str, parts: list[tuple[int, int]]) -> None:
+        """Write a pattern, its flags and what is put in its place."""
         flags_at = 2 if word == "REGEX" else 3
         if len(parts) < flags_at:
             return
@@ -238,83 +225,69 @@ class _Reading:
         start, end = self._span(parts[1])
         try:
             if pattern is not None and (ours := regexes.translated(pattern, flags)) != pattern:
-                yield start, end, str(Literal(ours))
-            if "x" in flags and pattern is None:
-                start, _ = self._span(parts[flags_at])
-                why = "the flag x is refused where the pattern is no text; write the pattern without blanks."
-                raise regexes.Unreadable(why)
+                self._to.replace(start, end, str(Literal(ours)))
             if "x" in flags:
-                yield *self._span(parts[flags_at]), str(Literal(flags.replace("x", "")))
+                start, end = self._span(parts[flags_at])
+                if pattern is None:
+                    raise regexes.Unreadable(_BLANKS)
+                self._to.replace(start, end, str(Literal(flags.replace("x", ""))))
             if word == "REPLACE":
                 start, end = self._span(parts[2])
-                yield from self._replacement(parts[2], pattern, flags)
+                self._replacement(parts[2], pattern, flags)
         except regexes.Unreadable as e:
-            raise self._refuse(start, str(e)) from None
+            raise self._to.refused(start, str(e)) from None
 
-    def _replacement(
-        self, part: tuple[int, int], pattern: str | None, flags: str
-    ) -> Iterator[Change]:
-        first, last = self._span(part)
+    def _replacement(self, part: tuple[int, int], pattern: str | None, flags: str) -> None:
+        start, end = self._span(part)
         if (said := self._string(part)) is None:
-            yield first, first, regexes.WRAPPED[0]
-            yield last, last, regexes.WRAPPED[1]
+            self._to.wrap(start, end, *regexes.WRAPPED)
         elif (ours := regexes.replacement(said, pattern, flags)) != said:
-            after = "".join(token.text for token in self._tokens[part[0] + 1 : part[1]])
-            yield first, last, f"{Literal(ours)}{after}"
+            language = "".join(token.text for token in self._tokens[part[0] + 1 : part[1]])
+            self._to.replace(start, end, f"{Literal(ours)}{language}")
 
     def _string(self, part: tuple[int, int]) -> str | None:
         """Return what a part says that is one string; None if it is something else."""
-        kinds = [token.kind for token in self._tokens[part[0] : part[1]]]
-        if kinds not in (["string"], ["string", "lang"]):
-            return None
-        return regexes.text_of(self._tokens[part[0]].text)
+        kinds = [token.kind for token in self._tokens[slice(*part)]]
+        is_string = kinds in (["string"], ["string", "lang"])
+        return regexes.text_of(self._tokens[part[0]].text) if is_string else None
 
     def _span(self, part: tuple[int, int]) -> tuple[int, int]:
         return self._tokens[part[0]].start, self._tokens[part[1] - 1].end
 
     # aggregates
 
-    def _aggregate(self, call: Call) -> Iterator[Change]:
-        head, (first, _), (_, last) = call.head, call.parts[0], call.parts[-1]
-        opened, inner, closed = (
-            self._tokens[first - 1],
-            self._tokens[first:last],
-            self._tokens[last],
-        )
+    def _aggregate(self, call: Call) -> None:
+        word, start = call.head.word, call.head.start
+        (first, _), (_, last), to = call.parts[0], call.parts[-1], self._to
+        closed, inner = self._tokens[last].end, self._tokens[first:last]
         distinct = bool(inner) and inner[0].word == "DISTINCT"
         inner = inner[distinct:]
         ends = [at for at, token in enumerate(inner) if token.text == ";"]
-        if ends and head.word == "GROUP_CONCAT":
+        if ends and word == "GROUP_CONCAT":
             inner = inner[: ends[-1]]
         if not inner:
             return
-        start, end = inner[0].start, inner[-1].end
+        span = inner[0].start, inner[-1].end
         is_variable = len(inner) == 1 and inner[0].kind == "variable"
-        text = self._copied(start, end)
-        if head.word == "GROUP_CONCAT" and distinct:
-            yield head.start, head.start, "STR("
-            yield closed.end, closed.end, ")"
+        text = to.copied(*span)
+        if word == "GROUP_CONCAT" and distinct:
+            to.wrap(start, closed, "STR(", ")")
             if is_variable:
-                yield start, end, _KEY.format(text)
-        elif head.word == "GROUP_CONCAT":
-            yield start, start, "STR("
-            yield end, end, ")"
-        elif head.word == "MAX" and is_variable and inner[0].text[1:] not in self._certain:
-            yield head.start, head.start, f"IF(COUNT({text}) > 0, "
-            yield start, end, f"COALESCE({text}, BNODE())"
-            yield closed.end, closed.end, ", 1/0)"
-        elif head.word != "COUNT" or is_variable or inner[0].text == "*":
+                to.replace(*span, _KEY.format(text))
+        elif word == "GROUP_CONCAT":
+            to.wrap(*span, "STR(", ")")
+        elif word == "MAX" and is_variable and inner[0].text[1:] not in self._certain:
+            to.wrap(start, closed, f"IF(COUNT({text}) > 0, ", ", 1/0)")
+            to.replace(*span, f"COALESCE({text}, BNODE())")
+        elif word != "COUNT" or is_variable or inner[0].text == "*":
             return
         elif distinct:
-            yield start, start, "COALESCE("
-            yield end, end, ", <urn:x-none>)"
             some = f"SUM(COALESCE(IF(isLiteral({text}), 0, 0), 1))"
-            yield closed.end, closed.end, f" - IF({some} > 0, 1, 0))"
-            yield head.start, head.start, "("
+            to.wrap(start, closed, "(", f" - IF({some} > 0, 1, 0))")
+            to.wrap(*span, "COALESCE(", ", <urn:x-none>)")
         else:
-            yield head.start, opened.end, "SUM("
-            yield start, start, "COALESCE(IF(isLiteral("
-            yield end, end, "), 1, 1), 0)"
+            to.replace(start, self._tokens[first - 1].end, "SUM(")
+            to.wrap(*span, "COALESCE(IF(isLiteral(", "), 1, 1), 0)")
 
     # literals
 
@@ -327,7 +300,7 @@ class _Reading:
         inside = (c for c in self._calls if c.parts[0][0] <= literal.first < c.parts[-1][1])
         return next(inside).head.word in _BY_VALUE
 
-    def _dates(self, literal: Written) -> Iterator[Change]:
+    def _date(self, literal: Written) -> None:
         """Make an error of the comparison of dates of which one alone has a zone, as long as they may be the same."""
         tokens, first, last = self._tokens, literal.first, literal.last
         ahead = [token.text for token in tokens[max(first - 2, 0) : first]]
@@ -347,11 +320,10 @@ class _Reading:
             or texts[1] not in _BEHIND
         ):
             return
-        name = self._copied(tokens[variable].start, tokens[variable].end)
-        value = self._copied(tokens[first].start, tokens[last].end)
+        name = self._to.copied(tokens[variable].start, tokens[variable].end)
+        value = self._to.copied(tokens[first].start, tokens[last].end)
         apart = f"{name} < {value} || {name} > {value}"
         apart = apart if size == 2 else f"!({apart})"
         is_date = f"COALESCE(DATATYPE({name}) = {tokens[last].text}, false)"
-        start, end = min(variable, first), max(variable, last)
-        yield tokens[start].start, tokens[start].start, f"IF({is_date}, {apart}, "
-        yield tokens[end].end, tokens[end].end, ")"
+        start, end = tokens[min(variable, first)].start, tokens[max(variable, last)].end
+        self._to.wrap(start, end, f"IF({is_date}, {apart}, ", ")")

@@ -20,7 +20,8 @@ from ..terms import BASE, PREFIXES
 from ..texts import meant
 from .engine import for_engine, is_suspect
 from .lexer import Cursor, Token, is_dotted, malformed, place, tokens, unescape_codepoints
-from .prologue import Written, read_prologue, terms
+from .prologue import read_prologue, terms
+from .rewriting import Written
 from .syntax import QUERY_FORMS
 
 UPDATE_WORDS = (

@@ -10,20 +10,21 @@ Source: SPARQL 1.1 Query Language, sections 18.2 and 18.6.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from ..errors import AnsweredWrongly, MalformedQuery
-from . import expressions, triples
-from .lexer import Token, malformed, place
+from . import expressions, paths
+from .lexer import Token, malformed
+from .rewriting import Change, Rewriting
 from .syntax import Expression, Node, Select
 
 #: A variable that no one writes.
 NONE = "none_of_these_"
-
-Change = tuple[int, int, str]
+#: Takes nothing away, and keeps the engine from handing values into a group from outside.
+_CLOSED = f" MINUS {{ VALUES ?{NONE} {{ 0 }} FILTER(?{NONE} = 1) }} "
 
 
 @dataclass
@@ -64,35 +65,23 @@ class Seen:
 
 
 @dataclass
-class Scope:
-    """A group, as far as it matters where its expressions have values from.
-
-    Attributes:
-        names: of the variables that it binds; complete when it is read.
-        beside: those that its filters see, too.
-        around: the scopes that reach into everything within, as that of a FILTER does into its EXISTS.
-    """
-
-    names: AbstractSet[str] = frozenset()
-    beside: AbstractSet[str] = frozenset()
-    around: tuple[Scope, ...] = ()
-
-
-@dataclass(frozen=True)
 class Place:
-    """Where a part stands.
+    """A group, as far as it matters to what stands in it.
 
     Attributes:
         graph, active: the variable of the GRAPH around, without its sign, and what that GRAPH names.
-        group: that it is in.
+        names, beside: variables that the group binds, complete when it is read; those that its filters see, too.
+        around: the places that reach into everything within, as that of a FILTER does into its EXISTS.
         certain: variables that each solution binds of which aggregates are made.
         uses: tokens that want the graph.
     """
 
+    group: Node | None = None
     graph: str = ""
     active: str = ""
-    group: Node | None = None
-    scope: Scope = field(default_factory=Scope)
+    names: AbstractSet[str] = frozenset()
+    beside: AbstractSet[str] = frozenset()
+    around: tuple[Place, ...] = ()
     certain: set[str] = field(default_factory=set)
     uses: list[Token] = field(default_factory=list)
 
@@ -112,65 +101,41 @@ class Patterns:
     """
 
     def __init__(self, text: str, variables: list[Token], bound: AbstractSet[str]) -> None:
-        self._text, self._variables, self._bound = text, variables, bound
-        self._changes: list[Change] = []
+        self._to = Rewriting(text)
+        self._variables, self._bound = variables, bound
         self._statements: list[Node] = []
         self._expressions: list[tuple[Expression, set[str]]] = []
-        self._stretches: list[tuple[list[Token], set[str], tuple[Scope, ...]]] = []
+        self._stretches: list[tuple[list[Token], set[str], tuple[Place, ...]]] = []
         self._labels: dict[str, Node | None] = {}
-        self._renamed: list[Change] = []
         self.notes: list[MalformedQuery] = []
 
-    def changes(self) -> list[Change]:
-        """Return what is to be written otherwise: start, end and what to put there.
+    def finish(self) -> Rewriting:
+        """Return all changes to the text.
 
         Raises:
             MalformedQuery: it is no SPARQL, though the engine takes it.
         """
-        self._renamed = self._rename()
-        for expression, certain in self._expressions:
+        self._to.renamed = self._renamed()
+        for expression, _ in self._expressions:
             for at, detail in expressions.faults(expression):
-                raise malformed(self._text, at, detail)
-            self._changes += expressions.changes(expression, certain, self._copied, self.refused)
+                raise malformed(self._to.text, at, detail)
+        for expression, certain in self._expressions:
+            expressions.rewrite(expression, certain, self._to)
         for statement in self._statements:
-            if (new := triples.rewritten(statement, self._copied, self.refused)) is not None:
-                self._changes.append((statement.start, statement.end, new))
-        written = sorted(change[:2] for change in self._changes if change[0] < change[1])
-        for change in self._renamed:
-            at = bisect_right(written, change[0], key=lambda stretch: stretch[0]) - 1
-            if at < 0 or written[at][1] <= change[0]:
-                self._changes.append(change)
-        return self._changes
-
-    def refused(self, at: int, detail: str) -> AnsweredWrongly:
-        """Return the error for what stands at a place."""
-        line, column = place(self._text, at)
-        return AnsweredWrongly(f"Line {line}, column {column}: {detail}", line=line, column=column)
-
-    def _copied(self, start: int, end: int) -> str:
-        """Return a stretch of the text, with variables under other names."""
-        pieces, at = [], start
-        inside = (bisect_left(self._renamed, (edge,)) for edge in (start, end))
-        for first, last, new in self._renamed[slice(*inside)]:
-            pieces += self._text[at:first], new
-            at = last
-        return "".join((*pieces, self._text[at:end]))
-
-    def _insert(self, at: int, text: str) -> None:
-        self._changes.append((at, at, text))
+            paths.rewrite(statement, self._to)
+        self._to.replace_others(self._to.renamed)
+        return self._to
 
     # where expressions have values from
 
-    def _see(self, start: int, end: int, scope: Scope, *names: AbstractSet[str]) -> None:
+    def _see(self, start: int, end: int, at: Place, *names: AbstractSet[str]) -> None:
         """Note a stretch of the text that sees only some variables."""
-        first, last = (
-            bisect_left(self._variables, at, key=lambda t: t.start) for at in (start, end)
-        )
-        inside = self._variables[first:last]
+        edges = (bisect_left(self._variables, edge, key=lambda t: t.start) for edge in (start, end))
+        inside = self._variables[slice(*edges)]
         if free := {token.text[1:] for token in inside}.difference(self._bound, *names):
-            self._stretches.append((inside, free, scope.around))
+            self._stretches.append((inside, free, at.around))
 
-    def _rename(self) -> list[Change]:
+    def _renamed(self) -> list[Change]:
         """Return other names for the variables that would find a value where they have none."""
         found: dict[int, Change] = {}
         count = Counter(token.text[1:] for token in self._variables)
@@ -178,10 +143,10 @@ class Patterns:
         stretches = sorted(self._stretches, key=lambda stretch: -len(stretch[0]))
         for number, (inside, names, around) in enumerate(stretches):
             here = Counter(token.text[1:] for token in inside)
-            seen = set().union(*(scope.names | scope.beside for scope in around))
+            free = names.difference(*(place.names | place.beside for place in around))
             for token in inside:
                 name = token.text[1:]
-                if name in names - seen and here[name] < count[name]:
+                if name in free and here[name] < count[name]:
                     fresh = f"{name}_{number}"
                     while fresh in count:
                         fresh += "_"
@@ -190,9 +155,9 @@ class Patterns:
 
     # queries
 
-    def query(self, found: Select, at: Place = Place()) -> Seen:
+    def query(self, found: Select, at: Place) -> Seen:
         """See what a query or a SELECT within it gives."""
-        at = replace(at, certain=set())
+        at.certain = set()
         inner = self.group(found.parts[0], at) if found.parts else Seen()
         at.certain.update(inner.certain)
         if found.values:
@@ -225,20 +190,16 @@ class Patterns:
                 )
 
     def _note(self, token: Token, detail: str) -> None:
-        self.notes.append(malformed(self._text, token.start, detail))
+        self.notes.append(malformed(self._to.text, token.start, detail))
 
     def _select_in_graph(self, found: Select, graph: str, inside: set[str]) -> None:
         """See that a SELECT within GRAPH hands on the graph."""
+        why = "LIMIT and OFFSET count" if found.cut else "the aggregate is made"
+        what = f"write SELECT ?{graph} … {{ GRAPH ?{graph} {{ … }} }} GROUP BY ?{graph}"
+        if found.cut:
+            what = f"put the SELECT around: SELECT … {{ GRAPH ?{graph} {{ … }} }}"
         if found.cut or (found.aggregated and not found.grouped):
-            why, what = (
-                ("LIMIT and OFFSET count", f"put the SELECT around: SELECT … {{ GRAPH ?{graph} {{ … }} }}")
-                if found.cut
-                else (
-                    "the aggregate is made",
-                    f"write SELECT ?{graph} … {{ GRAPH ?{graph} {{ … }} }} GROUP BY ?{graph}",
-                )
-            )  # fmt: skip
-            raise self.refused(
+            raise self._to.refused(
                 found.start,
                 f"SELECT in GRAPH ?{graph} {{ … }} is refused here, as {why} over all graphs together and not in each."
                 f" To have it of each graph, {what}; to have it of one, name that graph in place of ?{graph}.",
@@ -246,33 +207,31 @@ class Patterns:
         if graph in found.names:
             return
         if graph in inside and not found.star:
-            raise self.refused(
+            raise self._to.refused(
                 found.start,
                 f"this SELECT in GRAPH ?{graph} {{ … }} uses ?{graph} and does not select it, so that it is another"
                 " variable. Give it another name.",
             )
-        if found.star:
-            names = " ".join(f"?{name}" for name in sorted({graph, *inside}))
-            self._changes.append((found.star.start, found.star.end, f" {names} "))
-        else:
-            self._insert(found.after, f" ?{graph} ")
+        names = sorted({graph, *inside}) if found.star else [graph]
+        end = found.star.end if found.star else found.after
+        self._to.replace(found.star.start if found.star else end, end, f" ?{' ?'.join(names)} ")
         if found.grouped:
-            self._insert(found.grouped, f" ?{graph} ")
+            self._to.replace(found.grouped, found.grouped, f" ?{graph} ")
 
     # groups
 
     def group(
-        self, group: Node, at: Place, *around: Scope, beside: AbstractSet[str] = frozenset()
+        self, group: Node, outside: Place, *around: Place, beside: AbstractSet[str] = frozenset()
     ) -> Seen:
         """See what a group gives.
 
         Args:
-            around: a scope that reaches into everything within it.
+            around: a place that reaches into everything within it.
             beside: variables that its filters see, too.
         """
-        is_nested = at.group is not None
-        scope = Scope(around=(*at.scope.around, *around))
-        at = replace(at, group=group, scope=scope, uses=[])
+        at = replace(
+            outside, group=group, beside=beside, around=(*outside.around, *around), uses=[]
+        )
         if group.parts and isinstance(group.parts[0], Select):
             seen = self.query(group.parts[0], at)
         else:
@@ -282,26 +241,25 @@ class Patterns:
             self._bind_graph(seen, at)
         if at.uses and at.graph not in seen.possible:
             raise self._own_variable(min(use.start for use in at.uses), at.graph)
-        if seen.blocked and is_nested:
-            # MINUS, though it takes nothing away here, keeps the engine from handing values in from outside.
-            nothing = f" MINUS {{ VALUES ?{NONE} {{ 0 }} FILTER(?{NONE} = 1) }} "
-            self._insert(group.end - 1, nothing)
+        if seen.blocked and outside.group:
+            self._to.replace(group.end - 1, group.end - 1, _CLOSED)
             seen.closed = True
-        scope.names, scope.beside = seen.possible, beside
+        at.names = seen.possible
         for part in group.parts:
             if part.kind == "FILTER":
-                self._see(part.start, part.end, scope, seen.possible, beside)
+                self._see(part.start, part.end, at, seen.possible, beside)
         return seen
 
     def _bind_graph(self, seen: Seen, at: Place) -> None:
         """See that what was met so far belongs to one graph that is there, within GRAPH."""
-        if at.active and seen.joined and not seen.bound and at.group:
-            self._insert(at.group.start + 1, f" GRAPH {at.active} {{}} ")
+        if at.active and at.group and seen.joined and not seen.bound:
+            start = at.group.start + 1
+            self._to.replace(start, start, f" GRAPH {at.active} {{}} ")
         seen.bound = seen.joined = True
 
     def _own_variable(self, start: int, graph: str) -> AnsweredWrongly:
         """Return the error for the variable of GRAPH within its braces, where it is another one than outside."""
-        return self.refused(
+        return self._to.refused(
             start,
             f"?{graph} is refused here: within GRAPH ?{graph} {{ … }} it does not stand for the graph. Put what needs the"
             f" graph behind the braces, as in GRAPH ?{graph} {{ … }} FILTER(?{graph} …), or name the variable otherwise.",
@@ -313,19 +271,19 @@ class Patterns:
                 self._triples(part, seen, at)
             case "FILTER" if part.expression:
                 self._expression(part.expression, at)
-            case "BIND":
-                self._bind(part, seen, at)
+            case "BIND" if part.expression:
+                self._bind(part, part.expression, seen, at)
             case "OPTIONAL":
                 self._optional(part, seen, at)
             case "MINUS":
-                self._minus(part, seen, at)
+                self._minus(part.parts[0], seen, at)
             case "GRAPH":
                 seen.join(self._graph(part, at))
             case "VALUES":
                 seen.join(self._values(part))
             case "LATERAL":
                 self._bind_graph(seen, at)
-                seen.join(self.group(part.parts[0], at, Scope(seen.possible)))
+                seen.join(self.group(part.parts[0], at, Place(names=seen.possible)))
             case "UNION" | "SERVICE":
                 seen.join(self._union(part, at))
 
@@ -336,18 +294,15 @@ class Patterns:
                 names.add(node.text[1:])
             elif node.kind == "blank":
                 if self._labels.setdefault(node.text, at.group) is not at.group:
-                    self._note(
-                        node.first,
-                        f"{node.text} stands in another group too, and a blank node of a query belongs to one; use a variable.",
-                    )
+                    why = "stands in another group too, and a blank node of a query belongs to one; use a variable."
+                    self._note(node.first, f"{node.text} {why}")
             elif node.annotated and node.path and node.path.kind != "iri":
-                raise self.refused(
-                    node.start,
-                    "what is said of a triple by '~' or '{|' wants a single predicate, not a path.",
+                why = (
+                    "what is said of a triple by '~' or '{|' wants a single predicate, not a path."
                 )
-        seen.join(Seen(names, set(names), not triples.may_be_empty(found)))
-        if triples.has_paths(found):
-            self._statements.append(found)
+                raise self._to.refused(node.start, why)
+        seen.join(Seen(names, set(names), not paths.may_be_empty(found)))
+        self._statements.append(found)
 
     def _union(self, part: Node, at: Place) -> Seen:
         seen = self.group(part.parts[0], at)
@@ -361,16 +316,13 @@ class Patterns:
             seen.also(other)
         return seen
 
-    def _bind(self, part: Node, seen: Seen, at: Place) -> None:
-        assert part.expression
-        assert part.expression.name
-        self._expression(part.expression, at)
-        token = part.expression.name
-        self._see(part.start, token.start, at.scope, seen.possible)
-        if (name := token.text[1:]) in seen.possible:
-            self._note(
-                token, f"BIND cannot give ?{name} a value, it has one already; take another name."
-            )
+    def _bind(self, part: Node, expression: Expression, seen: Seen, at: Place) -> None:
+        assert expression.name
+        self._expression(expression, at)
+        self._see(part.start, expression.name.start, at, seen.possible)
+        if (name := expression.name.text[1:]) in seen.possible:
+            why = f"BIND cannot give ?{name} a value, it has one already; take another name."
+            self._note(expression.name, why)
         seen.bound |= not seen.joined
         seen.joined = True
         seen.possible.add(name)
@@ -385,31 +337,27 @@ class Patterns:
             raise self._own_variable(part.start, at.graph)
         seen.possible |= optional.possible
 
-    def _minus(self, part: Node, seen: Seen, at: Place) -> None:
+    def _minus(self, group: Node, seen: Seen, at: Place) -> None:
         self._bind_graph(seen, at)
-        (group,) = part.parts
         taken = self.group(group, at)
-        self._see(group.start, group.end, at.scope, seen.possible)
+        self._see(group.start, group.end, at, seen.possible)
         if at.graph in taken.possible:
             raise self._own_variable(group.start, at.graph)
-        if (seen.certain & taken.certain) - {at.graph}:
-            return
-        if not (shared := (seen.possible & taken.possible) - {at.graph}):
-            # It takes nothing away.
-            self._insert(group.start + 1, "{")
-            self._insert(group.end - 1, "} FILTER(false) ")
-        elif at.graph:
-            raise self.refused(
+        shared = (seen.possible & taken.possible) - {at.graph}
+        if not shared:  # it takes nothing away
+            self._to.wrap(group.start + 1, group.end - 1, "{", "} FILTER(false) ")
+        elif at.graph and not (seen.certain & taken.certain) - {at.graph}:
+            raise self._to.refused(
                 group.start,
-                f"MINUS in GRAPH ?{at.graph} {{ … }} is refused where ?{min(shared)} may be unbound on one side, as too much is"
-                " taken away then. Write FILTER NOT EXISTS { … } in place of MINUS { … }.",
+                f"MINUS in GRAPH ?{at.graph} {{ … }} is refused where ?{min(shared)} may be unbound on one side, as too"
+                " much is taken away then. Write FILTER NOT EXISTS { … } in place of MINUS { … }.",
             )
 
     def _graph(self, part: Node, at: Place) -> Seen:
         graph = part.text[1:] if part.text[0] in "?$" else ""
         inner = self.group(part.parts[0], replace(at, graph=graph, active=part.text))
         if not inner.bound:
-            self._insert(part.start, f"GRAPH {part.text} {{}} ")
+            self._to.replace(part.start, part.start, f"GRAPH {part.text} {{}} ")
         inner.bound = part.text == at.active
         if graph:
             inner.certain.add(graph)
@@ -426,13 +374,15 @@ class Patterns:
         """See that literals that become values of solutions, as in VALUES and CONSTRUCT, are kept as they are."""
         for literal in expressions.literals(tokens):
             if literal.is_other:
-                raise self.refused(tokens[literal.first].start, expressions.other(literal))
+                raise self._to.refused(tokens[literal.first].start, expressions.other(literal))
 
     def _expression(self, expression: Expression, at: Place) -> None:
         for token, group in expression.exists:
-            if at.graph in self.group(group, at, at.scope).possible:
+            if at.graph in self.group(group, at, at).possible:
                 at.uses.append(token)
         at.uses.extend(
-            t for t in expression.tokens if t.kind == "variable" and t.text[1:] == at.graph
+            token
+            for token in expression.tokens
+            if token.kind == "variable" and token.text[1:] == at.graph
         )
         self._expressions.append((expression, at.certain))

@@ -1,4 +1,4 @@
-"""What BASE and PREFIX declare, terms as they are written turned into terms, and texts made of pieces of a request.
+"""What BASE and PREFIX declare, and terms as they are written turned into terms.
 
 The engine reads both: the declarations stand before whatever text it is given to parse.
 
@@ -18,29 +18,9 @@ from ..store.faults import problem
 from ..store.parsing import sentence
 from ..terms import BASE, prefix_declarations
 from .lexer import Cursor, malformed
+from .rewriting import Assembled, Written
 
 _OURS = f"BASE <{BASE}>\n{prefix_declarations()}"
-#: A piece of a request, or what stands for it, and its place in the request.
-Written = tuple[str, int]
-
-
-class Assembled(list[Written]):
-    """A text made of pieces of a request that knows where each of them stood."""
-
-    def __str__(self) -> str:
-        return "".join(piece for piece, _ in self)
-
-    def source(self, line: int, column: int) -> int:
-        """Return the place in the request of a line and column of this text."""
-        lines, source = str(self).split("\n"), 0
-        rest = sum(len(before) + 1 for before in lines[: line - 1]) + column - 1
-        for piece, source in self:  # noqa: B007 - the last one is for what stands behind all
-            if rest < len(piece):
-                break
-            rest -= len(piece)
-        else:
-            rest += len(self[-1][0]) if self else 0
-        return source + max(rest, 0)
 
 
 def read_prologue(cursor: Cursor, before: Sequence[Written] = ()) -> tuple[Written, ...]:

@@ -403,7 +403,8 @@ class Parser(Cursor):
                 found.text += self._after_string()
         elif token.kind == "other" and token.text in "+-":
             self.take()
-            if self.next.kind != "number" or self.next.start != token.end:
+            glued = self.next.start == token.end or not self._templates  # the engine takes both
+            if self.next.kind != "number" or not glued:
                 raise self.unexpected(f"a number right after '{token.text}'")
             found.text += self.take().text
         elif token.kind == "other" and token.text in ("[(" if self._templates else "[(<"):
@@ -463,33 +464,28 @@ class Parser(Cursor):
         return parts[0] if len(parts) == 1 else Path(kind, tuple(parts))
 
     def _step(self) -> Path:
-        if self.accept("^"):
-            return Path("inverse", (self._repeated(),))
-        return self._repeated()
-
-    def _repeated(self) -> Path:
-        path, sign = self._primary(), self.next
-        is_number = self.after.kind == "number" and self.after.start == sign.end
-        if sign.kind == "other" and sign.text in "*+?" and not (sign.text == "+" and is_number):
-            return Path("repeated", (path,), self.take().text)
-        return path
-
-    def _primary(self) -> Path:
+        is_inverse = self.accept("^")
         if self.accept("("):
             self._deeper(2)  # it takes more calls in one another
             path = self._path()
             self.expect(")")
             self._depth -= 2
-            return path
-        if not self.accept("!"):
-            return self._iri()
-        if not self.accept("("):
-            return Path("negated", (self._one(),))
-        parts = []
-        while not self.accept(")"):
-            parts.append(self._one())
-            self.accept("|")
-        return Path("negated", tuple(parts))
+        elif self.accept("!"):
+            parts = []
+            is_set = self.accept("(")
+            while not (is_set and self.accept(")")):
+                parts.append(self._one())
+                if not is_set:
+                    break
+                self.accept("|")
+            path = Path("negated", tuple(parts))
+        else:
+            path = self._iri()
+        sign = self.next
+        is_number = self.after.kind == "number" and self.after.start == sign.end
+        if sign.kind == "other" and sign.text in "*+?" and not (sign.text == "+" and is_number):
+            path = Path("repeated", (path,), self.take().text)
+        return Path("inverse", (path,)) if is_inverse else path
 
     def _one(self) -> Path:
         return Path("inverse", (self._iri(),)) if self.accept("^") else self._iri()

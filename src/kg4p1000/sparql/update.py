@@ -26,7 +26,8 @@ from .complaints import complaint
 from .engine import for_engine
 from .guard import UPDATE_WORDS, refuse_foreign, refuse_service, refused_at
 from .lexer import Token, place
-from .prologue import Assembled, Written, beginning, located, read_prologue, terms
+from .prologue import beginning, located, read_prologue, terms
+from .rewriting import Assembled, Written
 from .syntax import Node, Parser
 
 _RDF = PREFIXES["rdf"]
