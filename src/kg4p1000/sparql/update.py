@@ -10,9 +10,9 @@ Source: SPARQL 1.1 Update, sections 3 and 4; SPARQL 1.1 Query Language, section 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from .engine import for_engine
 from .guard import UPDATE_WORDS, refuse_foreign, refuse_service, refused_at
 from .lexer import Token, place
 from .prologue import beginning, located, read_prologue, terms
-from .rewriting import Assembled, Written
+from .rewriting import Written
 from .syntax import Node, Parser
 
 _RDF = PREFIXES["rdf"]
@@ -137,7 +137,7 @@ class _Reader(Parser):
         labels: set[str] = set()
         self._declared = read_prologue(self)
         while self.next.kind != "end":
-            self._labels: dict[str, tuple[Token, BlankNode]] = {}
+            self._blanks: dict[str, tuple[Token, BlankNode]] = {}
             operation = self._operation()
             yield operation
             if isinstance(operation, _Modify) and not operation.where:
@@ -148,7 +148,7 @@ class _Reader(Parser):
 
     def _check_labels(self, seen: set[str]) -> None:
         """Source: SPARQL 1.1 Query Language, section 19.6."""
-        for label, (token, _) in self._labels.items():
+        for label, (token, _) in self._blanks.items():
             if label in seen:
                 raise self.wrong(
                     token,
@@ -273,80 +273,75 @@ class _Reader(Parser):
 
     def _template(self, rules: _Rules, graph: NamedNode | None) -> list[Pattern]:
         """Read a template in braces, and put what stands in no GRAPH into a graph."""
+        self._rules, self._patterns, self._blanks = rules, [], {}
         self._constants: dict[str, int] = {}
-        self._blanks: dict[str, BlankNode] = {}
-        self._patterns: list[Pattern] = []
         outside: int | None = None
         self.expect("{")
         while not self.accept("}"):
             if self.keyword("GRAPH"):
                 if self.next.kind not in ("variable", "iri", "name"):
                     raise self.unexpected("the IRI of a graph")
-                name = self._node(self._term(), None, rules)
+                self._into = self._node(self._term())
                 self.expect("{")
                 while not self.accept("}"):
-                    self._statement(name, rules, "}")
+                    self._statement("}")
                 self.accept(".")
             else:
                 outside = self.next.start if outside is None else outside
-                self._statement(graph, rules, "}", "GRAPH")
-        written = list(self._constants.items())
-        found: dict[Any, Any] = dict(
-            zip(self._constants, terms(self.text, self._declared, written), strict=True)
-        )
+                self._into = graph
+                self._statement("}", "GRAPH")
+        constants = terms(self.text, self._declared, list(self._constants.items()))
         if outside is not None and graph is None:
             remedy = "GRAPH graph:<topic> { … }"
             if rules in (_INSERT, _DELETE):
                 remedy += ", or WITH graph:<topic> before the operation"
             raise refused_at(self.text, outside, _NAME_THE_GRAPH.format(remedy))
+        found: dict[Any, Any] = dict(zip(self._constants, constants, strict=True))
         return [tuple(found.get(term, term) for term in pattern) for pattern in self._patterns]  # type: ignore[misc]
 
-    def _statement(self, graph: Any, rules: _Rules, *ends: str) -> None:
+    def _statement(self, *ends: str) -> None:
         """Read the triples of a subject, and the full stop after them, which may be left out at an end."""
         first = self.next
         literal = first.kind in ("string", "number") or first.word in ("TRUE", "FALSE")
-        if not rules.variables and (literal or first.text in ("+", "-")):
+        if not self._rules.variables and (literal or first.text in ("+", "-")):
             raise self.unexpected("a subject, which is no literal")
         subject, *verbs = self.triples().parts
-        self._properties(self._node(subject, graph, rules), verbs, graph, rules)
+        self._properties(self._node(subject), verbs)
         if not self.accept(".") and self.next.text.upper() not in ends:
             raise self.unexpected("'.', ';', ',' or '}'")
 
-    def _properties(self, subject: Any, verbs: list[Node], graph: Any, rules: _Rules) -> None:
+    def _properties(self, subject: Any, verbs: list[Node]) -> None:
         for verb in verbs:
-            predicate = f"<{_RDF}type>" if verb.text == "a" else verb.text
-            named: Any = self._node(Node("fixed", verb.first, text=predicate), graph, rules)
+            text = f"<{_RDF}type>" if verb.text == "a" else verb.text
+            predicate = self._node(Node("fixed", verb.first, text=text))
             for node in verb.parts:
-                self._patterns.append((subject, named, self._node(node, graph, rules), graph))
+                self._patterns.append((subject, predicate, self._node(node), self._into))
 
-    def _node(self, node: Node, graph: Any, rules: _Rules) -> Any:
+    def _node(self, node: Node) -> Any:
         """Return a subject or object, constants as they are written; what belongs to a compound one becomes triples."""
         if node.text[0] in "?$":
-            if not rules.variables:
-                told = f"a variable cannot stand in {rules.name}; with a WHERE clause it can."
+            if not self._rules.variables:
+                told = f"a variable cannot stand in {self._rules.name}; with a WHERE clause it can."
                 raise self.wrong(node.first, told)
             return Variable(node.text[1:])
         if node.kind == "fixed":
             self._constants.setdefault(node.text, node.start)
             return node.text
-        if not rules.blanks:
+        if not self._rules.blanks:
             raise self.wrong(
                 node.first,
-                f"a blank node cannot stand in {rules.name}, where it would name nothing that"
+                f"a blank node cannot stand in {self._rules.name}, where it would name nothing that"
                 " is there; use a variable and a WHERE clause.",
             )
         if node.kind == "blank":
-            blank = self._blanks.setdefault(node.text, BlankNode())
-            self._labels.setdefault(node.text, (node.first, blank))
-            return blank
+            return self._blanks.setdefault(node.text, (node.first, BlankNode()))[1]
         if node.text == "[":
-            self._properties(found := BlankNode(), node.parts, graph, rules)
+            self._properties(found := BlankNode(), node.parts)
             return found
-        items = [self._node(item, graph, rules) for item in node.parts]
+        items = [self._node(item) for item in node.parts]
         cells = [*(BlankNode() for _ in items), _NIL]
-        for at, item in enumerate(items):
-            self._patterns.append((cells[at], _FIRST, item, graph))
-            self._patterns.append((cells[at], _REST, cells[at + 1], graph))
+        for cell, item, rest in zip(cells, items, cells[1:], strict=False):
+            self._patterns += (cell, _FIRST, item, self._into), (cell, _REST, rest, self._into)
         return cells[0]
 
 
@@ -357,13 +352,8 @@ def _filled(patterns: list[Pattern], solutions: Iterable[Mapping[str, Any]]) -> 
     for solution in solutions:
         blanks: dict[BlankNode, BlankNode] = {}
 
-        def term(found: Any, solution: Any = solution, blanks: Any = blanks) -> Any:
-            if isinstance(found, Variable):
-                return solution[found.value]
-            return blanks.setdefault(found, BlankNode()) if isinstance(found, BlankNode) else found
-
         for pattern in patterns:
-            s, p, o, g = map(term, pattern)
+            s, p, o, g = (_value(term, solution, blanks) for term in pattern)
             if (
                 isinstance(s, NamedNode | BlankNode)
                 and isinstance(p, NamedNode)
@@ -371,6 +361,12 @@ def _filled(patterns: list[Pattern], solutions: Iterable[Mapping[str, Any]]) -> 
                 and o is not None
             ):
                 yield Quad(s, p, o, g)
+
+
+def _value(term: Any, solution: Mapping[str, Any], blanks: dict[BlankNode, BlankNode]) -> Any:
+    if isinstance(term, Variable):
+        return solution[term.value]
+    return blanks.setdefault(term, BlankNode()) if isinstance(term, BlankNode) else term
 
 
 def _check(operation: _Modify, text: str, in_parameters: bool) -> None:
@@ -383,59 +379,51 @@ def _check(operation: _Modify, text: str, in_parameters: bool) -> None:
             " parameters using-graph-uri or using-named-graph-uri do too. Use one of both.",
         )
     if operation.where:
-        query = _query(operation, text, "SELECT *", " LIMIT 0")
-        with _explained(query, text, operation):
-            MemoryGraph(()).select(str(query))
+        _ask(operation, text, MemoryGraph(()).select, "SELECT *", " LIMIT 0")
 
 
-def _query(operation: _Modify, text: str, before: str, after: str = "") -> Assembled:
-    assert operation.where
-    start, end = operation.where
-    query = beginning(operation.declared)
-    query.append((f"{before} WHERE ", start))
-    query += for_engine(text, start, end)
-    query.append((after, end))
-    return query
-
-
-def _solutions(operation: _Modify, text: str, draft: Draft) -> list[Mapping[str, Any]]:
+def _solutions(operation: _Modify, text: str, draft: Draft) -> list[Any]:
     """Return the solutions of the WHERE clause, as far as the templates need them."""
     if operation.where is None:
         return [{}]
-    inserted = [term for pattern in operation.insert for term in pattern]
-    all_terms = [*inserted, *(term for pattern in operation.delete for term in pattern)]
-    names = " ".join(sorted({str(term) for term in all_terms if isinstance(term, Variable)}))
-    if any(isinstance(term, BlankNode) for term in inserted):
-        # Two solutions that look alike make two blank nodes.
-        query = _query(operation, text, f"SELECT {names or '*'}")
-    elif names:
-        query = _query(operation, text, f"SELECT DISTINCT {names}")
-    else:
-        query = _query(operation, text, "SELECT *", " LIMIT 1")
-    database: Any = draft.database
-    options: dict[str, Any] = {}
+    database, options = draft.database, {}
     if operation.default or operation.named:
         graphs = (list(dict.fromkeys(some)) for some in (operation.default, operation.named))
         database, options = make_dataset(database, *graphs)
     elif operation.graph:
         # All named graphs stay in sight, as the engine leaves them where only the default is given.
         options = {"default_graph": [operation.graph]}
-    with _explained(query, text, operation):
-        return list(database.query(str(query), **options))
+    inserted, deleted = (
+        [term for pattern in some for term in pattern]
+        for some in (operation.insert, operation.delete)
+    )
+    names = sorted({str(term) for term in inserted + deleted if isinstance(term, Variable)})
+    select, after = f"SELECT DISTINCT {' '.join(names)}", ""
+    if any(isinstance(term, BlankNode) for term in inserted):
+        # Two solutions that look alike make two blank nodes.
+        select = f"SELECT {' '.join(names) or '*'}"
+    elif not names:
+        select, after = "SELECT *", " LIMIT 1"
+    return _ask(operation, text, partial(database.query, **options), select, after)
 
 
-@contextmanager
-def _explained(query: Assembled, text: str, operation: _Modify) -> Iterator[None]:
-    """Tell what the engine says of a query made of a WHERE clause as an error about the request."""
+def _ask(
+    operation: _Modify, text: str, run: Callable[[str], Any], before: str, after: str
+) -> list[Any]:
+    """Run a query made of a WHERE clause; what the engine says of it becomes an error about the request."""
     assert operation.where
+    start, end = operation.where
+    query = beginning(operation.declared)
+    query.append((f"{before} WHERE ", start))
+    query += (*for_engine(text, start, end), (after, end))
     try:
-        yield
+        return list(run(str(query)))
     except (SyntaxError, ValueError, RuntimeError) as e:
-        found = located(e, query, text, operation.where[0])
+        found = located(e, query, text, start)
         raise complaint(text, found, operation.where, operation.declared) from None
     except OSError as e:
         if "service" in str(query).lower():
-            raise refused_at(text, operation.where[0], CALLS_NOBODY) from None
+            raise refused_at(text, start, CALLS_NOBODY) from None
         raise e
 
 
