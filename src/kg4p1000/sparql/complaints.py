@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ..errors import KgError, MalformedQuery
 from ..terms import PREFIXES
@@ -28,17 +29,15 @@ _KEYWORDS = (
 )  # fmt: skip
 _WORDS = frozenset((*_FUNCTIONS, *_KEYWORDS))
 _INSTEAD = {
-    "AND": "&&",
-    "OR": "||",
-    "NULL": "UNDEF in VALUES, or BOUND(?x) in FILTER",
-    "LIKE": "CONTAINS(…) or REGEX(…)",
-}
-#: Signs that can stand outside of strings, IRIs and names.
-_SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@")
-_STRAIGHT, _CURLY = "\"'", "“”„‘’«»"
+    "AND": "&&", "OR": "||", "NULL": "UNDEF in VALUES, or BOUND(?x) in FILTER", "LIKE": "CONTAINS(…) or REGEX(…)",
+}  # fmt: skip
+#: Signs that can stand outside of strings, IRIs and names, or are told of elsewhere.
+_SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@\"'")
 _NOT_END = re.compile(r"[^\n]")
 #: Prefixes that are no prefixes, but the beginning of an IRI.
 _SCHEMES = ("http", "https", "urn", "mailto", "file")
+#: Words that may stand before a bracket, as functions do.
+_BEFORE_BRACKET = frozenset({"BIND", "FILTER", "HAVING", "SELECT", "VALUES"})
 
 
 def complaint(
@@ -56,8 +55,8 @@ def complaint(
     """
     if group:
         text = _NOT_END.sub(" ", text[: group[0]]) + text[slice(*group)]
-    prefixes = [line.split()[1][:-1] for line, _ in declared if line.startswith("P")]
-    told = [*_words(text, prefixes), *_structure(text, group is not None)]
+    known = {line.split()[1][:-1] for line, _ in declared if line.startswith("P")}
+    told = [*_words(text, known.union(PREFIXES)), *_structure(text, group is not None)]
     if told:
         return min(told, key=lambda error: (error.members["line"], error.members["column"]))
     line, column = found.members.get("line"), found.members.get("column")
@@ -65,12 +64,8 @@ def complaint(
         return found
     # The engine's place, with the token that stands there or ends before it.
     offset = sum(len(before) + 1 for before in text.split("\n")[: line - 1]) + column - 1
-    last = ""
-    for token in tokens(text):
-        if token.start > offset:
-            break
-        last = shortened(token.text)
-    detail = f"the query cannot go on like this, at or before '{last}'."
+    last = "".join([token.text for token in tokens(text) if token.start <= offset][-1:])
+    detail = f"the query cannot go on like this, at or before '{shortened(last)}'."
     return malformed(text, min(offset, len(text)), detail)
 
 
@@ -84,31 +79,26 @@ def _structure(text: str, is_group: bool) -> list[MalformedQuery]:
         return []
 
 
-def _words(text: str, declared: Iterable[str] = ()) -> Iterator[MalformedQuery]:
-    """Words, prefixes and signs that SPARQL does not have.
+def _words(text: str, known: set[str]) -> Iterator[MalformedQuery]:
+    """Yield the first word, prefix or sign that SPARQL does not have.
 
     Args:
-        declared: prefixes that are known besides ours.
+        known: prefixes.
     """
-    known = dict.fromkeys((*PREFIXES, *declared))
-    found = [*tokens(text)]
-    for token, after in zip(found, [*found[1:], Token("end", "", len(text))], strict=True):
-        match token.kind:
-            case "word" if token.word == "PREFIX" and after.kind == "name":
-                known[after.text[:-1]] = None
-            case "word" if token.word not in _WORDS:
-                yield malformed(text, token.start, _no_word(token, after))
-                return
-            case "name" if (prefix := token.text.partition(":")[0]) not in known:
-                yield malformed(text, token.start, _no_prefix(token, prefix, known))
-                return
-            case "other" if sign := _no_sign(text, token, after):
-                yield malformed(text, token.start, sign)
-                return
-
-
-#: Words that may stand before a bracket, as functions do.
-_BEFORE_BRACKET = frozenset({"BIND", "FILTER", "HAVING", "SELECT", "VALUES"})
+    found = [*tokens(text), Token("end", "", len(text))]
+    for token, after in pairwise(found):
+        told = ""
+        if token.word == "PREFIX" and after.kind == "name":
+            known.add(after.text[:-1])
+        elif token.kind == "word" and token.word not in _WORDS:
+            told = _no_word(token, after)
+        elif token.kind == "name" and (prefix := token.text.partition(":")[0]) not in known:
+            told = _no_prefix(token, prefix, known)
+        elif token.kind == "other":
+            told = _no_sign(token, after)
+        if told:
+            yield malformed(text, token.start, told)
+            return
 
 
 def _no_word(token: Token, after: Token) -> str:
@@ -127,7 +117,7 @@ def _no_word(token: Token, after: Token) -> str:
     )
 
 
-def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
+def _no_prefix(token: Token, prefix: str, known: set[str]) -> str:
     if prefix.lower() in _SCHEMES:
         return "an IRI is written in '<' and '>'."
     near = meant(prefix, known, cutoff=0.75)
@@ -138,11 +128,9 @@ def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
     )
 
 
-def _no_sign(text: str, token: Token, after: Token) -> str:
-    """What is wrong with a sign; nothing if it can stand where it does."""
+def _no_sign(token: Token, after: Token) -> str:
+    """Return what is wrong with a sign; nothing if it can stand where it does, or is a quote, of which the reader tells."""
     sign, told = token.text, ""
-    if sign in _STRAIGHT:
-        return told  # the cursor tells
     is_glued = after.start == token.end
     if sign == "=" and after.text == "=" and is_glued:
         told = "write '=' to compare, not '=='."
@@ -150,7 +138,7 @@ def _no_sign(text: str, token: Token, after: Token) -> str:
         told = "the IRI that begins here is not closed by '>', or has a blank or another sign that no IRI has."
     elif sign == "$":
         told = "a variable has a name behind '$'."
-    elif sign in _CURLY:
+    elif sign in "“”„‘’«»":
         told = f"a text stands in straight quotes, ' or \", not in {sign}."
     elif sign == "\ufeff":
         told = "there is an invisible mark (U+FEFF) here; remove it."

@@ -90,7 +90,8 @@ def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
     star = cursor.next
     spaces = _OURS | {m[1]: m[2] for line, _ in declared if (m := _DECLARED.match(line))}
     graphs: tuple[list[Written], list[Written]] = [], []
-    depth, names_, needs_help = 0, set(), is_suspect(text)
+    depth, names_, needs_help, repeatable = 0, set(), is_suspect(text), True
+    changing = _CHANGING.search(text)
     while cursor.next.kind != "end":
         kind, written, _ = token = cursor.take()
         if kind == "other":
@@ -102,6 +103,8 @@ def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
                 names_.add(spaces[prefix] + local)
         elif kind == "iri":
             names_.add(written[1:-1])
+        elif kind == "word" and changing and _CHANGING.search(written):
+            repeatable = False
         elif kind == "word" and depth == 0 and token.word in ("FROM", "FROMNAMED"):
             # The engine needs no space between FROM and NAMED.
             is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
@@ -117,14 +120,10 @@ def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
         default if default or named else None,
         named if default or named else None,
         (star.start, variables) if star.text == "*" and form == "SELECT" else None,
-        not (_CHANGING.search(text) and any(map(_changes, tokens(text)))),
+        repeatable,
         frozenset(name for name in names_ if name.startswith(BASE)),
         frozenset(bound),
     )
-
-
-def _changes(token: Token) -> bool:
-    return token.kind == "word" and _CHANGING.search(token.text) is not None
 
 
 def refuse_service(text: str) -> None:

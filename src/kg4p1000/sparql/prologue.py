@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode
 
-from ..errors import MalformedQuery
-from ..store.faults import problem
+from ..errors import KgError, MalformedQuery
 from ..store.parsing import sentence
 from ..terms import BASE, prefix_declarations
 from .lexer import Cursor, malformed
@@ -71,16 +70,15 @@ def terms(
         raise malformed(request, place, sentence(e.msg).replace("@prefix", "PREFIX") + ".") from e
 
 
-def located(error: Exception, text: Assembled, request: str, otherwise: int) -> MalformedQuery:
-    """Return the engine's complaint about a text made of a request, as one about the request.
+def moved(error: KgError, text: Assembled, request: str, otherwise: int = 0) -> MalformedQuery:
+    """Return an error about a text made of a request as one about the request.
 
     Args:
-        otherwise: the place in the request for a complaint that names none.
+        otherwise: the place in the request for an error that names none.
     """
-    kind = "syntax" if isinstance(error, SyntaxError) else "evaluation"
-    told = problem({"error": kind, "message": str(error)})
-    line, column = told.members.get("line"), told.members.get("column")
+    line, column = error.members.get("line"), error.members.get("column")
     if line and column:
         otherwise = min(text.source(line, column), len(request))
-    detail = told.detail.removeprefix(f"Line {line}, column {column}: ")
-    return malformed(request, otherwise, detail)
+    return malformed(
+        request, otherwise, error.detail.removeprefix(f"Line {line}, column {column}: ")
+    )

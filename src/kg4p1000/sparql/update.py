@@ -21,12 +21,13 @@ from pyoxigraph import BlankNode, NamedNode, Quad, Variable
 from ..errors import MalformedRequest, Refused
 from ..store import CALLS_NOBODY, Delta, Draft, MemoryGraph
 from ..store import dataset as make_dataset
+from ..store.faults import problem
 from ..terms import PREFIXES
 from .complaints import complaint
 from .engine import for_engine
 from .guard import UPDATE_WORDS, refuse_foreign, refuse_service, refused_at
 from .lexer import Token, place
-from .prologue import beginning, located, read_prologue, terms
+from .prologue import beginning, moved, read_prologue, terms
 from .rewriting import Written
 from .syntax import Node, Parser
 
@@ -419,7 +420,8 @@ def _ask(
     try:
         return list(run(str(query)))
     except (SyntaxError, ValueError, RuntimeError) as e:
-        found = located(e, query, text, start)
+        kind = "syntax" if isinstance(e, SyntaxError) else "evaluation"
+        found = moved(problem({"error": kind, "message": str(e)}), query, text, start)
         raise complaint(text, found, operation.where, operation.declared) from None
     except OSError as e:
         if "service" in str(query).lower():
