@@ -15,10 +15,7 @@ import pytest
 from kg4p1000.errors import KgError
 from kg4p1000.sparql import guard
 from kg4p1000.sparql.engine import for_engine
-from kg4p1000.sparql.lexer import Cursor
-from kg4p1000.sparql.patterns import Patterns
-from kg4p1000.sparql.prologue import Prologue
-from kg4p1000.sparql.rewriting import Rewriting
+from kg4p1000.sparql.syntax import Parser
 
 PREFIX = "PREFIX : <http://e.x/> "
 DATA = """
@@ -242,9 +239,7 @@ def test_a_function_that_is_not_here_is_told(client):
 
 def test_each_stored_query_is_read_to_its_end(library):
     for query in library:
-        cursor = Cursor(query.text)
-        Prologue.read(cursor)
-        Patterns(cursor, Rewriting(query.text)).query()
+        assert Parser(query.text).query().parts
 
 
 def test_an_error_behind_what_was_rewritten_is_told_where_it_was_written(client):

@@ -1,5 +1,6 @@
 """The guard: what is a keyword and what only looks like one."""
 
+import re
 import socket
 import sys
 import threading
@@ -69,9 +70,9 @@ def without_filter(monkeypatch):
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_without_the_filter_it_passes_too_unless_it_can_be_read_in_two_ways(text, without_filter):
-    if any(sign in text for sign in ("\\'", '"""')):
-        with pytest.raises(Refused, match="another way"):
+def test_without_the_filter_any_text_with_the_word_is_refused(text, without_filter):
+    if re.search("service", text, re.IGNORECASE):
+        with pytest.raises(Refused, match="SERVICE is refused"):
             guard(text)
     else:
         assert guard(text).text == text

@@ -1,14 +1,14 @@
 """SPARQL requests before they reach the store: read, guarded, and matched with a format. No Flask here.
 
-A query is guarded and given to a reader; an update is translated to the quads that it removes and adds,
-and never given to the engine's own update. Both are read by one lexer: a word in a string, an IRI, a
-comment or a prefixed name is not a keyword.
+A query is guarded and given to a reader; of an update the engine evaluates what stands in WHERE. Both are read by one
+lexer: a word in a string, an IRI, a comment or a prefixed name is not a keyword.
 """
 
 from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, columns_of, placed, run
-from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard, refuse_foreign
+from .guard import UPDATE_WORDS, Query, guard, refuse_foreign
 from .lexer import Token, names, place, tokens
 from .reading import Reading
+from .syntax import QUERY_FORMS
 from .update import apply_update
 
 __all__ = [

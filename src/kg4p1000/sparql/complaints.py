@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ..errors import KgError, MalformedQuery
 from ..terms import PREFIXES
 from ..texts import meant
-from .lexer import Cursor, Token, malformed, tokens
-from .patterns import Patterns
-from .prologue import Prologue
-from .rewriting import AGGREGATES, Rewriting
+from .engine import read
+from .lexer import Token, malformed, shortened, tokens
+from .rewriting import Written
+from .syntax import AGGREGATES
 
 _FUNCTIONS = (
     "ABS", "ADJUST", "BNODE", "BOUND", "CEIL", "COALESCE", "CONCAT", "CONTAINS", "DATATYPE", "DAY", "ENCODE_FOR_URI",
@@ -28,103 +29,76 @@ _KEYWORDS = (
 )  # fmt: skip
 _WORDS = frozenset((*_FUNCTIONS, *_KEYWORDS))
 _INSTEAD = {
-    "AND": "&&",
-    "OR": "||",
-    "NULL": "UNDEF in VALUES, or BOUND(?x) in FILTER",
-    "LIKE": "CONTAINS(…) or REGEX(…)",
-}
-#: Signs that can stand outside of strings, IRIs and names.
-_SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@")
-_STRAIGHT, _CURLY = "\"'", "“”„‘’«»"
+    "AND": "&&", "OR": "||", "NULL": "UNDEF in VALUES, or BOUND(?x) in FILTER", "LIKE": "CONTAINS(…) or REGEX(…)",
+}  # fmt: skip
+#: Signs that can stand outside of strings, IRIs and names, or are told of elsewhere.
+_SIGNS = frozenset("{}()[]<>.,;|/^*+-?!=&~@\"'")
 _NOT_END = re.compile(r"[^\n]")
 #: Prefixes that are no prefixes, but the beginning of an IRI.
 _SCHEMES = ("http", "https", "urn", "mailto", "file")
+#: Words that may stand before a bracket, as functions do.
+_BEFORE_BRACKET = frozenset({"BIND", "FILTER", "HAVING", "SELECT", "VALUES"})
 
 
-def complaint(text: str, found: MalformedQuery) -> MalformedQuery:
-    """The error for a query that the engine does not read.
+def complaint(
+    text: str,
+    found: MalformedQuery,
+    group: tuple[int, int] | None = None,
+    declared: Sequence[Written] = (),
+) -> MalformedQuery:
+    """Return the error for a query, or a group of an update, that the engine does not read.
 
     Args:
         text: as it was sent.
         found: with ``line`` and ``column``, where the engine stopped.
+        group, declared: where the group stands in the text, and what is declared there.
     """
-    told = [*_words(text), *_structure(text)]
-    return min(told, key=_place) if told else _at(text, found)
-
-
-def complaint_in_group(
-    text: str, start: int, end: int, prologue: Prologue, found: MalformedQuery
-) -> MalformedQuery:
-    """The error for a group of an update that the engine does not read.
-
-    Args:
-        start, end: where the group stands in the text.
-        prologue: what is declared there.
-    """
-    alone = _NOT_END.sub(" ", text[:start]) + text[start:end]
-    declared = [written.split()[1][:-1] for written, _ in prologue.declared if written[0] == "P"]
-    told = [*_words(alone, declared), *_structure(alone, is_group=True)]
-    return min(told, key=_place) if told else _at(text, found)
-
-
-def _place(error: MalformedQuery) -> tuple[int, int]:
-    return error.members["line"], error.members["column"]
-
-
-def _at(text: str, found: MalformedQuery) -> MalformedQuery:
-    """The engine's place, with the token that stands there or ends before it."""
+    if group:
+        text = _NOT_END.sub(" ", text[: group[0]]) + text[slice(*group)]
+    known = {line.split()[1][:-1] for line, _ in declared if line.startswith("P")}
+    told = [*_words(text, known.union(PREFIXES)), *_structure(text, group is not None)]
+    if told:
+        return min(told, key=lambda error: (error.members["line"], error.members["column"]))
     line, column = found.members.get("line"), found.members.get("column")
     if not line or not column or "cannot go on" not in found.detail:
         return found
+    # The engine's place, with the token that stands there or ends before it.
     offset = sum(len(before) + 1 for before in text.split("\n")[: line - 1]) + column - 1
-    last = ""
-    for token in tokens(text):
-        if token.start > offset:
-            break
-        last = token.text if len(token.text) <= 40 else token.text[:39] + "…"
-    return malformed(
-        text, min(offset, len(text)), f"the query cannot go on like this, at or before '{last}'."
-    )
+    last = "".join([token.text for token in tokens(text) if token.start <= offset][-1:])
+    detail = f"the query cannot go on like this, at or before '{shortened(last)}'."
+    return malformed(text, min(offset, len(text)), detail)
 
 
-def _structure(text: str, is_group: bool = False) -> Iterator[MalformedQuery]:
-    """What the grammar of groups and triples finds missing."""
-    cursor = Cursor(text)
-    patterns = Patterns(cursor, Rewriting(text))
+def _structure(text: str, is_group: bool) -> list[MalformedQuery]:
+    """Return what the grammar of groups and triples finds missing."""
     try:
-        patterns.whole(is_group)
+        return read(text, is_group).notes
     except MalformedQuery as e:
-        yield e
+        return [e]
     except KgError:
-        return
-    yield from patterns.notes
+        return []
 
 
-def _words(text: str, declared: Iterable[str] = ()) -> Iterator[MalformedQuery]:
-    """Words, prefixes and signs that SPARQL does not have.
+def _words(text: str, known: set[str]) -> Iterator[MalformedQuery]:
+    """Yield the first word, prefix or sign that SPARQL does not have.
 
     Args:
-        declared: prefixes that are known besides ours.
+        known: prefixes.
     """
-    known = dict.fromkeys((*PREFIXES, *declared))
-    found = [*tokens(text)]
-    for token, after in zip(found, [*found[1:], Token("end", "", len(text))], strict=True):
-        match token.kind:
-            case "word" if token.word == "PREFIX" and after.kind == "name":
-                known[after.text[:-1]] = None
-            case "word" if token.word not in _WORDS:
-                yield malformed(text, token.start, _no_word(token, after))
-                return
-            case "name" if (prefix := token.text.partition(":")[0]) not in known:
-                yield malformed(text, token.start, _no_prefix(token, prefix, known))
-                return
-            case "other" if sign := _no_sign(text, token, after):
-                yield malformed(text, token.start, sign)
-                return
-
-
-#: Words that may stand before a bracket, as functions do.
-_BEFORE_BRACKET = frozenset({"BIND", "FILTER", "HAVING", "SELECT", "VALUES"})
+    found = [*tokens(text), Token("end", "", len(text))]
+    for token, after in pairwise(found):
+        told = ""
+        if token.word == "PREFIX" and after.kind == "name":
+            known.add(after.text[:-1])
+        elif token.kind == "word" and token.word not in _WORDS:
+            told = _no_word(token, after)
+        elif token.kind == "name" and (prefix := token.text.partition(":")[0]) not in known:
+            told = _no_prefix(token, prefix, known)
+        elif token.kind == "other":
+            told = _no_sign(token, after)
+        if told:
+            yield malformed(text, token.start, told)
+            return
 
 
 def _no_word(token: Token, after: Token) -> str:
@@ -143,7 +117,7 @@ def _no_word(token: Token, after: Token) -> str:
     )
 
 
-def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
+def _no_prefix(token: Token, prefix: str, known: set[str]) -> str:
     if prefix.lower() in _SCHEMES:
         return "an IRI is written in '<' and '>'."
     near = meant(prefix, known, cutoff=0.75)
@@ -154,11 +128,9 @@ def _no_prefix(token: Token, prefix: str, known: dict[str, None]) -> str:
     )
 
 
-def _no_sign(text: str, token: Token, after: Token) -> str:
-    """What is wrong with a sign; nothing if it can stand where it does."""
+def _no_sign(token: Token, after: Token) -> str:
+    """Return what is wrong with a sign; nothing if it can stand where it does, or is a quote, of which the reader tells."""
     sign, told = token.text, ""
-    if sign in _STRAIGHT:
-        return told  # the cursor tells
     is_glued = after.start == token.end
     if sign == "=" and after.text == "=" and is_glued:
         told = "write '=' to compare, not '=='."
@@ -166,7 +138,7 @@ def _no_sign(text: str, token: Token, after: Token) -> str:
         told = "the IRI that begins here is not closed by '>', or has a blank or another sign that no IRI has."
     elif sign == "$":
         told = "a variable has a name behind '$'."
-    elif sign in _CURLY:
+    elif sign in "“”„‘’«»":
         told = f"a text stands in straight quotes, ' or \", not in {sign}."
     elif sign == "\ufeff":
         told = "there is an invisible mark (U+FEFF) here; remove it."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from ..errors import MalformedQuery
-from .lexer import Cursor, Token, is_ambiguous, is_dotted, tokens
-from .patterns import Patterns
-from .prologue import Assembled
-from .rewriting import Rewriting
+from .lexer import is_ambiguous, is_dotted, tokens
+from .patterns import Patterns, Place
+from .rewriting import Assembled, Change, Rewriting
+from .syntax import Parser, Select
 
 #: What any form has that the engine answers wrongly; most queries have none of it, and are looked at no further.
 _SUSPECT = re.compile(
@@ -41,18 +42,10 @@ _DOT = re.compile(r"(?<!\\)\.")
 
 
 def is_suspect(text: str) -> bool:
-    """Whether a text may have what the engine answers wrongly."""
+    """Return whether a text may have what the engine answers wrongly."""
     if _MAYBE.search(text) is not None and _SUSPECT.search(text) is not None:
         return True
     return text.count("{") > 2 and _REACHING.search(text) is not None
-
-
-def needs_help(token: Token) -> bool:
-    """Whether the engine does not read a token as SPARQL has it.
-
-    Oxigraph 0.5.13 takes a name to end before its second group of full stops, and TRUE and FALSE for no booleans.
-    """
-    return is_dotted(token) or (token.word in ("TRUE", "FALSE") and not token.text.islower())
 
 
 def for_engine(
@@ -72,51 +65,60 @@ def for_engine(
         TooDeep: it is nested too deeply.
     """
     stretch = text[start:end]
-    changes: list[tuple[int, int, str]] = []
+    rewriting = Rewriting(stretch)
     if is_suspect(stretch):
-        changes = _rewritten(stretch, end is not None, bound)
+        try:
+            patterns = read(stretch, end is not None, bound)
+        except MalformedQuery:
+            pass  # the engine will not have it either
+        else:
+            rewriting = patterns.finish()
+    rewriting.replace_others(list(_fixes(stretch)))
     written, at = Assembled(), 0
-    for first, last, new in sorted([*changes, *_single(stretch, changes)], key=lambda c: c[:2]):
-        written.add(stretch[at:first], start + at)
-        written.add(_helped(new), start + first)
+    for first, last, new in sorted(rewriting.changes, key=lambda change: change[:2]):
+        written += (stretch[at:first], start + at), (_fixed(new), start + first)
         at = last
-    written.add(stretch[at:], start + at)
+    written.append((stretch[at:], start + at))
     return written
 
 
-def _rewritten(text: str, is_group: bool, bound: AbstractSet[str]) -> list[tuple[int, int, str]]:
-    rewriting, cursor = Rewriting(text), Cursor(text)
-    patterns = Patterns(cursor, rewriting, bound)
-    try:
-        patterns.whole(is_group)
-        patterns.finish()
-    except MalformedQuery:
-        return []  # the engine will not have it either
-    if rewriting.faults:
-        raise rewriting.faults[0]  # but this it would
-    return rewriting.changes
+def read(text: str, is_group: bool, bound: AbstractSet[str] = frozenset()) -> Patterns:
+    """Read a query, or a group in braces, and look for what the engine answers wrongly.
+
+    Raises:
+        MalformedQuery: it is not valid, as far as it is read.
+        AnsweredWrongly, TooDeep: see `for_engine`.
+    """
+    parser = Parser(text)
+    tree = parser.group() if is_group else parser.query()
+    patterns = Patterns(text, parser.variables, bound)
+    if isinstance(tree, Select):
+        patterns.query(tree, Place())
+    else:
+        patterns.group(tree, Place())
+    return patterns
 
 
-def _single(text: str, changes: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """What `needs_help` outside of what is changed anyway."""
-    found: list[tuple[int, int, str]] = []
-    replaced = iter(sorted(c for c in changes if c[0] < c[1]))
-    change = next(replaced, None)
+def _fixes(text: str, whole: bool = False) -> Iterator[Change]:
+    """Yield other texts for tokens that the engine does not read as SPARQL has them.
+
+    Oxigraph 0.5.13 takes a name to end before its second group of full stops, and TRUE and FALSE for no booleans.
+
+    Args:
+        whole: goes on where what looks like a name may be part of a string.
+    """
     for token in tokens(text):
-        if is_ambiguous(token):
-            return found  # what looks like a name behind it may be part of a string
-        while change and change[1] <= token.start:
-            change = next(replaced, None)
-        if needs_help(token) and not (change and change[0] <= token.start):
-            found.append((token.start, token.end, token.text))
-    return found
+        if is_dotted(token):
+            yield token.start, token.end, _DOT.sub(r"\.", token.text)
+        elif token.word in ("TRUE", "FALSE"):
+            yield token.start, token.end, token.text.lower()
+        elif is_ambiguous(token) and not whole:
+            return
 
 
-def _helped(text: str) -> str:
+def _fixed(text: str) -> str:
     parts, at = [], 0
-    for token in tokens(text):
-        if needs_help(token):
-            new = _DOT.sub(r"\.", token.text) if token.kind == "name" else token.text.lower()
-            parts += text[at : token.start], new
-            at = token.end
+    for start, end, new in _fixes(text, whole=True):
+        parts += text[at:start], new
+        at = end
     return "".join((*parts, text[at:]))

@@ -12,7 +12,7 @@ from ..store import Readers, Result, parse_query
 from .complaints import complaint
 from .engine import for_engine
 from .guard import Query, guard
-from .lexer import malformed
+from .prologue import moved
 
 #: Key of a format to its media types, the one we answer with first. Sources: SPARQL 1.1 results
 #: in JSON, XML, CSV and TSV; RDF 1.1 syntaxes.
@@ -73,15 +73,12 @@ def columns_of(text: str, bound: AbstractSet[str] = frozenset()) -> list[str]:
 
 @contextmanager
 def placed(query: Query) -> Iterator[None]:
-    """Say of what the engine finds wrong with a query where it stands in the text that was sent."""
+    """Tell of what the engine finds wrong with a query where it stands in the text that was sent."""
     try:
         yield
     except MalformedQuery as e:
-        line, column = e.members.get("line"), e.members.get("column")
-        if query.for_engine != query.text and line and column:
-            source = for_engine(query.text, bound=query.bound).source(line, column)
-            told = e.detail.removeprefix(f"Line {line}, column {column}: ")
-            e = malformed(query.text, min(source, len(query.text)), told)
+        if query.for_engine != query.text and e.members.get("line"):
+            e = moved(e, for_engine(query.text, bound=query.bound), query.text)
         raise complaint(query.text, e) from None
 
 

@@ -1,7 +1,7 @@
 """What a query may not do here, found on its tokens: call other endpoints, name graphs to fetch.
 
 The messages are what this is for: no process that evaluates has a network (`kg4p1000.processes`), whatever a text
-says. Where the kernel cannot take it, this is also the barrier, and refuses all that might be read in two ways.
+says. Where the kernel cannot take it, this is also the barrier, and refuses any text with the word SERVICE or LOAD.
 
 Source: SPARQL 1.1 Query Language, section 21; SPARQL 1.1 Protocol, section 4.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..errors import MalformedQuery, Refused
 from ..processes import can_deny_network
@@ -19,19 +19,11 @@ from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
 from ..texts import meant
 from .engine import for_engine, is_suspect
-from .lexer import (
-    Cursor,
-    Token,
-    is_ambiguous,
-    is_dotted,
-    malformed,
-    place,
-    tokens,
-    unescape_codepoints,
-)
-from .prologue import Prologue, Written
+from .lexer import Cursor, Token, is_dotted, malformed, place, tokens, unescape_codepoints
+from .prologue import read_prologue, terms
+from .rewriting import Written
+from .syntax import QUERY_FORMS
 
-QUERY_FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
 UPDATE_WORDS = (
     "INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH",
 )  # fmt: skip
@@ -43,10 +35,6 @@ _CALLING = re.compile("service|load", re.IGNORECASE)
 #: Functions whose value differs from one evaluation to the next. The engine asks for no space before them.
 _CHANGING = re.compile("RAND|NOW|UUID|BNODE", re.IGNORECASE)
 _HTTP = re.compile("https?://", re.IGNORECASE)
-_DOUBTFUL = (
-    "'{}' is refused in a request that has the word SERVICE or LOAD: it might be read in another way than as it"
-    " looks. Leave the word out, or write {}."
-)
 _OURS = {prefix: space for prefix, space in PREFIXES.items() if space.startswith(BASE)}
 _DECLARED = re.compile(r"PREFIX (.*): <(.*)>\n")
 
@@ -79,21 +67,8 @@ class Query:
 
     @property
     def gives_triples(self) -> bool:
-        """Whether the result is a graph rather than rows or a yes or no."""
+        """Return whether the result is a graph rather than rows or a yes or no."""
         return self.form in ("CONSTRUCT", "DESCRIBE")
-
-
-@dataclass
-class _Body:
-    """What is found in a query behind its form."""
-
-    default: list[Written] = field(default_factory=list)
-    named: list[Written] = field(default_factory=list)
-    dotted: bool = False
-    star: int = -1
-    variables: dict[str, None] = field(default_factory=dict)
-    repeatable: bool = True
-    terms: set[str] = field(default_factory=set)
 
 
 def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
@@ -106,90 +81,59 @@ def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
         MalformedQuery: it is an update, or has no query form.
         Refused: it has a SERVICE clause, or a FROM clause with an IRI that is neither http nor https.
     """
-    _refuse_doubtful(text)
+    refuse_service(text)
     cursor = Cursor(text)
-    prologue = Prologue.read(cursor)
+    declared = read_prologue(cursor)
     form = _form(cursor)
-    body = _body(cursor, prologue, form)
-    default, named = (
-        [term.value for term in prologue.terms(text, graphs)]
-        for graphs in (body.default, body.named)
-    )
+    if form == "SELECT":
+        cursor.keyword("DISTINCT", "REDUCED")
+    star = cursor.next
+    spaces = _OURS | {m[1]: m[2] for line, _ in declared if (m := _DECLARED.match(line))}
+    graphs: tuple[list[Written], list[Written]] = [], []
+    depth, names_, needs_help, repeatable = 0, set(), is_suspect(text), True
+    changing = _CHANGING.search(text)
+    while cursor.next.kind != "end":
+        kind, written, _ = token = cursor.take()
+        if kind == "other":
+            depth += {"{": 1, "}": -1}.get(written, 0)
+        elif kind == "name":
+            needs_help = needs_help or is_dotted(token)
+            prefix, _, local = written.partition(":")
+            if prefix in spaces:
+                names_.add(spaces[prefix] + local)
+        elif kind == "iri":
+            names_.add(written[1:-1])
+        elif kind == "word" and changing and _CHANGING.search(written):
+            repeatable = False
+        elif kind == "word" and depth == 0 and token.word in ("FROM", "FROMNAMED"):
+            # The engine needs no space between FROM and NAMED.
+            is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
+            if cursor.next.kind in ("iri", "name"):
+                graphs[is_named].append((cursor.next.text, cursor.next.start))
+    default, named = ([term.value for term in terms(text, declared, some)] for some in graphs)
     refuse_foreign("FROM", default + named)
-    chosen = bool(default or named)
-    given = for_engine(text, bound=bound) if body.dotted or is_suspect(text) else text
+    variables = tuple(dict.fromkeys(variable.text[1:] for variable in cursor.variables))
     return Query(
         text,
-        str(given),
+        str(for_engine(text, bound=bound)) if needs_help else text,
         form,
-        default if chosen else None,
-        named if chosen else None,
-        (body.star, tuple(body.variables)) if body.star >= 0 else None,
-        body.repeatable,
-        frozenset(body.terms),
+        default if default or named else None,
+        named if default or named else None,
+        (star.start, variables) if star.text == "*" and form == "SELECT" else None,
+        repeatable,
+        frozenset(name for name in names_ if name.startswith(BASE)),
         frozenset(bound),
     )
 
 
-def _body(cursor: Cursor, prologue: Prologue, form: str) -> _Body:
-    """Read a query behind its form to its end."""
-    body, depth = _Body(), 0
-    calling, changing = (bool(word.search(cursor.text)) for word in (_SERVICE, _CHANGING))
-    spaces = _spaces(prologue)
-    if form == "SELECT":
-        body.star = _star(cursor)
-    while cursor.next.kind != "end":
-        before, token = cursor.last, cursor.take()
-        if calling and _calls_out(before, token, cursor.next):
-            raise refused_at(cursor.text, token.start, CALLS_NOBODY)
-        match token.kind:
-            case "other":
-                depth += {"{": 1, "}": -1}.get(token.text, 0)
-            case "word":
-                if changing and _CHANGING.search(token.text):
-                    body.repeatable = False
-                # The engine needs no space between FROM and NAMED.
-                if depth == 0 and token.word in ("FROM", "FROMNAMED"):
-                    is_named = bool(cursor.keyword("NAMED")) or token.word == "FROMNAMED"
-                    source = cursor.next
-                    if source.kind in ("iri", "name"):
-                        (body.named if is_named else body.default).append(
-                            (source.text, source.start)
-                        )
-            case "variable" if body.star >= 0:
-                body.variables[token.text[1:]] = None
-            case "iri" if token.text.startswith(BASE, 1):
-                body.terms.add(token.text[1:-1])
-            case "name":
-                body.dotted = body.dotted or is_dotted(token)
-                prefix, _, local = token.text.partition(":")
-                if spaces.get(prefix, "").startswith(BASE):
-                    body.terms.add(spaces[prefix] + local)
-    return body
-
-
-def _spaces(prologue: Prologue) -> dict[str, str]:
-    """What prefixes stand for: ours, and those that the query declares."""
-    spaces = dict(_OURS)
-    for declaration, _ in prologue.declared:
-        if found := _DECLARED.match(declaration):
-            spaces[found[1]] = found[2]
-    return spaces
-
-
-def _star(cursor: Cursor) -> int:
-    """Where the star of ``SELECT *`` stands; -1 where there is none."""
-    cursor.keyword("DISTINCT", "REDUCED")
-    return cursor.next.start if cursor.next.text == "*" else -1
-
-
 def refuse_service(text: str) -> None:
-    """Refuse an update that calls another endpoint.
+    """Refuse a text that calls another endpoint.
 
     Raises:
-        Refused: it does, or, where the kernel does not keep it from that, cannot be told from one that does.
+        Refused: it does, or, where the kernel does not keep a process from that, has the word SERVICE or LOAD.
     """
-    _refuse_doubtful(text)
+    if not can_deny_network() and (found := _CALLING.search(unescape_codepoints(text))):
+        raise refused_at(text, min(found.start(), len(text)), CALLS_NOBODY)
     if _SERVICE.search(text):
         cursor = Cursor(text)
         while cursor.next.kind != "end":
@@ -199,7 +143,7 @@ def refuse_service(text: str) -> None:
 
 
 def _calls_out(before: Token, token: Token, after: Token) -> bool:
-    """Whether a token is the keyword SERVICE, or has it in it.
+    """Return whether a token is the keyword SERVICE, or has it in it.
 
     The engine asks for no space around keywords: it reads ``SERVICEx:y``, ``SERVICESILENT`` and, after a triple,
     ``trueSERVICE`` as the clause. Measured on pyoxigraph 0.5.13.
@@ -210,32 +154,8 @@ def _calls_out(before: Token, token: Token, after: Token) -> bool:
     return token.kind == "word" and bool(_SERVICE.search(token.text))
 
 
-def _refuse_doubtful(text: str) -> None:
-    """Where the kernel does not keep a text from calling out, refuse what might do so as the engine reads it."""
-    if can_deny_network() or not _CALLING.search(unescape_codepoints(text)):
-        return
-    for token in tokens(text):
-        if token.kind == "word" and _CALLING.search(token.text):
-            raise refused_at(text, token.start, CALLS_NOBODY)
-        if remedy := _doubt(token):
-            raise refused_at(text, token.start, _DOUBTFUL.format(token.text[:40], remedy))
-
-
-def _doubt(token: Token) -> str:
-    """What to write in place of a token that might be read in another way; nothing if it cannot."""
-    if "\\" in token.text:
-        return "the character itself in place of an escape"
-    if token.text.startswith(("'" * 3, '"' * 3)) or (token.kind == "other" and token.text in "\"'"):
-        return "a string in single quotes, on one line"
-    if is_ambiguous(token):
-        return "the IRI in full, or a space after the operator"
-    if is_dotted(token):
-        return "the name as an IRI"
-    return ""
-
-
 def refused_at(text: str, offset: int, detail: str) -> Refused:
-    """The error for what stands at a place of a text and is not done here."""
+    """Return the error for what stands at a place of a text and is not done here."""
     line, column = place(text, offset)
     return Refused(f"Line {line}, column {column}: {detail}", line=line, column=column)
 

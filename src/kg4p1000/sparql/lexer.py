@@ -74,12 +74,12 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """A keyword in capitals, as keywords ignore case; nothing for other tokens."""
+        """Return a keyword in capitals, as keywords ignore case; nothing for other tokens."""
         return self.text.upper() if self.kind == "word" else ""
 
     @property
     def end(self) -> int:
-        """Where the token has ended."""
+        """Return where the token has ended."""
         return self.start + len(self.text)
 
 
@@ -102,7 +102,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _string(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
-    """Kind and end of what a quote begins."""
+    """Return kind and end of what a quote begins."""
     for quotes in (text[at] * 3, text[at]):
         if at >= failed[quotes] and text.startswith(quotes, at):
             content = _STRINGS[quotes].match(text, at + len(quotes))
@@ -114,7 +114,7 @@ def _string(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
 
 
 def _name(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
-    """Kind and end of what a letter begins: a name with a prefix, or a word."""
+    """Return kind and end of what a letter begins: a name with a prefix, or a word."""
     if at >= failed[":"]:
         prefix = _PREFIX.match(text, at)
         assert prefix
@@ -127,24 +127,24 @@ def _name(text: str, at: int, failed: dict[str, int]) -> tuple[str, int]:
 
 
 def is_dotted(token: Token) -> bool:
-    """Whether a token is a name with more than one group of full stops."""
+    """Return whether a token is a name with more than one group of full stops."""
     return token.kind == "name" and _DOTTED.match(token.text) is not None
 
 
 def is_ambiguous(token: Token) -> bool:
-    """Whether an IRI can also be read as an operator and the beginning of a string or a comment."""
+    """Return whether an IRI can also be read as an operator and the beginning of a string or a comment."""
     sign = _BEFORE_SIGN.match(token.text) if token.kind == "iri" else None
     return sign is not None and "//" not in sign.group()  # no expression has '//' outside strings
 
 
 def place(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, from one, of a character of a text."""
+    """Return line and column, from one, of a character of a text."""
     before = text[:offset]
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
 def malformed(text: str, offset: int, detail: str) -> MalformedQuery:
-    """The error for what stands at a place of a text."""
+    """Return the error for what stands at a place of a text."""
     line, column = place(text, offset)
     return MalformedQuery(f"Line {line}, column {column}: {detail}", line=line, column=column)
 
@@ -163,9 +163,8 @@ class Cursor:
     """A place in the tokens of a text, for parsers that look one or two tokens ahead.
 
     Attributes:
-        last: the token that was read last; empty before the first.
-        next: the token that is to be read next; of the kind ``end`` when there is none.
-        after: the token behind the next one.
+        last, next, after: the token read last, the one to read next, and the one behind it; of the kind ``end`` where
+            there is none.
         variables: those that were read.
     """
 
@@ -195,64 +194,63 @@ class Cursor:
 
     def expect(self, sign: str) -> Token:
         """Read a punctuation mark, which must be the next token."""
-        token = self.next
         if not self.accept(sign):
             raise self.unexpected(f"'{sign}'")
-        return token
+        return self.last
 
     def keyword(self, *words: str) -> str:
-        """Read a keyword if one of these is next; its name in capitals, or nothing."""
-        word = self.next.word
-        return self.take().word if word in words else ""
+        """Read a keyword if one of these is next; return it in capitals, or nothing."""
+        return self.take().word if self.next.word in words else ""
 
     def skip_group(self) -> list[Token]:
-        """Read a group in braces to its end, and give what is in it."""
+        """Read a group in braces to its end, and return what is in it."""
         opened = self.expect("{")
         depth, found = 1, []
         while depth:
             token = self.take()
             found.append(token)
             if token.kind == "end":
-                raise malformed(self.text, opened.start, "this '{' is never closed.")
+                raise self.wrong(opened, "this '{' is never closed.")
             if token.kind == "other":
                 depth += {"{": 1, "}": -1}.get(token.text, 0)
         return found
 
+    def wrong(self, token: Token, detail: str) -> MalformedQuery:
+        """Return the error for a token."""
+        return malformed(self.text, token.start, detail)
+
     def unexpected(self, wanted: str) -> MalformedQuery:
-        """The error for a next token that does not fit."""
+        """Return the error for a next token that does not fit."""
         token = self.next
         if token.kind == "other" and token.text in "\"'":
-            return _unclosed(self.text, token.start)
-        found = "the end" if token.kind == "end" else f"'{_shortened(token.text)}'"
-        return malformed(self.text, token.start, f"expected {wanted}, found {found}.")
+            return self._unclosed()
+        found = "the end" if token.kind == "end" else f"'{shortened(token.text)}'"
+        return self.wrong(token, f"expected {wanted}, found {found}.")
+
+    def _unclosed(self) -> MalformedQuery:
+        """Return the error for a quote that begins no string."""
+        text, at = self.text, self.next.start
+        quotes = text[at] * 3 if text.startswith(text[at] * 3, at) else text[at]
+        content = _STRINGS[quotes].match(text, at + len(quotes))
+        assert content
+        if text.startswith("\\", content.end()):
+            escapes = r"this is no escape; write \t \b \n \r \f \" \' \\ or \u00e9."
+            return malformed(text, content.end(), escapes)
+        return malformed(text, at, f"the string that {quotes} begins is never closed.")
 
 
-def _unclosed(text: str, at: int) -> MalformedQuery:
-    """The error for a quote that begins no string."""
-    quotes = text[at] * 3 if text.startswith(text[at] * 3, at) else text[at]
-    content = _STRINGS[quotes].match(text, at + len(quotes))
-    assert content
-    if text.startswith("\\", content.end()):
-        return malformed(
-            text, content.end(), r"this is no escape; write \t \b \n \r \f \" \' \\ or \u00e9."
-        )
-    return malformed(text, at, f"the string that {quotes} begins is never closed.")
-
-
-def _shortened(text: str, length: int = 40) -> str:
+def shortened(text: str, length: int = 40) -> str:
+    """Return a text that is no longer than so many characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def names(text: str) -> Iterator[str]:
-    """The IRIs that a query or update writes, prefixed names resolved; those of its prologue left out."""
-    declared, found = dict(PREFIXES), [*tokens(text)]
-    skipped = -1
-    for place_, token in enumerate(found):
-        if token.word == "PREFIX" and place_ + 2 < len(found):
-            declared[found[place_ + 1].text[:-1]] = found[place_ + 2].text[1:-1]
-            skipped = place_ + 2
-        elif place_ <= skipped:
-            continue
+    """Yield the IRIs that a query or update writes, prefixed names resolved; those of its prologue left out."""
+    declared, cursor = dict(PREFIXES), Cursor(text)
+    while cursor.next.kind != "end":
+        token = cursor.take()
+        if token.word == "PREFIX" and cursor.after.kind != "end":
+            declared[cursor.take().text[:-1]] = cursor.take().text[1:-1]
         elif token.kind == "iri":
             yield token.text[1:-1]
         elif token.kind == "name":

@@ -1,27 +1,30 @@
-"""The graph patterns of a query, read as far as it takes to see what the engine would answer wrongly.
+"""What the engine answers wrongly in the groups of a query, written so that it answers rightly, or refused.
 
-What is met on the way is told to `Rewriting`, which notes what is to be written otherwise. Expressions are read no
-further than their brackets.
+SPARQL evaluates groups from the inside out. The engine (Oxigraph 0.5.13) gives the triple patterns within GRAPH and a
+variable the graph, and nothing else in it; it hands values into OPTIONAL from outside, and looks for what EXISTS names in
+the groups beside its own. `docs/endpoint.md` has the table of these forms, and `tests/test_engine_answers.py` a test of
+each that fails when a new engine answers it as SPARQL says, so that the entry can go.
 
-Source: SPARQL 1.1 Query Language, section 19.8; SPARQL 1.2 for triple terms, reifiers and annotations.
+Source: SPARQL 1.1 Query Language, sections 18.2 and 18.6.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from ..errors import MalformedQuery
-from .lexer import Cursor, Token, malformed
-from .prologue import Prologue
-from .rewriting import AGGREGATES, Rewriting, Selected, Statement
-from .scopes import Scope, Scopes
-from .triples import Triples
+from ..errors import AnsweredWrongly, MalformedQuery
+from . import expressions, paths
+from .lexer import Token, malformed
+from .rewriting import Change, Rewriting
+from .syntax import Expression, Node, Select
 
-_FORMS = ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE")
-#: What may stand behind a group, and in which order.
-_MODIFIERS = {"GROUP": 0, "HAVING": 1, "ORDER": 2, "LIMIT": 3, "OFFSET": 3}
+#: A variable that no one writes.
+NONE = "none_of_these_"
+#: Takes nothing away, and keeps the engine from handing values into a group from outside.
+_CLOSED = f" MINUS {{ VALUES ?{NONE} {{ 0 }} FILTER(?{NONE} = 1) }} "
 
 
 @dataclass
@@ -29,14 +32,12 @@ class Seen:
     """What is known of the solutions of a group.
 
     Attributes:
-        certain: variables that each solution binds.
-        possible: variables that are in scope.
+        certain, possible: variables that each solution binds; that are in scope.
         bound: whether each solution belongs to one graph, where GRAPH with a variable stands around.
         joined: whether anything was met that gives solutions.
         loose: variables that an OPTIONAL may bind, and nothing before it.
         deep: those of them that are loose within an OPTIONAL.
-        closed: whether it has to be evaluated without values from outside.
-        blocked: whether the engine has to be told so.
+        closed, blocked: whether it has to be evaluated without values from outside; whether the engine has to be told so.
     """
 
     certain: set[str] = field(default_factory=set)
@@ -63,432 +64,325 @@ class Seen:
         self.closed |= other.closed
 
 
-class Patterns(Triples):
-    """Reads a query, or a group in the braces of a WHERE clause.
-
-    Args:
-        rewriting: is told what is met.
-        bound: variables that will be given values, wherever they stand.
+@dataclass
+class Place:
+    """A group, as far as it matters to what stands in it.
 
     Attributes:
-        notes: what is not valid though it can be read on.
-
-    Raises:
-        MalformedQuery: the text is not valid, as far as it is looked at.
-        TooDeep: it is nested too deeply.
+        graph, active: the variable of the GRAPH around, without its sign, and what that GRAPH names.
+        names, beside: variables that the group binds, complete when it is read; those that its filters see, too.
+        around: the places that reach into everything within, as that of a FILTER does into its EXISTS.
+        certain: variables that each solution binds of which aggregates are made.
+        uses: tokens that want the graph.
     """
 
-    def __init__(
-        self, cursor: Cursor, rewriting: Rewriting, bound: AbstractSet[str] = frozenset()
-    ) -> None:
-        super().__init__(cursor, rewriting)
-        self._graph = self._active = ""
-        self._uses: list[Token] = []
-        self._aggregates = 0
-        self._certain: set[str] = set()
-        self._group = self._groups = 0
-        self._labels: dict[str, int] = {}
-        self._scopes = Scopes(cursor.variables, bound)
+    group: Node | None = None
+    graph: str = ""
+    active: str = ""
+    names: AbstractSet[str] = frozenset()
+    beside: AbstractSet[str] = frozenset()
+    around: tuple[Place, ...] = ()
+    certain: set[str] = field(default_factory=set)
+    uses: list[Token] = field(default_factory=list)
+
+
+class Patterns:
+    """Finds in the tree of a query what is to be written otherwise.
+
+    Args:
+        variables: all that stand in the text.
+        bound: names of variables that will be given values, wherever they stand.
+
+    Attributes:
+        notes: what is not valid, which the engine tells too.
+
+    Raises:
+        AnsweredWrongly: the engine would answer it wrongly, and nothing that it can be given says the same.
+    """
+
+    def __init__(self, text: str, variables: list[Token], bound: AbstractSet[str]) -> None:
+        self._to = Rewriting(text)
+        self._variables, self._bound = variables, bound
+        self._statements: list[Node] = []
+        self._expressions: list[tuple[Expression, set[str]]] = []
+        self._stretches: list[tuple[list[Token], set[str], tuple[Place, ...]]] = []
+        self._labels: dict[str, Node | None] = {}
         self.notes: list[MalformedQuery] = []
+
+    def finish(self) -> Rewriting:
+        """Return all changes to the text.
+
+        Raises:
+            MalformedQuery: it is no SPARQL, though the engine takes it.
+        """
+        self._to.renamed = self._renamed()
+        for expression, _ in self._expressions:
+            for at, detail in expressions.faults(expression):
+                raise malformed(self._to.text, at, detail)
+        for expression, certain in self._expressions:
+            expressions.rewrite(expression, certain, self._to)
+        for statement in self._statements:
+            paths.rewrite(statement, self._to)
+        self._to.replace_others(self._to.renamed)
+        return self._to
+
+    # where expressions have values from
+
+    def _see(self, start: int, end: int, at: Place, *names: AbstractSet[str]) -> None:
+        """Note a stretch of the text that sees only some variables."""
+        edges = (bisect_left(self._variables, edge, key=lambda t: t.start) for edge in (start, end))
+        inside = self._variables[slice(*edges)]
+        if free := {token.text[1:] for token in inside}.difference(self._bound, *names):
+            self._stretches.append((inside, free, at.around))
+
+    def _renamed(self) -> list[Change]:
+        """Return other names for the variables that would find a value where they have none."""
+        found: dict[int, Change] = {}
+        count = Counter(token.text[1:] for token in self._variables)
+        # The longer stretches first, so that those within them have the last word.
+        stretches = sorted(self._stretches, key=lambda stretch: -len(stretch[0]))
+        for number, (inside, names, around) in enumerate(stretches):
+            here = Counter(token.text[1:] for token in inside)
+            free = names.difference(*(place.names | place.beside for place in around))
+            for token in inside:
+                name = token.text[1:]
+                if name in free and here[name] < count[name]:
+                    fresh = f"{name}_{number}"
+                    while fresh in count:
+                        fresh += "_"
+                    found[token.start] = (token.start, token.end, f"?{fresh}")
+        return sorted(found.values())
 
     # queries
 
-    def query(self) -> None:
-        """Read what stands behind the prologue, to the end."""
-        cursor = self._cursor
-        form = cursor.next.word
-        if form == "SELECT":
-            self._select()
-        else:
-            if not cursor.keyword(*_FORMS):
-                raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")
-            if form == "CONSTRUCT" and cursor.next.text == "{":
-                self._to.values(cursor.skip_group())
-            while cursor.next.word != "WHERE" and cursor.next.text != "{":
-                if cursor.next.kind == "end":
-                    if form == "DESCRIBE":
-                        return
-                    raise cursor.unexpected("'{'")
-                cursor.take()
-            cursor.keyword("WHERE")
-            self.group()
-            self._modifiers()
-        if cursor.next.kind != "end":
-            raise cursor.unexpected("the end")
-
-    def _select(self) -> Seen:
-        """Read SELECT with its group and what follows it."""
-        cursor, outer, outside = self._cursor, self._aggregates, self._certain
-        self._aggregates, self._certain = 0, set()
-        found = Selected(cursor.take(), cursor.last.end)
-        if cursor.keyword("DISTINCT", "REDUCED"):
-            found.after = cursor.last.end
-        if cursor.accept("*"):
-            found.star = cursor.last
-        else:
-            self._projection(found)
-        while cursor.keyword("FROM"):
-            cursor.keyword("NAMED")
-            cursor.take()
-        cursor.keyword("WHERE")
-        own, inner = self._certain, self.group()
-        self._certain = own
-        own |= inner.certain
-        self._modifiers(found, inner)
-        self._certain = outside
-        found.aggregated = bool(self._aggregates)
+    def query(self, found: Select, at: Place) -> Seen:
+        """See what a query or a SELECT within it gives."""
+        at.certain = set()
+        inner = self.group(found.parts[0], at) if found.parts else Seen()
+        at.certain.update(inner.certain)
+        if found.values:
+            inner.join(self._values(found.values))
+        self._check_literals(found.tokens)
+        for expression in found.expressions:
+            self._expression(expression, at)
         self._check_grouping(found)
-        self._aggregates = outer
         names = inner.possible if found.star else set(found.names)
         seen = Seen(names & inner.certain, set(names), inner.bound, True)
         seen.also(inner)
         seen.closed |= found.cut
-        if self._graph:
-            self._to.select(found, self._graph, inner.possible)
+        if at.graph:
+            self._select_in_graph(found, at.graph, inner.possible)
         elif found.aggregated and not found.grouped:
             seen.bound = False  # it has a solution without any
         return seen
 
-    def _note(self, at: int, detail: str) -> None:
-        self.notes.append(malformed(self._cursor.text, at, detail))
-
-    def _check_grouping(self, found: Selected) -> None:
+    def _check_grouping(self, found: Select) -> None:
         if not (found.grouped or found.aggregated):
             return
         if found.star:
-            self._note(found.star.start, "SELECT * cannot stand with GROUP BY; name the variables.")
+            self._note(found.star, "SELECT * cannot stand with GROUP BY; name the variables.")
         for token in found.plain:
             if (name := token.text[1:]) not in found.keys:
                 self._note(
-                    token.start,
+                    token,
                     f"?{name} is neither in GROUP BY nor in an aggregate, so that it has no one value for a group. Add it"
                     f" to GROUP BY, or write (SAMPLE(?{name}) AS ?one).",
                 )
 
-    def _projection(self, found: Selected) -> None:
-        cursor = self._cursor
-        while True:
-            if cursor.next.kind == "variable":
-                found.plain.append(cursor.take())
-                found.names.append(cursor.last.text[1:])
-            elif cursor.next.text == "(":
-                if not (named := self._brackets()):
-                    raise malformed(
-                        cursor.text,
-                        cursor.last.start,
-                        "an expression in SELECT needs a name: (… AS ?name).",
-                    )
-                found.names.append(named)
-            else:
-                break
-        if not found.names or cursor.next.word in AGGREGATES:
-            raise cursor.unexpected("'*', a variable, or an expression as (… AS ?name)")
-        if cursor.next.text == ",":
-            raise malformed(
-                cursor.text,
-                cursor.next.start,
-                "variables in SELECT stand without ',' between them.",
+    def _note(self, token: Token, detail: str) -> None:
+        self.notes.append(malformed(self._to.text, token.start, detail))
+
+    def _select_in_graph(self, found: Select, graph: str, inside: set[str]) -> None:
+        """See that a SELECT within GRAPH hands on the graph."""
+        why = "LIMIT and OFFSET count" if found.cut else "the aggregate is made"
+        what = f"write SELECT ?{graph} … {{ GRAPH ?{graph} {{ … }} }} GROUP BY ?{graph}"
+        if found.cut:
+            what = f"put the SELECT around: SELECT … {{ GRAPH ?{graph} {{ … }} }}"
+        if found.cut or (found.aggregated and not found.grouped):
+            raise self._to.refused(
+                found.start,
+                f"SELECT in GRAPH ?{graph} {{ … }} is refused here, as {why} over all graphs together and not in each."
+                f" To have it of each graph, {what}; to have it of one, name that graph in place of ?{graph}.",
             )
-
-    def _modifiers(self, found: Selected | None = None, inner: Seen | None = None) -> None:
-        """Read what follows a group."""
-        cursor, found = self._cursor, found or Selected(self._cursor.last, 0)
-        before: list[str] = []
-        while word := cursor.keyword(*_MODIFIERS):
-            if any(_MODIFIERS[word] < _MODIFIERS[one] or word == one for one in before):
-                raise malformed(
-                    cursor.text,
-                    cursor.last.start,
-                    f"{word} is out of place: behind the braces stand GROUP BY, HAVING, ORDER BY, then LIMIT and OFFSET,"
-                    " each once.",
-                )
-            before.append(word)
-            if word in ("GROUP", "ORDER") and not cursor.keyword("BY"):
-                raise cursor.unexpected(f"BY after {word}")
-            if word in ("LIMIT", "OFFSET"):
-                found.cut = True
-                if cursor.next.kind != "number":
-                    raise cursor.unexpected(f"a number after {word}")
-                cursor.take()
-                continue
-            if word == "GROUP":
-                found.grouped = cursor.last.end
-            self._conditions(word, found.keys if word == "GROUP" else set())
-        if cursor.keyword("VALUES"):
-            values = self._values()
-            if inner:
-                inner.join(values)
-
-    def _conditions(self, word: str, keys: set[str]) -> None:
-        """Read what stands behind GROUP BY, HAVING or ORDER BY, and note the variables of it."""
-        cursor = self._cursor
-        while cursor.next.text not in ("}", "{", "", ")") and (
-            cursor.next.word not in (*_MODIFIERS, "VALUES", "WHERE")
-        ):
-            if cursor.next.text == "(":
-                keys.add(self._brackets())
-            elif word == "HAVING" and cursor.next.kind == "variable":
-                raise cursor.unexpected("'(' after HAVING")
-            elif cursor.take().kind == "variable":
-                keys.add(cursor.last.text[1:])
+        if graph in found.names:
+            return
+        if graph in inside and not found.star:
+            raise self._to.refused(
+                found.start,
+                f"this SELECT in GRAPH ?{graph} {{ … }} uses ?{graph} and does not select it, so that it is another"
+                " variable. Give it another name.",
+            )
+        names = sorted({graph, *inside}) if found.star else [graph]
+        end = found.star.end if found.star else found.after
+        self._to.replace(found.star.start if found.star else end, end, f" ?{' ?'.join(names)} ")
+        if found.grouped:
+            self._to.replace(found.grouped, found.grouped, f" ?{graph} ")
 
     # groups
 
-    def whole(self, is_group: bool) -> None:
-        """Read a text to its end: a query with its prologue, or a group in braces."""
-        if is_group:
-            self.group()
-        else:
-            Prologue.read(self._cursor)
-            self.query()
-
-    def finish(self) -> None:
-        """Have written otherwise what is known only now."""
-        self._to.finish(self._scopes.renamed())
-
-    def group(self, *around: Scope, beside: AbstractSet[str] = frozenset()) -> Seen:
-        """Read a group in braces.
+    def group(
+        self, group: Node, outside: Place, *around: Place, beside: AbstractSet[str] = frozenset()
+    ) -> Seen:
+        """See what a group gives.
 
         Args:
-            around: a scope that reaches into everything within it.
+            around: a place that reaches into everything within it.
             beside: variables that its filters see, too.
         """
-        cursor = self._cursor
-        outside = self._scopes.open(*around)
-        opened = cursor.expect("{")
-        self._deeper()
-        self._groups += 1
-        outer, self._group, self._uses = (self._group, self._uses), self._groups, []
-        if cursor.next.word == "SELECT":
-            seen = self._select()
+        at = replace(
+            outside, group=group, beside=beside, around=(*outside.around, *around), uses=[]
+        )
+        if group.parts and isinstance(group.parts[0], Select):
+            seen = self.query(group.parts[0], at)
         else:
             seen = Seen()
-            while cursor.next.text != "}":
-                if cursor.next.kind == "end":
-                    raise malformed(cursor.text, opened.start, "this '{' is never closed.")
-                self._element(seen, opened)
-            self._bind_graph(seen, opened)
-        cursor.expect("}")
-        self._depth -= 1
-        if self._uses and self._graph not in seen.possible:
-            self._to.own_variable(self._uses[0], self._graph)
-        self._group, self._uses = outer
-        if seen.blocked and self._depth:
-            self._to.close(cursor.last)
+            for part in group.parts:
+                self._part(part, seen, at)
+            self._bind_graph(seen, at)
+        if at.uses and at.graph not in seen.possible:
+            raise self._own_variable(min(use.start for use in at.uses), at.graph)
+        if seen.blocked and outside.group:
+            self._to.replace(group.end - 1, group.end - 1, _CLOSED)
             seen.closed = True
-        self._scopes.close(outside, seen.possible, beside)
+        at.names = seen.possible
+        for part in group.parts:
+            if part.kind == "FILTER":
+                self._see(part.start, part.end, at, seen.possible, beside)
         return seen
 
-    def _bind_graph(self, seen: Seen, opened: Token) -> None:
-        """See that what was read so far belongs to one graph that is there, within GRAPH."""
-        if self._active and seen.joined and not seen.bound:
-            self._to.insert(opened.end, f" GRAPH {self._active} {{}} ")
+    def _bind_graph(self, seen: Seen, at: Place) -> None:
+        """See that what was met so far belongs to one graph that is there, within GRAPH."""
+        if at.active and at.group and seen.joined and not seen.bound:
+            start = at.group.start + 1
+            self._to.replace(start, start, f" GRAPH {at.active} {{}} ")
         seen.bound = seen.joined = True
 
-    def _element(self, seen: Seen, opened: Token) -> None:
-        """Read one part of a group."""
-        cursor = self._cursor
-        word = cursor.next.word
-        readers: dict[str, Callable[[Seen, Token], None]] = {
-            "FILTER": self._filter, "BIND": self._bind, "OPTIONAL": self._optional,
-            "MINUS": self._minus, "GRAPH": self._in_graph, "VALUES": self._data,
-            "SERVICE": self._service, "LATERAL": self._lateral,
-        }  # fmt: skip
-        if cursor.accept("."):
-            return
-        if read := readers.get(word):
-            cursor.take()
-            read(seen, opened)
-        elif cursor.next.text == "{":
-            seen.join(self._union())
-        else:
-            self._statement(seen)
+    def _own_variable(self, start: int, graph: str) -> AnsweredWrongly:
+        """Return the error for the variable of GRAPH within its braces, where it is another one than outside."""
+        return self._to.refused(
+            start,
+            f"?{graph} is refused here: within GRAPH ?{graph} {{ … }} it does not stand for the graph. Put what needs the"
+            f" graph behind the braces, as in GRAPH ?{graph} {{ … }} FILTER(?{graph} …), or name the variable otherwise.",
+        )
 
-    def _union(self) -> Seen:
-        seen = self.group()
-        if self._cursor.next.word == "UNION":
+    def _part(self, part: Node, seen: Seen, at: Place) -> None:
+        match part.kind:
+            case "triples":
+                self._triples(part, seen, at)
+            case "FILTER" if part.expression:
+                self._expression(part.expression, at)
+            case "BIND" if part.expression:
+                self._bind(part, part.expression, seen, at)
+            case "OPTIONAL":
+                self._optional(part, seen, at)
+            case "MINUS":
+                self._minus(part.parts[0], seen, at)
+            case "GRAPH":
+                seen.join(self._graph(part, at))
+            case "VALUES":
+                seen.join(self._values(part))
+            case "LATERAL":
+                self._bind_graph(seen, at)
+                seen.join(self.group(part.parts[0], at, Place(names=seen.possible)))
+            case "UNION" | "SERVICE":
+                seen.join(self._union(part, at))
+
+    def _triples(self, found: Node, seen: Seen, at: Place) -> None:
+        names: set[str] = set()
+        for node in found.walk():
+            if node.text[:1] in ("?", "$"):
+                names.add(node.text[1:])
+            elif node.kind == "blank":
+                if self._labels.setdefault(node.text, at.group) is not at.group:
+                    why = "stands in another group too, and a blank node of a query belongs to one; use a variable."
+                    self._note(node.first, f"{node.text} {why}")
+            elif node.annotated and node.path and node.path.kind != "iri":
+                why = (
+                    "what is said of a triple by '~' or '{|' wants a single predicate, not a path."
+                )
+                raise self._to.refused(node.start, why)
+        seen.join(Seen(names, set(names), not paths.may_be_empty(found)))
+        self._statements.append(found)
+
+    def _union(self, part: Node, at: Place) -> Seen:
+        seen = self.group(part.parts[0], at)
+        if len(part.parts) > 1:
             seen = replace(seen, certain=set(seen.certain), possible=set(seen.possible))
-        while self._cursor.keyword("UNION"):
-            other = self.group()
+        for group in part.parts[1:]:
+            other = self.group(group, at)
             seen.certain &= other.certain
             seen.possible |= other.possible
             seen.bound &= other.bound
             seen.also(other)
         return seen
 
-    def _filter(self, seen: Seen, opened: Token) -> None:
-        start = self._scopes.mark()
-        self._constraint()
-        self._scopes.filter(start)
-
-    def _bind(self, seen: Seen, opened: Token) -> None:
-        cursor = self._cursor
-        if cursor.next.text != "(":
-            raise cursor.unexpected("'(' after BIND")
-        start = self._scopes.mark()
-        if not (name := self._brackets()):
-            raise malformed(cursor.text, cursor.last.start, "BIND needs a name: BIND(… AS ?name).")
-        self._scopes.note(start, seen.possible, end=-1)  # the last is the name
-        if name in seen.possible:
-            self._note(
-                cursor.last.start,
-                f"BIND cannot give ?{name} a value, it has one already; take another name.",
-            )
+    def _bind(self, part: Node, expression: Expression, seen: Seen, at: Place) -> None:
+        assert expression.name
+        self._expression(expression, at)
+        self._see(part.start, expression.name.start, at, seen.possible)
+        if (name := expression.name.text[1:]) in seen.possible:
+            why = f"BIND cannot give ?{name} a value, it has one already; take another name."
+            self._note(expression.name, why)
         seen.bound |= not seen.joined
         seen.joined = True
         seen.possible.add(name)
 
-    def _optional(self, seen: Seen, opened: Token) -> None:
-        self._bind_graph(seen, opened)
-        start = self._cursor.last
-        optional = self.group(beside=seen.possible)
-        found = optional.possible
+    def _optional(self, part: Node, seen: Seen, at: Place) -> None:
+        self._bind_graph(seen, at)
+        optional = self.group(part.parts[0], at, beside=seen.possible)
         seen.blocked |= optional.closed or not seen.possible.isdisjoint(optional.loose)
         seen.deep |= optional.loose
-        seen.loose |= (found - seen.certain) | optional.loose
-        if self._graph in found and self._graph not in seen.certain:
-            self._to.own_variable(start, self._graph)
-        seen.possible |= found
+        seen.loose |= (optional.possible - seen.certain) | optional.loose
+        if at.graph in optional.possible and at.graph not in seen.certain:
+            raise self._own_variable(part.start, at.graph)
+        seen.possible |= optional.possible
 
-    def _minus(self, seen: Seen, opened: Token) -> None:
-        self._bind_graph(seen, opened)
-        start, mark = self._cursor.next, self._scopes.mark()
-        taken = self.group()
-        self._scopes.note(mark, seen.possible)
-        if self._graph and self._graph in taken.possible:
-            self._to.own_variable(start, self._graph)
-        ours = {self._graph}
-        if not (seen.certain & taken.certain) - ours:
-            shared = (seen.possible & taken.possible) - ours
-            if self._graph or not shared:
-                self._to.minus(start, self._cursor.last, self._graph, shared)
+    def _minus(self, group: Node, seen: Seen, at: Place) -> None:
+        self._bind_graph(seen, at)
+        taken = self.group(group, at)
+        self._see(group.start, group.end, at, seen.possible)
+        if at.graph in taken.possible:
+            raise self._own_variable(group.start, at.graph)
+        shared = (seen.possible & taken.possible) - {at.graph}
+        if not shared:  # it takes nothing away
+            self._to.wrap(group.start + 1, group.end - 1, "{", "} FILTER(false) ")
+        elif at.graph and not (seen.certain & taken.certain) - {at.graph}:
+            raise self._to.refused(
+                group.start,
+                f"MINUS in GRAPH ?{at.graph} {{ … }} is refused where ?{min(shared)} may be unbound on one side, as too"
+                " much is taken away then. Write FILTER NOT EXISTS { … } in place of MINUS { … }.",
+            )
 
-    def _in_graph(self, seen: Seen, opened: Token) -> None:
-        cursor, outer = self._cursor, (self._graph, self._active)
-        word, token = cursor.last, cursor.next
-        if token.kind not in ("variable", "iri", "name"):
-            raise cursor.unexpected("the name of a graph, or a variable")
-        cursor.take()
-        self._graph = token.text[1:] if token.kind == "variable" else ""
-        self._active = token.text
-        inner = self.group()
+    def _graph(self, part: Node, at: Place) -> Seen:
+        graph = part.text[1:] if part.text[0] in "?$" else ""
+        inner = self.group(part.parts[0], replace(at, graph=graph, active=part.text))
         if not inner.bound:
-            self._to.insert(word.start, f"GRAPH {self._active} {{}} ")
-        inner.bound = self._active == outer[1]
-        if self._graph:
-            inner.certain.add(self._graph)
-            inner.possible.add(self._graph)
-        self._graph, self._active = outer
-        seen.join(inner)
+            self._to.replace(part.start, part.start, f"GRAPH {part.text} {{}} ")
+        inner.bound = part.text == at.active
+        if graph:
+            inner.certain.add(graph)
+            inner.possible.add(graph)
+        return inner
 
-    def _data(self, seen: Seen, opened: Token) -> None:
-        seen.join(self._values())
+    def _values(self, part: Node) -> Seen:
+        self._check_literals(part.tokens)
+        names = set(part.names)
+        undefined = any(token.word == "UNDEF" for token in part.tokens)
+        return Seen(set() if undefined else names, set(names), False, True)
 
-    def _service(self, seen: Seen, opened: Token) -> None:
-        self._cursor.keyword("SILENT")
-        self._cursor.take()
-        seen.join(self.group())
+    def _check_literals(self, tokens: list[Token]) -> None:
+        """See that literals that become values of solutions, as in VALUES and CONSTRUCT, are kept as they are."""
+        for literal in expressions.literals(tokens):
+            if literal.is_other:
+                raise self._to.refused(tokens[literal.first].start, expressions.other(literal))
 
-    def _lateral(self, seen: Seen, opened: Token) -> None:
-        self._bind_graph(seen, opened)
-        seen.join(self.group(Scope(seen.possible)))
-
-    def _values(self) -> Seen:
-        """Read variables and rows behind VALUES."""
-        cursor = self._cursor
-        names, undefined = [], False
-        if cursor.accept("("):
-            while cursor.next.kind == "variable":
-                names.append(cursor.take().text[1:])
-            cursor.expect(")")
-        elif cursor.next.kind == "variable":
-            names.append(cursor.take().text[1:])
-        else:
-            raise cursor.unexpected("a variable after VALUES")
-        cursor.expect("{")
-        found = []
-        while not cursor.accept("}"):
-            found.append(cursor.next)
-            undefined |= cursor.next.word == "UNDEF"
-            if cursor.take().kind == "end":
-                raise cursor.unexpected("'}' after the rows of VALUES")
-        self._to.values(found)
-        return Seen(set() if undefined else set(names), set(names), False, True)
-
-    # expressions
-
-    def _constraint(self) -> None:
-        """Read what follows FILTER."""
-        cursor = self._cursor
-        cursor.keyword("NOT")
-        if cursor.keyword("EXISTS"):
-            self._exists(cursor.last)
-            return
-        if cursor.next.text != "(":
-            word = cursor.next
-            if word.kind not in ("word", "iri", "name"):
-                raise cursor.unexpected("'(' after FILTER")
-            cursor.take()
-            if cursor.next.text != "(":
-                raise cursor.unexpected(f"'(' after {word.text}")
-        self._brackets(cursor.last)
-
-    def _exists(self, token: Token) -> None:
-        if self._graph in self.group(self._scopes.current).possible:
-            self._uses.append(token)
-
-    def _brackets(self, before: Token | None = None) -> str:
-        """Read an expression in round brackets; the name that AS gives it, or nothing."""
-        cursor, name = self._cursor, ""
-        last = before or cursor.last
-        opened: list[tuple[Token, Token]] = []
-        function_before, found = last, []
-        while True:
-            token = cursor.take()
-            found.append(token)
-            if token.text == "(" and token.kind == "other":
-                opened.append((token, last))
-                self._open(opened)
-            elif token.text == ")" and token.kind == "other":
-                start, function = opened.pop()
-                self._to.call(function, start, token)
-                self._aggregates += function.word in AGGREGATES
-                if not opened:
-                    self._to.expression(function_before, found, self._certain)
-                    return name
-            elif token.word == "EXISTS":
-                self._exists(token)
-                found.append(cursor.last)
-            elif token.kind == "variable" and token.text[1:] == self._graph:
-                self._uses.append(token)
-            elif token.word == "AS" and len(opened) == 1 and cursor.next.kind == "variable":
-                name = cursor.next.text[1:]
-            elif token.kind == "end" or token.text in ("{", "}"):
-                raise malformed(cursor.text, opened[-1][0].start, "this '(' is never closed.")
-            last = token
-
-    def _open(self, opened: list[tuple[Token, Token]]) -> None:
-        function = opened[-1][1]
-        if function.word in AGGREGATES and any(f.word in AGGREGATES for _, f in opened[:-1][-9:]):
-            self._to.nested(function)
-
-    # triples
-
-    def _statement(self, seen: Seen) -> None:
-        cursor = self._cursor
-        outer, self._vars = self._vars, set()
-        statement = Statement(cursor.next.start)
-        statement.subject = self._node(statement)
-        if statement.subject.kind != "compound" or self._at_verb():
-            self._properties(statement, top=True)
-        statement.end = cursor.last.end
-        may_stay = self._to.may_be_empty(statement)
-        seen.join(Seen(self._vars, set(self._vars), not may_stay))
-        self._vars = outer
-        for label in statement.labels:
-            if self._labels.setdefault(label.text, self._group) != self._group:
-                self._note(
-                    label.start,
-                    f"{label.text} stands in another group too, and a blank node of a query belongs to one; use a variable.",
-                )
-        self._to.statement(statement)
+    def _expression(self, expression: Expression, at: Place) -> None:
+        for token, group in expression.exists:
+            if at.graph in self.group(group, at, at).possible:
+                at.uses.append(token)
+        at.uses.extend(
+            token
+            for token in expression.tokens
+            if token.kind == "variable" and token.text[1:] == at.graph
+        )
+        self._expressions.append((expression, at.certain))

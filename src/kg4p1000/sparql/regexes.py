@@ -18,10 +18,9 @@ from .lexer import unescape_codepoints
 
 _ESCAPE = re.compile(r"\\([tbnrf\"'\\])")
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
-_BLANKS = " \t\r\n"
-#: Operators within a class that XPath does not have.
-_DOUBLED = ("&&", "~~")
-_GROUP = re.compile(r"\$([0-9]+)")
+#: An escape, a class that is taken away, an operator that XPath does not have, or a sign.
+_PIECE = re.compile(r"\\.|-\[|&&|~~|.|\\", re.DOTALL)
+_REPLACED = re.compile(r"\\[\\$]|\$(?P<group>[0-9]+)|[^\\$]+|(?P<wrong>.)", re.DOTALL)
 #: What is put around a replacement that comes from the data: its ``\\``, ``\$`` and ``$1`` as the engine has them.
 WRAPPED = (
     "REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(",
@@ -34,29 +33,33 @@ class Unreadable(Exception):
 
 
 def text_of(string: str) -> str:
-    """What a string of SPARQL says, without its quotes."""
+    """Return what a string of SPARQL says, without its quotes."""
     size = 3 if string[:3] in ('"""', "'''") and len(string) > 5 else 1
-    inner = string[size:-size]
-    parts = inner.split("\\\\")
+    parts = string[size:-size].split("\\\\")
     return "\\".join(
         _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), unescape_codepoints(p)) for p in parts
     )
 
 
-def quoted(text: str) -> str:
-    """A text as a string of SPARQL."""
-    return str(Literal(text))
-
-
 def translated(pattern: str, flags: str) -> str:
-    """A pattern as the engine is to read it, without the flag ``x``.
+    """Return a pattern as the engine is to read it, without the flag ``x``.
 
     Raises:
         Unreadable: the engine does not read it.
     """
     if "q" in flags:
         return pattern
-    ours = "".join(_pieces(pattern, "x" in flags))
+    ours, depth = "", 0
+    for piece in _PIECE.findall(pattern):
+        if depth and piece in ("&&", "~~"):
+            ours += f"{piece[0]}\\{piece[0]}"
+        elif depth and piece == "-[":
+            ours += "--["
+            depth += 1
+        elif depth or "x" not in flags or piece not in " \t\r\n":
+            ours += piece
+            depth += piece[-1:] == "[" and piece[0] != "\\"
+            depth -= piece == "]" and depth > 0
     if not _is_read(ours, flags.replace("x", "")):
         raise Unreadable(
             "this pattern cannot be read here: back references such as \\1, look-around such as (?=…), blocks such as"
@@ -67,39 +70,12 @@ def translated(pattern: str, flags: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _is_read(pattern: str, flags: str) -> bool:
-    query = f'SELECT (REGEX("", {quoted(pattern)}, {quoted(flags)}) AS ?read) {{}}'
+    query = f'SELECT (REGEX("", {Literal(pattern)}, {Literal(flags)}) AS ?read) {{}}'
     return MemoryGraph(()).select(query)[0]["read"] is not None
 
 
-def _pieces(pattern: str, without_blanks: bool) -> list[str]:
-    pieces, depth, at = [], 0, 0
-    while at < len(pattern):
-        sign, two = pattern[at], pattern[at : at + 2]
-        if sign == "\\":
-            pieces.append(two)
-            at += 2
-            continue
-        if depth and two == "-[":
-            pieces.append("--[")
-            depth += 1
-            at += 2
-            continue
-        if depth and two in _DOUBLED:
-            pieces.append(f"{sign}\\{sign}")
-            at += 2
-            continue
-        if sign == "[":
-            depth += 1
-        elif sign == "]" and depth:
-            depth -= 1
-        if not (without_blanks and not depth and sign in _BLANKS):
-            pieces.append(sign)
-        at += 1
-    return pieces
-
-
 def replacement(text: str, pattern: str | None, flags: str) -> str:
-    """A replacement as the engine is to read it.
+    """Return a replacement as the engine is to read it.
 
     Args:
         pattern: for the number of its groups; None if it comes from the data.
@@ -110,33 +86,25 @@ def replacement(text: str, pattern: str | None, flags: str) -> str:
     if "q" in flags:
         return text.replace("$", "$$")
     groups = 9 if pattern is None else _groups(pattern)
-    pieces, at = [], 0
-    while at < len(text):
-        sign, two = text[at], text[at : at + 2]
-        if sign == "\\":
-            if two not in ("\\\\", "\\$"):
-                raise Unreadable(
-                    r"in a replacement, '\' stands before '$' or another '\'; in a string it is written twice."
-                )
-            pieces.append("$$" if two == "\\$" else "\\")
-            at += 2
-        elif found := _GROUP.match(text, at):
-            number = found[1]
-            while len(number) > 1 and int(number) > groups:
-                number = number[:-1]
-            pieces.append(f"${{{number}}}")
-            at += 1 + len(number)
-        elif sign == "$":
-            raise Unreadable(
-                r"in a replacement, '$' stands before the number of a group; the sign itself is written '\\$'."
-            )
-        else:
-            pieces.append(sign)
-            at += 1
-    return "".join(pieces)
+
+    def ours(found: re.Match[str]) -> str:
+        if found["wrong"] == "\\":
+            why = r"in a replacement, '\' stands before '$' or another '\'; in a string it is written twice."
+            raise Unreadable(why)
+        if found["wrong"]:
+            why = r"in a replacement, '$' stands before the number of a group; the sign itself is written '\\$'."
+            raise Unreadable(why)
+        if not (number := found["group"]):
+            return {"\\\\": "\\", "\\$": "$$"}.get(found[0], found[0])
+        size = min(len(number), 4000)  # no group has so long a number, and no int
+        while size > 1 and int(number[:size]) > groups:
+            size -= 1
+        return f"${{{number[:size]}}}{number[size:]}"
+
+    return _REPLACED.sub(ours, text)
 
 
 def _groups(pattern: str) -> int:
-    """How many groups a pattern has."""
+    """Return how many groups a pattern has."""
     plain = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
     return len(re.findall(r"\((?!\?)", plain))
