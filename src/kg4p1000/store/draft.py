@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from heapq import merge
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
@@ -232,10 +232,49 @@ class Draft(Working):
     def apply(self, delta: Delta, *, tidy: bool = True) -> Delta:
         """Remove and add quads, and remember what that changed; see `Working.apply`."""
         real = super().apply(delta, tidy=tidy)
+        self._remember(real)
+        return real
+
+    def _remember(self, real: Delta) -> None:
         self._added |= real.added - self._removed
         self._removed -= real.added
         self._removed |= real.removed - self._added
         self._added -= real.removed
+
+    def update(self, text: str, graphs: Iterable[NamedNode] | None = None, **options: Any) -> Delta:
+        """Run an update by the engine over the named graphs, and keep the default graph in step.
+
+        Args:
+            text: must not write to the default graph.
+            graphs: those that it can change; None for any.
+            options: of `pyoxigraph.Store.update`.
+
+        Returns:
+            What it changed, found by comparing these graphs before and after.
+        """
+        database, merged = self.database, merged_graphs(self.database)
+        given = None if graphs is None else set(graphs)
+
+        def held() -> dict[Graph, set[bytes]]:
+            names = set(database.named_graphs()) if given is None else given
+            return {name: set(self.n_triples(name).splitlines(True)) for name in names}
+
+        before = held()
+        database.update(text, **options)
+        after, none = held(), set[bytes]()
+        added, removed = (
+            frozenset(
+                Quad(*quad.triple, name)
+                for name, lines in ours.items()
+                for quad in ox.parse(
+                    b"".join(lines - theirs.get(name, none)), format=ox.RdfFormat.N_TRIPLES
+                )
+            )
+            for ours, theirs in ((after, before), (before, after))
+        )
+        real = Delta(added, removed)
+        self._merge(real, merged, merged_graphs(database))
+        self._remember(real)
         return real
 
     def __contains__(self, quad: Quad) -> bool:
