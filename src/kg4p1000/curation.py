@@ -380,8 +380,8 @@ def _write_checked(store: Store, **by: str) -> None:
         write_whole(store.path / "checked", data.encode())
 
 
-def _named(rules: list[ontology.Rule]) -> str:
-    return f"{__version__} {ontology.fingerprint(rules)}"
+def _named(rules: ontology.Rules) -> str:
+    return f"{__version__} {rules.fingerprint}"
 
 
 def _identity(store: Store) -> str:

@@ -1,32 +1,31 @@
-"""The ontology at work: OWL 2 RL rules made from its own axioms.
+"""Infer by OWL 2 RL what follows from the merged graphs, with rules made from our own axioms.
 
 One rule stands for one axiom, of the kinds that `rules` lists, which are those that our ontology uses
 for named classes and properties. What needs a description logic reasoner (restrictions,
 disjointness) is checked by HermiT (`reasoner`) on the ontology and a sample, not at run time.
 
-What the rules imply is kept in ``graph:inferred``: exactly what follows from the merged graphs and
-stands in none of them. `infer` makes that graph from nothing, with one query a rule; `infer_change`
-brings it from before a change to after it, at a cost that depends on what the change touches.
+``graph:inferred`` holds exactly what follows from the merged graphs and stands in none of them.
+`infer` makes that graph from nothing; `infer_change` brings it from before a change to after it, at
+a cost that depends on what the change touches.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import islice
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Set
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
-from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
+from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from .store import Delta, Draft, MemoryGraph, draft_in_memory
 from .terms import GRAPH, PREFIXES, iri
 
-RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
 INFERRED = NamedNode(GRAPH + "inferred")
 ONTOLOGY = NamedNode(GRAPH + "ontology")
-_TYPE = NamedNode(RDF + "type")
+_TYPE, _FIRST, _REST, _NIL = map(iri, ("rdf:type", "rdf:first", "rdf:rest", "rdf:nil"))
+_MEMBERS, _DISJOINT = iri("owl:members"), iri("owl:disjointWith")
 
 #: A name, or the number of a variable.
 Slot = NamedNode | int
@@ -35,123 +34,127 @@ Pattern = tuple[Slot, NamedNode, Slot]
 Match = Callable[[Any, NamedNode, Any], Iterator[Quad]]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """Where the whole body is found, the head follows."""
 
     body: tuple[Pattern, ...]
     head: Pattern
 
-    def sparql(self, *, known: bool = False) -> str:
-        """A CONSTRUCT query for what this rule adds to a graph; a literal as subject is left out.
-
-        Args:
-            known: give what follows and is there already, too.
-        """
-        return _sparql(self.body, self.head, known)
-
-
-@cache
-def _sparql(body: tuple[Pattern, ...], head: Pattern, known: bool) -> str:
-    """The query of a rule; every commit needs those of all rules, and they are the same each time."""
-    before, after = " . ".join(map(_text, body)), _text(head)
-    new = "" if known else f" FILTER NOT EXISTS {{ {after} }}"
-    return f"CONSTRUCT {{ {after} }} WHERE {{ {before}{new} }}"
+    def sparql(self) -> str:
+        """Return a CONSTRUCT query for what this rule adds; a literal as subject is left out."""
+        before, after = " . ".join(map(_text, self.body)), _text(self.head)
+        return f"CONSTRUCT {{ {after} }} WHERE {{ {before} FILTER NOT EXISTS {{ {after} }} }}"
 
 
 def _text(pattern: Pattern) -> str:
     return " ".join(f"?x{slot}" if isinstance(slot, int) else str(slot) for slot in pattern)
 
 
+class Rules(tuple[Rule, ...]):
+    """The rules of an ontology."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these rules from others."""
+        return hashlib.sha256("\n".join(map(Rule.sparql, self)).encode()).hexdigest()
+
+    @cached_property
+    def _index(self) -> dict[Any, list[tuple[Rule, int]]]:
+        """Rules by predicate and object of each pattern of their bodies; the head is at -1."""
+        found = defaultdict(list)
+        for rule in self:
+            for place, (_, predicate, last) in enumerate((*rule.body, rule.head)):
+                key = predicate, None if isinstance(last, int) else last
+                found[key].append((rule, place if place < len(rule.body) else -1))
+        return found
+
+    def fitting(self, triple: Triple) -> Iterator[tuple[Rule, int]]:
+        """Give the rules with a pattern that a triple may fit, and the place of that."""
+        yield from self._index.get((triple.predicate, None), ())
+        yield from self._index.get((triple.predicate, triple.object), ())
+
+
 #: Axioms between two names a and b, and the rule that each stands for.
 #: Source: OWL 2 Profiles, section 4.3, tables 4 to 9 (the rule's name there).
-_PAIR_RULES: dict[str, Callable[[NamedNode, NamedNode], Rule]] = {
-    RDFS + "subClassOf": lambda a, b: Rule(((0, _TYPE, a),), (0, _TYPE, b)),  # cax-sco
-    OWL + "equivalentClass": lambda a, b: Rule(((0, _TYPE, a),), (0, _TYPE, b)),  # cax-eqc1, 2
-    RDFS + "subPropertyOf": lambda a, b: Rule(((0, a, 1),), (0, b, 1)),  # prp-spo1
-    OWL + "equivalentProperty": lambda a, b: Rule(((0, a, 1),), (0, b, 1)),  # prp-eqp1, 2
-    OWL + "inverseOf": lambda a, b: Rule(((0, a, 1),), (1, b, 0)),  # prp-inv1, 2
-    RDFS + "domain": lambda a, b: Rule(((0, a, 1),), (0, _TYPE, b)),  # prp-dom
-    RDFS + "range": lambda a, b: Rule(((0, a, 1),), (1, _TYPE, b)),  # prp-rng
+_PAIR_RULES: dict[NamedNode, Callable[[NamedNode, NamedNode], Rule]] = {
+    iri("rdfs:subClassOf"): lambda a, b: Rule(((0, _TYPE, a),), (0, _TYPE, b)),  # cax-sco
+    iri("owl:equivalentClass"): lambda a, b: Rule(((0, _TYPE, a),), (0, _TYPE, b)),  # cax-eqc1, 2
+    iri("rdfs:subPropertyOf"): lambda a, b: Rule(((0, a, 1),), (0, b, 1)),  # prp-spo1
+    iri("owl:equivalentProperty"): lambda a, b: Rule(((0, a, 1),), (0, b, 1)),  # prp-eqp1, 2
+    iri("owl:inverseOf"): lambda a, b: Rule(((0, a, 1),), (1, b, 0)),  # prp-inv1, 2
+    iri("rdfs:domain"): lambda a, b: Rule(((0, a, 1),), (0, _TYPE, b)),  # prp-dom
+    iri("rdfs:range"): lambda a, b: Rule(((0, a, 1),), (1, _TYPE, b)),  # prp-rng
 }
 #: Axioms that hold in both directions.
-_SYMMETRIC_AXIOMS = {OWL + "equivalentClass", OWL + "equivalentProperty", OWL + "inverseOf"}
+_SYMMETRIC_AXIOMS = set(
+    map(iri, ("owl:equivalentClass", "owl:equivalentProperty", "owl:inverseOf"))
+)
 #: Kinds of properties, and the rule that each stands for.
-_KIND_RULES: dict[str, Callable[[NamedNode], Rule]] = {
-    OWL + "SymmetricProperty": lambda a: Rule(((0, a, 1),), (1, a, 0)),  # prp-symp
-    OWL + "TransitiveProperty": lambda a: Rule(((0, a, 1), (1, a, 2)), (0, a, 2)),  # prp-trp
+_KIND_RULES: dict[NamedNode, Callable[[NamedNode], Rule]] = {
+    iri("owl:SymmetricProperty"): lambda a: Rule(((0, a, 1),), (1, a, 0)),  # prp-symp
+    iri("owl:TransitiveProperty"): lambda a: Rule(((0, a, 1), (1, a, 2)), (0, a, 2)),  # prp-trp
 }
-_CHAIN = OWL + "propertyChainAxiom"
+_CHAIN, _SUBPROPERTY = iri("owl:propertyChainAxiom"), iri("rdfs:subPropertyOf")
 #: Ours: a property follows from those above it where what they lead to has a state of review.
-_BY_STATUS, _STATUS = PREFIXES["k4p"] + "impliedByStatus", iri("k4p:status")
-_SCHEMA = {*_PAIR_RULES, _CHAIN, _BY_STATUS, *(RDF + w for w in ("type", "first", "rest"))}
-_SCHEMA |= {OWL + "members", OWL + "disjointWith"}
-#: A change of more triples than this, and of more than such a part of the graph, is inferred from by
-#: queries over the whole graph: that takes about as long as this part of it triple by triple.
-_FEW, _PART = 1_000, 1 / 3
+_BY_STATUS, _STATUS = iri("k4p:impliedByStatus"), iri("k4p:status")
+_SCHEMA = {*_PAIR_RULES, _CHAIN, _BY_STATUS, _FIRST, _REST}
+#: A change of more triples than this is inferred from by queries over the whole graph.
+_MANY = 50_000
 
 
 def axioms(draft: Draft) -> Iterator[Triple]:
-    """What `rules` looks at in the ontology of a draft, and no more: it is read at every commit."""
-    for name in (*_PAIR_RULES, _CHAIN, _BY_STATUS, RDF + "first", RDF + "rest"):
-        yield from (q.triple for q in draft.match(None, NamedNode(name), None, ONTOLOGY))
+    """Give what `rules` looks at in the ontology of a draft, and no more: each commit reads it."""
+    for name in _SCHEMA:
+        yield from (q.triple for q in draft.match(None, name, None, ONTOLOGY))
     for kind in _KIND_RULES:
-        yield from (q.triple for q in draft.match(None, _TYPE, NamedNode(kind), ONTOLOGY))
+        yield from (q.triple for q in draft.match(None, _TYPE, kind, ONTOLOGY))
 
 
-def rules(schema: Iterable[Triple]) -> list[Rule]:
-    """The rules that an ontology stands for, in a fixed order."""
-    return list(_rules(frozenset(schema)))
+def rules(schema: Iterable[Triple]) -> Rules:
+    """Make the rules that an ontology stands for, in a fixed order."""
+    return _rules(frozenset(schema))
 
 
 @lru_cache(maxsize=2)
-def _rules(triples: frozenset[Triple]) -> tuple[Rule, ...]:
+def _rules(triples: frozenset[Triple]) -> Rules:
     made: set[Rule] = set()
-    lists: dict[object, dict[str, Any]] = {}
+    lists = {(t.subject, t.predicate): t.object for t in triples if t.predicate in (_FIRST, _REST)}
     for t in triples:
-        lists.setdefault(t.subject, {})[t.predicate.value] = t.object
-    for t in triples:
-        a, predicate, b = t.subject, t.predicate.value, t.object
+        a, predicate, b = t.subject, t.predicate, t.object
         if not isinstance(a, NamedNode):
             continue
         if predicate == _CHAIN:
             made |= _chain_rule(a, b, lists)
         elif predicate == _BY_STATUS:
-            made |= {
-                Rule(((0, above.object, 1), (1, _STATUS, b)), (0, a, 1))
-                for above in triples
-                if above.subject == a and above.predicate.value == RDFS + "subPropertyOf"
-            }
+            above = (u.object for u in triples if (u.subject, u.predicate) == (a, _SUBPROPERTY))
+            made |= {Rule(((0, prop, 1), (1, _STATUS, b)), (0, a, 1)) for prop in above}
         elif not isinstance(b, NamedNode):
             continue
-        elif predicate in _PAIR_RULES and not b.value.startswith((PREFIXES["xsd"], RDF)):
+        elif predicate in _PAIR_RULES and not b.value.startswith(
+            (PREFIXES["xsd"], PREFIXES["rdf"])
+        ):
             made.add(_PAIR_RULES[predicate](a, b))
             if predicate in _SYMMETRIC_AXIOMS:
                 made.add(_PAIR_RULES[predicate](b, a))
-        elif predicate == _TYPE.value and b.value in _KIND_RULES:
-            made.add(_KIND_RULES[b.value](a))
-    return tuple(sorted((rule for rule in made if rule.head not in rule.body), key=Rule.sparql))
+        elif predicate == _TYPE and b in _KIND_RULES:
+            made.add(_KIND_RULES[b](a))
+    return Rules(sorted((rule for rule in made if rule.head not in rule.body), key=Rule.sparql))
 
 
-def _chain_rule(prop: NamedNode, chain: Any, lists: dict) -> set[Rule]:
-    """prp-spo2: a chain of named properties implies a property."""
+def _chain_rule(prop: NamedNode, chain: Any, lists: dict[Any, Any]) -> set[Rule]:
+    """Make the rule of a chain of named properties (prp-spo2)."""
     steps: list[Any] = []
-    while chain in lists and len(steps) < len(lists):
-        steps.append(lists[chain].get(RDF + "first"))
-        chain = lists[chain].get(RDF + "rest")
+    while (chain, _REST) in lists and len(steps) < len(lists):
+        steps.append(lists.get((chain, _FIRST)))
+        chain = lists[chain, _REST]
     if not steps or not all(isinstance(step, NamedNode) for step in steps):
         return set()
     body = tuple((i, step, i + 1) for i, step in enumerate(steps))
     return {Rule(body, (0, prop, len(steps)))}
 
 
-def fingerprint(rule_list: Iterable[Rule]) -> str:
-    """What tells one list of rules from another."""
-    return hashlib.sha256("\n".join(map(Rule.sparql, rule_list)).encode()).hexdigest()
-
-
-def infer(draft: Draft, rule_list: Sequence[Rule], start: Iterable[Rule] | None = None) -> None:
-    """Bring ``graph:inferred`` to what the rules imply, by queries over the whole graph.
+def infer(draft: Draft, rule_list: Rules, start: Iterable[Rule] | None = None) -> None:
+    """Bring ``graph:inferred`` to what the rules imply, beginning with a query for each rule.
 
     Args:
         start: rules that may have something to add to what the graph holds; it is known that all
@@ -160,17 +163,12 @@ def infer(draft: Draft, rule_list: Sequence[Rule], start: Iterable[Rule] | None 
     """
     if start is None:
         draft.apply(Delta(removed=frozenset(draft.quads(INFERRED))), tidy=False)
-    graphs, feeds = _closure_graphs(draft), _feeds(rule_list)
-    waiting, place = set(rule_list if start is None else start), _order(feeds)
-    while waiting:
-        rule = min(waiting, key=place.__getitem__)
-        waiting.remove(rule)
-        if new := set(draft.construct(rule.sparql(), graphs)):
-            draft.apply(Delta(added=_quads(new)), tidy=False)
-            waiting |= set(feeds[rule])
+        start = rule_list
+    closure = _Closure(draft, rule_list)
+    closure.add({t for rule in start for t in draft.construct(rule.sparql(), closure.graphs)})
 
 
-def infer_loaded(draft: Draft, rule_list: Sequence[Rule], graph: NamedNode) -> None:
+def infer_loaded(draft: Draft, rule_list: Rules, graph: NamedNode) -> None:
     """Bring ``graph:inferred`` to what follows after a file was loaded into a graph.
 
     Args:
@@ -182,46 +180,12 @@ def infer_loaded(draft: Draft, rule_list: Sequence[Rule], graph: NamedNode) -> N
     infer(draft, rule_list, None if removed > len(now_stated) else rule_list)
 
 
-def _feeds(rule_list: Sequence[Rule]) -> dict[Rule, list[Rule]]:
-    """Each rule, and those whose body may fit what its head says."""
-    by_predicate: dict[NamedNode, list[tuple[Slot, Rule]]] = {}
-    for rule in rule_list:
-        for _, predicate, last in rule.body:
-            by_predicate.setdefault(predicate, []).append((last, rule))
-
-    def fed(head: Pattern) -> list[Rule]:
-        """Those with a pattern of the same predicate and no other name at its end."""
-        ends = by_predicate.get(head[1], ())
-        return [r for last, r in ends if isinstance(last, int) or last == head[2]]
-
-    return {rule: fed(rule.head) for rule in rule_list}
-
-
-def _order(feeds: dict[Rule, list[Rule]]) -> dict[Rule, int]:
-    """A place for each rule, after those that feed it where that is possible: fewer run twice."""
-    last_first: list[Rule] = []
-    seen: set[Rule] = set()
-    for start, fed in feeds.items():
-        path = [] if start in seen else [(start, iter(fed))]
-        seen.add(start)
-        while path:
-            rule, ahead = path[-1]
-            following = next((other for other in ahead if other not in seen), None)
-            if following is None:
-                last_first.append(rule)
-                path.pop()
-            else:
-                seen.add(following)
-                path.append((following, iter(feeds[following])))
-    return {rule: place for place, rule in enumerate(reversed(last_first))}
-
-
 def infer_change(
     draft: Draft,
-    rule_list: Sequence[Rule],
+    rule_list: Rules,
     added: Set[Triple],
     removed: Set[Triple],
-    rules_before: Sequence[Rule] | None = None,
+    rules_before: Rules | None = None,
 ) -> None:
     """Bring ``graph:inferred`` from what followed before a change to what follows after it.
 
@@ -235,121 +199,99 @@ def infer_change(
         added, removed: what the merged graphs state now and did not before, and the reverse.
         rules_before: the rules before the change, where they were others.
     """
-    rules_before = rule_list if rules_before is None else rules_before
-    now_stated = frozenset(q for t in added if (q := Quad(*t, INFERRED)) in draft)
-    draft.apply(Delta(removed=now_stated), tidy=False)
-    gone = set(rules_before) - set(rule_list)
-    lost = {t for rule in gone for t in _made_by(draft, rule)}
-    if _much(draft, len(added) + len(removed) + len(lost)):
-        infer(draft, rule_list, None if removed or lost else rule_list)
+    if len(added) + len(removed) > _MANY:
+        infer(draft, rule_list)
         return
-    doomed = lost | _Engine(draft, rules_before).resting_on(removed | lost)
+    before = rule_list if rules_before is None else rules_before
+    gone, come = set(before) - set(rule_list), set(rule_list) - set(before)
+    draft.apply(Delta(removed=_quads(added)), tidy=False)  # is stated now
+    closure = _Closure(draft, before, MemoryGraph(removed))
+    lost = {t for rule in gone for t in closure.made_by(rule, rule.body) if closure.infers(t)}
+    doomed = lost | closure.resting_on(removed | lost)
     draft.apply(Delta(removed=_quads(doomed)), tidy=False)
-    engine = _Engine(draft, rule_list)
-    news = {triple for triple in doomed | removed if engine.follows(triple)}
-    draft.apply(Delta(added=_quads(news)), tidy=False)
-    news |= added
-    while news:
-        news = {head for triple in news for head in engine.heads(triple) if not engine.has(head)}
-        draft.apply(Delta(added=_quads(news)), tidy=False)
-    if come := set(rule_list) - set(rules_before):
+    closure = _Closure(draft, rule_list)
+    closure.add({triple for triple in doomed | removed if closure.follows(triple)}, added)
+    if come:
         infer(draft, rule_list, come)
 
 
-def _much(draft: Draft, size: int) -> bool:
-    """Whether a change of some triples is large beside the graph, which is only counted so far."""
-    if size <= _FEW:
-        return False
-    everything = draft.match(None, None, None, DefaultGraph())
-    return next(islice(everything, int(size / _PART), None), None) is None
+class _Closure:
+    """What a draft states and infers, one triple at a time, and rules at work on it.
 
+    Args:
+        gone: what `match` finds beside.
+    """
 
-def _made_by(draft: Draft, rule: Rule) -> Iterator[Triple]:
-    """The inferences that a rule has a hand in."""
-    for triple in draft.construct(rule.sparql(known=True), _closure_graphs(draft)):
-        if Quad(*triple, INFERRED) in draft:
-            yield triple
-
-
-class _Engine:
-    """Rules at work on the graph of a draft, one triple at a time."""
-
-    def __init__(self, draft: Draft, rule_list: Iterable[Rule]) -> None:
+    def __init__(self, draft: Draft, rule_list: Rules, gone: MemoryGraph | None = None) -> None:
         self._draft = draft
-        self._graphs = _closure_graphs(draft)
-        self._by_body: dict[object, list[tuple[Rule, int]]] = {}
-        self._by_head: dict[object, list[Rule]] = {}
-        for rule in rule_list:
-            for place, pattern in enumerate(rule.body):
-                self._by_body.setdefault(_key(pattern), []).append((rule, place))
-            self._by_head.setdefault(_key(rule.head), []).append(rule)
+        self._rules = rule_list
+        self._gone = gone
+        # The register may leave the inferences out of the default graph.
+        own = () if INFERRED in draft.merged else (INFERRED,)
+        self.graphs: tuple[NamedNode | DefaultGraph, ...] = (DefaultGraph(), *own)
 
     def match(self, subject: Any, predicate: NamedNode, object_: Any) -> Iterator[Quad]:
-        """The quads of the closure as it stands."""
-        for graph in self._graphs:
+        """Give the quads of the closure as it stands."""
+        for graph in self.graphs:
             yield from self._draft.match(subject, predicate, object_, graph)
+        if self._gone:
+            yield from self._gone.match(subject, predicate, object_)
 
-    def has(self, triple: Triple) -> bool:
-        """Whether a triple is in the closure as it stands."""
-        return any(Quad(*triple, graph) in self._draft for graph in self._graphs)
+    def infers(self, triple: Triple) -> bool:
+        """Whether a triple is among the inferences."""
+        return Quad(*triple, INFERRED) in self._draft
+
+    def add(self, news: Set[Triple], stated: Set[Triple] = frozenset()) -> None:
+        """Add inferences, and all that follows from them and from what is stated anew."""
+        while news or stated:
+            self._draft.apply(Delta(added=_quads(news)), tidy=False)
+            heads = {head for t in news | stated for head in self.heads(t)}
+            news, stated = {t for t in heads if next(self.match(*t), None) is None}, frozenset()
 
     def resting_on(self, removed: Set[Triple]) -> set[Triple]:
-        """The inferences in whose making a removed triple may have had a part."""
-        gone = MemoryGraph(removed)
-
-        def before(subject: Any, predicate: NamedNode, object_: Any) -> Iterator[Quad]:
-            yield from self.match(subject, predicate, object_)
-            yield from gone.match(subject, predicate, object_)
-
+        """Give the inferences in whose making a removed triple may have had a part."""
         doomed: set[Triple] = set()
         waiting = list(removed)
         while waiting:
-            for head in self.heads(waiting.pop(), before):
-                if head not in doomed and Quad(*head, INFERRED) in self._draft:
+            for head in self.heads(waiting.pop()):
+                if head not in doomed and self.infers(head):
                     doomed.add(head)
                     waiting.append(head)
         return doomed
 
-    def heads(self, triple: Triple, match: Match | None = None) -> Iterator[Triple]:
-        """What follows in one step from a triple and others."""
-        for key in ((triple.predicate, None), (triple.predicate, triple.object)):
-            for rule, place in self._by_body.get(key, ()):
-                bound = _bind(rule.body[place], triple, {})
+    def heads(self, triple: Triple) -> Iterator[Triple]:
+        """Give what follows in one step from a triple and others."""
+        for rule, place in self._rules.fitting(triple):
+            if place >= 0:
                 others = rule.body[:place] + rule.body[place + 1 :]
-                if bound is not None:
-                    for solution in _solutions(others, bound, match or self.match):
-                        subject, predicate, object_ = _filled(rule.head, solution)
-                        if isinstance(subject, NamedNode | BlankNode):
-                            yield Triple(subject, predicate, object_)
+                for bound in _bind(rule.body[place], triple, {}):
+                    yield from self.made_by(rule, others, bound)
+
+    def made_by(
+        self, rule: Rule, patterns: tuple[Pattern, ...], bound: dict[int, Any] | None = None
+    ) -> Iterator[Triple]:
+        """Give the heads of a rule, of whose body some patterns are yet to be found."""
+        for solution in _solutions(patterns, bound or {}, self.match):
+            subject, predicate, object_ = _filled(rule.head, solution)
+            if not isinstance(subject, Literal | Triple):
+                yield Triple(subject, predicate, object_)
 
     def follows(self, triple: Triple) -> bool:
         """Whether a triple follows in one step from the closure as it stands."""
-        for key in ((triple.predicate, None), (triple.predicate, triple.object)):
-            for rule in self._by_head.get(key, ()):
-                bound = _bind(rule.head, triple, {})
-                if bound is None:
-                    continue
-                if next(_solutions(rule.body, bound, self.match), None) is not None:
-                    return True
-        return False
-
-
-def _closure_graphs(draft: Draft) -> tuple[NamedNode | DefaultGraph, ...]:
-    """The default graph, and the inferences where the register does not merge them into it."""
-    return (DefaultGraph(),) if INFERRED in draft.merged else (DefaultGraph(), INFERRED)
+        return any(
+            next(_solutions(rule.body, bound, self.match), None) is not None
+            for rule, place in self._rules.fitting(triple)
+            if place < 0
+            for bound in _bind(rule.head, triple, {})
+        )
 
 
 def _quads(triples: Iterable[Triple]) -> frozenset[Quad]:
-    return frozenset(Quad(t.subject, t.predicate, t.object, INFERRED) for t in triples)
-
-
-def _key(pattern: Pattern) -> tuple[NamedNode, NamedNode | None]:
-    _, predicate, last = pattern
-    return predicate, None if isinstance(last, int) else last
+    return frozenset(Quad(*triple, INFERRED) for triple in triples)
 
 
 def _filled(pattern: Pattern, bound: dict[int, Any]) -> tuple[Any, NamedNode, Any]:
-    """A pattern with its bound variables replaced, None where one is not bound."""
+    """Replace the bound variables of a pattern, the others by None."""
     first, predicate, last = pattern
     return (
         bound.get(first) if isinstance(first, int) else first,
@@ -358,23 +300,25 @@ def _filled(pattern: Pattern, bound: dict[int, Any]) -> tuple[Any, NamedNode, An
     )
 
 
-def _bind(pattern: Pattern, fact: Triple | Quad, bound: dict[int, Any]) -> dict[int, Any] | None:
-    """The bindings under which a fact fits a pattern whose predicate it has, or None."""
+def _bind(
+    pattern: Pattern, fact: Triple | Quad, bound: dict[int, Any]
+) -> tuple[()] | tuple[dict[int, Any]]:
+    """Give the bindings under which a fact fits a pattern whose predicate it has, if it does."""
     for slot, term in ((pattern[0], fact.subject), (pattern[2], fact.object)):
         if not isinstance(slot, int):
             if slot != term:
-                return None
+                return ()
         elif (known := bound.get(slot)) is None:
             bound = {**bound, slot: term}
         elif known != term:
-            return None
-    return bound
+            return ()
+    return (bound,)
 
 
 def _solutions(
     patterns: tuple[Pattern, ...], bound: dict[int, Any], match: Match
 ) -> Iterator[dict[int, Any]]:
-    """All ways in which patterns fit at once, the one that leaves least open tried first."""
+    """Give all ways in which patterns fit at once, the one that leaves least open tried first."""
     if not patterns:
         yield bound
         return
@@ -382,60 +326,57 @@ def _solutions(
     place = min(range(len(patterns)), key=lambda i: filled[i].count(None))
     rest = patterns[:place] + patterns[place + 1 :]
     for quad in match(*filled[place]):
-        if (more := _bind(patterns[place], quad, bound)) is not None:
+        for more in _bind(patterns[place], quad, bound):
             yield from _solutions(rest, more, match)
 
 
 def exclusions(match: Match) -> list[frozenset[Any]]:
-    """The groups of classes of an ontology of which a thing can be in one at most."""
-    found = [
-        frozenset((q.subject, q.object)) for q in match(None, NamedNode(OWL + "disjointWith"), None)
-    ]
-    for quad in match(None, NamedNode(OWL + "members"), None):
-        members, head = set(), quad.object
-        while step := next(match(head, NamedNode(RDF + "first"), None), None):
-            members.add(step.object)
-            head = next(match(head, NamedNode(RDF + "rest"), None)).object
-        found.append(frozenset(members))
-    return found
+    """Give the groups of classes of an ontology of which a thing can be in one at most."""
+    found = [frozenset((q.subject, q.object)) for q in match(None, _DISJOINT, None)]
+    return found + [frozenset(members(match, q.object)) for q in match(None, _MEMBERS, None)]
+
+
+def members(match: Match, head: Any) -> Iterator[Any]:
+    """Give the members of an RDF list."""
+    while head is not None and head != _NIL:
+        yield from (q.object for q in match(head, _FIRST, None))
+        head = next((q.object for q in match(head, _REST, None)), None)
 
 
 def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tuple[Any, Any]]:
-    """The things that are in two classes which exclude each other, each with both classes.
+    """Find the things that are in two classes which exclude each other, each with both classes.
 
     Args:
         match: gives the quads of the closure: what is stated and what the rules imply.
         nodes: the things to look at; all by default.
     """
     groups = exclusions(match)
-    watched = frozenset().union(*groups)
-    kinds: dict[Any, set[Any]] = {}
-    asked = [None] if nodes is None else nodes
-    for quad in (q for node in asked for q in match(node, _TYPE, None)):
-        if quad.object in watched:
-            kinds.setdefault(quad.subject, set()).add(quad.object)
+    classes: dict[Any, set[Any]] = defaultdict(set)
+    for node in [None] if nodes is None else nodes:
+        for quad in match(node, _TYPE, None):
+            classes[quad.subject].add(quad.object)
     return {
         (node, cls)
-        for node, of in kinds.items()
-        if len(of) > 1
+        for node, its in classes.items()
+        if len(its) > 1
         for group in groups
-        if len(of & group) > 1
-        for cls in of & group
+        if len(its & group) > 1
+        for cls in its & group
     }
 
 
 def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
-    """The same of a graph that is in no store; the rules are those of the ontology in it."""
+    """Find the same in a graph that is in no store; the rules are those of the ontology in it."""
     draft, kept = draft_in_memory(), list(triples)
+    schema = _SCHEMA | {_TYPE, _MEMBERS, _DISJOINT}
+    made = rules(t for t in kept if t.predicate in schema)
+    used = schema | {predicate for rule in made for _, predicate, _ in rule.body}
     merged = Quad(ONTOLOGY, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs"))
-    made = rules(t for t in kept if t.predicate.value in _SCHEMA)
-    used = _SCHEMA | {predicate.value for rule in made for _, predicate, _ in rule.body}
-    said = (Quad(*t, ONTOLOGY) for t in kept if t.predicate.value in used)
-    draft.apply(Delta(frozenset({merged, *said})))
+    draft.apply(Delta.of([merged, *(Quad(*t, ONTOLOGY) for t in kept if t.predicate in used)]))
     infer(draft, made)
     return contradictions(closure(draft))
 
 
 def closure(draft: Draft) -> Match:
-    """Gives what a draft holds in its default graph and what its rules imply."""
-    return _Engine(draft, ()).match
+    """Give what a draft holds in its default graph and what its rules imply."""
+    return _Closure(draft, Rules()).match
