@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from kg4p1000.build import parse_file, sources
-from kg4p1000.overlaps import corpus, detection
-from kg4p1000.overlaps.model import Model
+from kg4p1000.overlaps import corpus
+from kg4p1000.overlaps.scoring import Model, candidates
 from kg4p1000.overlaps.similarity import Space
 from kg4p1000.store import MemoryGraph
 
@@ -52,13 +52,14 @@ def main(size: int) -> None:
     begun = time.perf_counter()
     space = Space(some)
     ready = time.perf_counter()
-    kept = sum(int(np.isfinite(s).sum()) for _, _, s in detection.all_candidates(space, model))
+    _, scores = candidates(space, model, space.own, 50, own=True)
+    kept = int(np.isfinite(scores).sum())
     done = time.perf_counter()
     new = [replace(a, id=f"N{i}", group=f"N{i}") for i, a in enumerate(plan.activities[:20])]
     times = []
     for activity in new:
         start = time.perf_counter()
-        detection.candidates(space, model, space.rows([activity]), 50)
+        candidates(space, model, space.rows([activity]), 50)
         times.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{size:,} activities, {size * (size - 1) // 2:,} pairs, {kept:,} kept")

@@ -33,6 +33,7 @@ HOMES = {
     "rich": {"cli"},
     "scipy": {"overlaps"},
     "shacl": {"validation"},
+    "sklearn": {"overlaps"},
     "waitress": {"web"},
     "werkzeug": {"web"},
     "yaml": {"queries", "sources"},

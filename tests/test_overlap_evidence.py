@@ -15,7 +15,7 @@ from kg4p1000.overlaps.corpus import LANGUAGES, Activity, read
 from kg4p1000.overlaps.decisions import overlap_iri
 from kg4p1000.overlaps.explanation import Evidence
 from kg4p1000.overlaps.findings import DETECTION, Detection, compare
-from kg4p1000.overlaps.translation import Pivot
+from kg4p1000.overlaps.similarity import Guesser
 from kg4p1000.store import Delta, MemoryGraph
 from kg4p1000.terms import iri, mint, prefix_declarations
 
@@ -154,14 +154,14 @@ def test_a_code_that_a_person_rejected_is_not_guessed_again(graph):
         a for a in Detection.of(MemoryGraph(changed).select).corpus.activities if a.id == "A4.2"
     ]
     refused = {f.code for f in before.facets}
-    assert refused & {f.code for f in Pivot(read(graph.select)).codes(replace(before, facets=()))}
+    assert refused & {f.code for f in Guesser(read(graph.select)).codes(replace(before, facets=()))}
     assert after.refused == refused
     assert not refused & {f.code for f in after.facets}
 
 
 def test_a_poll_is_not_near_to_polluters(corpus):
     poll = Activity("x", "Poll", "launch a poll of expectations")
-    codes = {f.code.rsplit("/", 1)[1] for f in Pivot(corpus).codes(poll)}
+    codes = {f.code.rsplit("/", 1)[1] for f in Guesser(corpus).codes(poll)}
     assert "expectation-poll" in codes
     assert not {c for c in codes if c.startswith("pollut")}
     rows = compare(corpus, [poll], len(corpus.activities))
@@ -171,14 +171,14 @@ def test_a_poll_is_not_near_to_polluters(corpus):
 
 @pytest.mark.parametrize("text", ["", "Xyzzy", "the and of"])
 def test_a_text_that_says_nothing_gets_no_codes(corpus, text):
-    assert Pivot(corpus).codes(Activity("x", text)) == ()
+    assert Guesser(corpus).codes(Activity("x", text)) == ()
 
 
 def test_of_guessed_codes_more_than_half_are_what_the_annotations_say(corpus):
-    pivot, right, made, had = Pivot(corpus), 0, 0, 0
+    guesser, right, made, had = Guesser(corpus), 0, 0, 0
     for activity in corpus.activities:
         known = {f.code for f in activity.facets}
-        seen = {f.code for f in pivot.codes(replace(activity, facets=()))}
+        seen = {f.code for f in guesser.codes(replace(activity, facets=()))}
         right, made, had = right + len(known & seen), made + len(seen), had + len(known)
     assert right / made >= 0.54
     assert right / had >= 0.44

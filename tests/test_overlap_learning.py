@@ -8,7 +8,7 @@ import pytest
 from kg4p1000.build import parse_file, sources
 from kg4p1000.overlaps.decisions import Decision
 from kg4p1000.overlaps.findings import Detection
-from kg4p1000.overlaps.learning import learn
+from kg4p1000.overlaps.scoring import learn
 from kg4p1000.store import MemoryGraph
 
 ROOT = Path(__file__).parents[1]
@@ -57,14 +57,14 @@ def before(learner):
 
 @pytest.fixture(scope="module")
 def stored(before, found):
-    return np.flatnonzero(before >= found.model.stored)
+    return np.flatnonzero(before >= found.model.stored_from)
 
 
 def test_one_decision_moves_few_of_the_stored_pairs(learner, before, stored, found):
     for said in ("accepted", "rejected"):
         for place in stored[::5]:
             after = learner.confidences(**{said: [place]})
-            moved = (before >= found.model.stored) != (after >= found.model.stored)
+            moved = (before >= found.model.stored_from) != (after >= found.model.stored_from)
             moved[place] = False
             assert moved.sum() <= FEW * len(stored), (said, learner.keys[place])
 
@@ -82,7 +82,7 @@ def test_nor_does_an_acceptance_after_others(learner, stored, found):
         rejected, accepted = decided[:12], decided[12:]
         then = learner.confidences(accepted, rejected)
         now = learner.confidences([*accepted, one], rejected)
-        assert not ((then >= found.model.stored) & (now < found.model.stored)).any()
+        assert not ((then >= found.model.stored_from) & (now < found.model.stored_from)).any()
 
 
 def test_decisions_that_agree_with_the_confidence_change_nothing_much(learner, before, stored):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from ..errors import BrokenFile
-from ..terms import CODE, ID, curie, natural_key, prefix_declarations
+from ..terms import CODE, curie, natural_key, prefix_declarations
 from ..texts import number
 
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
@@ -20,6 +21,8 @@ Select = Callable[[str], Iterable[Row]]
 #: The code lists of the facets, in the order in which a sentence names them.
 SCHEMES = ("action-kind", "deliverable", "topic", "target-group")
 LANGUAGES = ("en", "fr", "es")
+#: Columns of a table beside ``id``.
+_COLUMNS = ("title", "description", "language", "group")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Facet:
 
     @property
     def scheme(self) -> str:
-        """Key of the code list."""
+        """Return the key of the code list."""
         return scheme_of(self.code)
 
 
@@ -66,7 +69,7 @@ class Activity:
 
     @property
     def text(self) -> str:
-        """Title and description."""
+        """Return title and description."""
         return f"{self.title}. {self.description}"
 
 
@@ -82,12 +85,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Relation:
-    """What a remark says about two objectives."""
+    """That a remark relates two objectives."""
 
     iri: str
     ends: frozenset[str]
-    kind: str
-    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,23 +97,16 @@ class Corpus:
 
     Attributes:
         names: labels of the things that are mentioned, by IRI.
-        parallel: texts that the graph has in English and in another language, as
-            (language, text, English text).
     """
 
     activities: tuple[Activity, ...]
     codes: Mapping[str, Code] = field(default_factory=dict)
     names: Mapping[str, Code] = field(default_factory=dict)
     relations: tuple[Relation, ...] = ()
-    parallel: tuple[tuple[str, str, str], ...] = ()
-
-    def position(self) -> dict[str, int]:
-        """Where each activity stands, by its id."""
-        return {activity.id: i for i, activity in enumerate(self.activities)}
 
 
 def scheme_of(code: str) -> str:
-    """Key of the list that a code belongs to."""
+    """Return the key of the list that a code belongs to."""
     return code.removeprefix(CODE).split("/")[0]
 
 
@@ -144,60 +138,50 @@ _CODES = """SELECT ?code ?label ?broader ?note WHERE {
   OPTIONAL { ?code skos:broader ?broader FILTER(isIRI(?broader)) }
   OPTIONAL { ?code skos:definition ?note FILTER(LANG(?note) = LANG(?label)) }
 }"""
-_RELATIONS = """SELECT ?relation ?from ?to ?kind ?remark WHERE {
+_RELATIONS = """SELECT ?relation ?from ?to WHERE {
   ?relation a k4p:ObjectiveRelation ; k4p:relationKind ?kind ;
     k4p:relatesFrom/skos:notation ?from ; k4p:relatesTo/skos:notation ?to .
   FILTER(isIRI(?relation))
-  OPTIONAL { ?relation k4p:statedBy ?remark }
-}"""
-_PARALLEL = """SELECT ?text ?english WHERE {
-  VALUES ?p { skos:prefLabel rdfs:label skos:definition skos:scopeNote }
-  ?thing ?p ?english , ?text FILTER(LANG(?english) = "en" && LANG(?text) IN ("fr", "es"))
-}"""
+} ORDER BY ?relation ?from ?to"""
 
 
 def read(select: Select) -> Corpus:
-    """The activities of a graph, in the order of their notations."""
+    """Return the activities of a graph, in the order of their notations."""
 
     def ask(query: str) -> list[dict[str, str]]:
-        return [
-            {name: _text(term) for name, term in row.items()}
-            | {f"{name}@": _language(term) for name, term in row.items()}
-            for row in select(prefix_declarations() + query)
-        ]
+        return [_plain(row) for row in select(prefix_declarations() + query)]
 
-    facets: dict[str, set[Facet]] = {}
+    facets: dict[str, set[Facet]] = defaultdict(set)
     for row in ask(_FACETS):
-        rank, sure = number(row["rank"]), number(row["confidence"])
-        sure = 1.0 if sure is None else min(max(0.0, sure), 1.0)
-        made = Facet(row["code"], max(1, int(rank or 1)), sure)
-        if made.scheme in SCHEMES:
-            facets.setdefault(row["activity"], set()).add(made)
-    refused: dict[str, set[str]] = {}
-    for row in ask(_REFUSED):
-        refused.setdefault(row["activity"], set()).add(row["code"])
-    mentions: dict[str, set[str]] = {}
-    named = ask(_MENTIONS)
-    for row in named:
-        mentions.setdefault(row["activity"], set()).add(row["thing"])
-    versions: dict[str, list[Activity]] = {}
+        rank, confidence = number(row["rank"]), number(row["confidence"])
+        confidence = 1.0 if confidence is None else min(max(0.0, confidence), 1.0)
+        facet = Facet(row["code"], max(1, int(rank or 1)), confidence)
+        if facet.scheme in SCHEMES:
+            facets[row["activity"]].add(facet)
+    relations = {
+        row["relation"]: Relation(row["relation"], frozenset((row["from"], row["to"])))
+        for row in ask(_RELATIONS)
+    }
+    mentioned = ask(_MENTIONS)
+    mentions, refused = _by_activity(mentioned, "thing"), _by_activity(ask(_REFUSED), "code")
+    versions: dict[str, list[Activity]] = defaultdict(list)
     for row in ask(_ACTIVITIES):
         iri = row["activity"]
         if curie(iri) != f"activity:{row['id']}":
             continue  # a further notation, or one that no address can have
         if row["text"] and row["text@"] != row["title@"]:
             continue
-        made_of = Activity(
+        activity = Activity(
             id=row["id"],
             title=row["title"],
             description=row["text"],
             language=row["title@"] or "en",
             group=row["group"],
-            facets=tuple(sorted(facets.get(iri, ()), key=lambda f: (f.scheme, f.rank, f.code))),
-            mentions=frozenset(mentions.get(iri, ())),
-            refused=frozenset(refused.get(iri, ())),
+            facets=tuple(sorted(facets[iri], key=lambda f: (f.scheme, f.rank, f.code))),
+            mentions=frozenset(mentions[iri]),
+            refused=frozenset(refused[iri]),
         )
-        versions.setdefault(iri, []).append(made_of)
+        versions[iri].append(activity)
     # English where there is English; one version of an activity that has several.
     chosen = [
         min(v, key=lambda a: (a.language != "en", a.language, a.text)) for v in versions.values()
@@ -205,43 +189,43 @@ def read(select: Select) -> Corpus:
     return Corpus(
         activities=tuple(sorted(chosen, key=lambda a: natural_key(a.id))),
         codes=_codes(ask(_CODES), "code"),
-        names=_codes(named, "thing"),
-        relations=_relations(ask(_RELATIONS)),
-        parallel=tuple(sorted((r["text@"], r["text"], r["english"]) for r in ask(_PARALLEL))),
+        names=_codes(mentioned, "thing"),
+        relations=tuple(relations[iri] for iri in sorted(relations)),
     )
+
+
+def _plain(row: Row) -> dict[str, str]:
+    """Return the values of a row as text, each with its language under its name and ``@``."""
+    plain = {}
+    for name, term in row.items():
+        plain[name] = term.value if isinstance(term, ox.NamedNode | ox.Literal) else ""
+        plain[f"{name}@"] = (term.language or "") if isinstance(term, ox.Literal) else ""
+    return plain
+
+
+def _by_activity(rows: list[dict[str, str]], column: str) -> dict[str, set[str]]:
+    values: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        values[row["activity"]].add(row[column])
+    return values
 
 
 def _codes(rows: list[dict[str, str]], column: str) -> dict[str, Code]:
-    labels: dict[str, dict[str, str]] = {}
-    notes: dict[str, dict[str, str]] = {}
-    broader: dict[str, str] = {}
-    for row in sorted(rows, key=lambda r: (r["label"], r.get("note", ""))):
+    codes: dict[str, Code] = {}
+    for row in sorted(rows, key=lambda r: (r[column], r["label"], r.get("note", ""))):
+        code = codes.setdefault(row[column], Code(row[column], {}, "", {}))
         language = row["label@"] or "en"
-        labels.setdefault(row[column], {})[language] = row["label"]
-        notes.setdefault(row[column], {})[language] = row.get("note", "")
-        broader[row[column]] = row.get("broader", "")
-    return {
-        iri: Code(iri, found, broader[iri], notes[iri]) for iri, found in sorted(labels.items())
-    }
-
-
-def _relations(rows: list[dict[str, str]]) -> tuple[Relation, ...]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        found.setdefault(row["relation"], []).append(row)
-    return tuple(
-        Relation(
-            iri,
-            frozenset((same[0]["from"], same[0]["to"])),
-            same[0]["kind"].rsplit("/", 1)[-1],
-            tuple(sorted({row["remark"] for row in same} - {""})),
+        codes[code.iri] = Code(
+            code.iri,
+            {**code.labels, language: row["label"]},
+            row.get("broader", ""),
+            {**code.notes, language: row.get("note", "")},
         )
-        for iri, same in sorted(found.items())
-    )
+    return codes
 
 
 def read_table(path: Path) -> tuple[Activity, ...]:
-    """Activities of a CSV file with the columns ``id``, ``title`` and ``description``.
+    """Return the activities of a CSV file with the columns ``id``, ``title`` and ``description``.
 
     The columns ``group`` (rows of one group are not compared) and ``language`` (en, fr or es) may
     stand there too.
@@ -264,38 +248,20 @@ def read_table(path: Path) -> tuple[Activity, ...]:
         )
     if not rows:
         raise BrokenFile(f"{path} has no rows below its header.", file=str(path))
-    found: dict[str, Activity] = {}
+    activities: dict[str, Activity] = {}
     for line, row in enumerate(rows, 2):
-        language = (row.get("language") or "en").strip()
+        cells = {name: (row.get(name) or "").strip() for name in ("id", *_COLUMNS)}
+        key, language = cells.pop("id"), cells.pop("language") or "en"
+        wrong = ""
         if language not in LANGUAGES:
-            raise BrokenFile(
-                f"{path}, line {line}: the language {language!r} is not known; those that are:"
-                f" {', '.join(LANGUAGES)}.",
-                file=str(path),
-                line=line,
+            wrong = (
+                f"the language {language!r} is not known; those that are: {', '.join(LANGUAGES)}."
             )
-        key = (row["id"] or "").strip()
-        if not key or key in found:
-            what = f"the id {key!r} comes twice" if key else "the id is empty"
-            raise BrokenFile(f"{path}, line {line}: {what}.", file=str(path), line=line)
-        found[key] = Activity(
-            key,
-            (row["title"] or "").strip(),
-            (row["description"] or "").strip(),
-            language,
-            (row.get("group") or "").strip(),
-        )
-    return tuple(found.values())
-
-
-def thing(activity: Activity) -> ox.NamedNode:
-    """The IRI of an activity of the plan."""
-    return ox.NamedNode(f"{ID}activity/{activity.id}")
-
-
-def _text(term: object) -> str:
-    return term.value if isinstance(term, ox.NamedNode | ox.Literal) else ""
-
-
-def _language(term: object) -> str:
-    return (term.language or "") if isinstance(term, ox.Literal) else ""
+        elif not key:
+            wrong = "the id is empty."
+        elif key in activities:
+            wrong = f"the id {key!r} comes twice."
+        if wrong:
+            raise BrokenFile(f"{path}, line {line}: {wrong}", file=str(path), line=line)
+        activities[key] = Activity(key, language=language, **cells)
+    return tuple(activities.values())

@@ -12,22 +12,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
-import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode, Triple
 
 from ..terms import iri, mint, prefix_declarations
-from . import corpus as reading
 from . import decisions as deciding
-from .corpus import LANGUAGES, Activity, Corpus, Select, thing
-from .detection import Scored, candidates, ranking
+from .clusters import Cluster, clusters, theme
+from .corpus import LANGUAGES, Activity, Corpus, Select, read
 from .explanation import Evidence, Explainer
-from .learning import learn
-from .model import Model
-from .objectives import Cluster, clusters, theme
-from .similarity import Space
-from .translation import Pivot, completed
+from .scoring import Model, Scored, candidates, learn, ranking
+from .similarity import Guesser, Space
 
 AGENT = iri("agent:overlaps-0.1.0")
 DETECTION = mint("detection", "overlaps")
@@ -61,34 +57,33 @@ class Detection:
         self.corpus = corpus
         self.decided = decided
         self.space = Space(corpus)
-        first = ranking(self.space, model)
-        self.model = learn(model, first, decided)
-        ranked = first if self.model is model else ranking(self.space, self.model)
-        self.findings = [self._finding(pair) for pair in ranked]
+        ranked = ranking(self.space, model)
+        self.model = learn(model, ranked, decided)
+        if self.model is not model:
+            ranked = ranking(self.space, self.model)
+        confidences = self.model.confidences(np.array([pair.score for pair in ranked])).tolist()
+        self.findings = [self._finding(*row) for row in zip(ranked, confidences, strict=True)]
         self.explainer = Explainer(self.space)
 
     @classmethod
     def of(cls, select: Select, model: Model | None = None) -> Detection:
-        """The detection on a graph, its decisions included."""
+        """Detect the overlaps of a graph."""
         decided = deciding.latest(deciding.read(select))
-        return cls(completed(reading.read(select)), model or Model.load(), decided)
+        return cls(_completed(read(select)), model or Model.load(), decided)
 
-    def _finding(self, pair: Scored) -> Finding:
+    def _finding(self, pair: Scored, confidence: float) -> Finding:
         decision = self.decided.get(pair.key)
-        confidence = round(float(self.model.confidences(pair.score)), 2)
-        kind = (
-            decision.kind
-            if decision and decision.kind
-            else self.model.kind(pair.score, pair.features)
-        )
-        return Finding(pair, confidence, kind, decision.status if decision else "proposed")
+        kind = (decision and decision.kind) or self.model.kind(pair.score, pair.features)
+        status = decision.status if decision else "proposed"
+        return Finding(pair, round(confidence, 2), kind, status)
 
     def stored(self, also: Collection[Pair] = ()) -> list[Finding]:
-        """The findings that go into the graph: sure enough, or decided, or asked for."""
+        """Return the findings that go into the graph: sure enough, or decided, or asked for."""
+        wanted = {*self.decided, *also}
         return [
             f
             for f in self.findings
-            if f.confidence >= self.model.stored or f.pair.key in self.decided or f.pair.key in also
+            if f.confidence >= self.model.stored_from or f.pair.key in wanted
         ]
 
     @cached_property
@@ -98,12 +93,12 @@ class Detection:
         return clusters(self.corpus, sure, COHERENT)
 
     def reason(self, finding: Finding, language: str = "en") -> str:
-        """Why a pair is a finding, in one sentence."""
-        found = self.explainer.evidence(finding.pair.a, finding.pair.b)
-        return self.explainer.reason(found, language)
+        """Return why a pair is a finding, in one sentence."""
+        shared = self.explainer.evidence(finding.pair.a, finding.pair.b)
+        return self.explainer.reason(shared, language)
 
     def row(self, finding: Finding) -> dict[str, str]:
-        """A pair as text: a, b, score, kind, confidence, status, reason."""
+        """Return a pair as text: a, b, score, kind, confidence, status, reason."""
         return {
             "a": finding.pair.a.id,
             "b": finding.pair.b.id,
@@ -115,53 +110,50 @@ class Detection:
         }
 
     def queue(self) -> list[Finding]:
-        """The pairs that wait for a decision, those first from which the ranking learns most."""
-        found = {f.pair.key: f for f in self.findings}
+        """Return the pairs that wait for a decision, those first from which the ranking learns most."""
+        by_key = {f.pair.key: f for f in self.findings}
         order = deciding.queue(
-            {key: float(self.model.confidences(f.pair.score)) for key, f in found.items()},
-            {key: f.status for key, f in found.items()},
+            {key: float(self.model.confidences(f.pair.score)) for key, f in by_key.items()},
+            {key: f.status for key, f in by_key.items()},
         )
-        return [found[key] for key in order]
+        return [by_key[key] for key in order]
 
     def triples(
         self, select: Select, now: datetime | None = None, also: Collection[Pair] = ()
     ) -> set[Triple]:
-        """The whole content of ``graph:overlaps``.
+        """Return the whole content of ``graph:overlaps``.
 
         Args:
             select: asks the graph when the same was found before, for the time of the detection.
             also: pairs to store whatever their confidence.
         """
-        made = {
-            t for f in sorted(self.stored(also), key=lambda f: f.pair.key) for t in self._overlap(f)
-        }
-        made |= {t for cluster in self.clusters for t in self._cluster(cluster)}
-        digest = hashlib.sha256("\n".join(sorted(map(str, made))).encode()).hexdigest()[:16]
+        triples = {t for finding in self.stored(also) for t in self._overlap(finding)}
+        triples |= {t for cluster in self.clusters for t in self._cluster(cluster)}
+        digest = hashlib.sha256("\n".join(sorted(map(str, triples))).encode()).hexdigest()[:16]
         parameters = f"weights {self.model.version}, result {digest}"
         times = [
             row["time"]
             for row in select(prefix_declarations() + _RUN)
             if row["parameters"] == Literal(parameters)
         ]
-        time = min(times, key=str) if times else deciding.instant(now)
-        return made | _facts(
+        return triples | _facts(
             DETECTION,
             ("rdf:type", iri("k4p:Detection")),
             ("rdfs:label", Literal("Detection of overlaps", language="en")),
             ("k4p:parameters", Literal(parameters)),
-            ("prov:endedAtTime", time),
+            ("prov:endedAtTime", min(times, key=str) if times else deciding.instant(now)),
             ("prov:wasAssociatedWith", AGENT),
         )
 
     def _overlap(self, finding: Finding) -> set[Triple]:
         a, b = finding.pair.a, finding.pair.b
-        found = self.explainer.evidence(a, b)
+        shared = self.explainer.evidence(a, b)
         return _facts(
             deciding.overlap_iri(finding.pair.key),
             ("rdf:type", iri("k4p:Overlap")),
             ("rdfs:label", Literal(f"{a.id} – {b.id}", language="en")),
-            ("k4p:between", thing(a)),
-            ("k4p:between", thing(b)),
+            ("k4p:between", mint("activity", a.id)),
+            ("k4p:between", mint("activity", b.id)),
             ("k4p:overlapKind", iri(f"overlap-kind:{finding.kind}")),
             ("k4p:confidence", decimal(finding.confidence, 2)),
             ("k4p:score", decimal(finding.pair.score, 3)),
@@ -170,10 +162,10 @@ class Detection:
             ("prov:wasAttributedTo", AGENT),
             ("prov:wasGeneratedBy", DETECTION),
             *(
-                ("k4p:reason", Literal(self.explainer.reason(found, x), language=x))
+                ("k4p:reason", Literal(self.explainer.reason(shared, x), language=x))
                 for x in LANGUAGES
             ),
-            *_evidence(found),
+            *_evidence(shared),
         )
 
     def _cluster(self, cluster: Cluster) -> set[Triple]:
@@ -193,21 +185,21 @@ class Detection:
         )
 
 
-def _evidence(found: Evidence) -> Iterable[tuple[str, ox.NamedNode | Literal]]:
-    yield from (("k4p:sharesFacet", NamedNode(c)) for codes in found.facets.values() for c in codes)
-    yield from (("k4p:sharesBroaderFacet", NamedNode(c)) for c in sum(found.near.values(), ()))
-    yield from (("k4p:guessesCodesOf", mint("activity", key)) for key in found.guessed)
-    yield from (("k4p:sharesMention", NamedNode(named)) for named in found.mentions)
-    yield from (("k4p:similarPhrase", Literal(phrase)) for phrase in found.phrases)
-    yield from (("k4p:supportedBy", NamedNode(relation.iri)) for relation in found.relations)
+def _evidence(shared: Evidence) -> Iterable[tuple[str, NamedNode | Literal]]:
+    yield from (("k4p:sharesFacet", NamedNode(c)) for c in chain(*shared.facets.values()))
+    yield from (("k4p:sharesBroaderFacet", NamedNode(c)) for c in chain(*shared.near.values()))
+    yield from (("k4p:guessesCodesOf", mint("activity", key)) for key in shared.guessed)
+    yield from (("k4p:sharesMention", NamedNode(thing)) for thing in shared.mentions)
+    yield from (("k4p:similarPhrase", Literal(phrase)) for phrase in shared.phrases)
+    yield from (("k4p:supportedBy", NamedNode(relation.iri)) for relation in shared.relations)
 
 
-def _facts(subject: NamedNode, *said: tuple[str, ox.NamedNode | Literal]) -> set[Triple]:
-    return {Triple(subject, iri(name), value) for name, value in said}
+def _facts(subject: NamedNode, *facts: tuple[str, NamedNode | Literal]) -> set[Triple]:
+    return {Triple(subject, iri(name), value) for name, value in facts}
 
 
 def decimal(number: float, places: int) -> Literal:
-    """A decimal as the store keeps it: no zeros at its end.
+    """Return a decimal as the store keeps it: no zeros at its end.
 
     >>> decimal(0.8, 2).value, decimal(2, 3).value
     ('0.8', '2')
@@ -216,42 +208,45 @@ def decimal(number: float, places: int) -> Literal:
     return Literal("0" if text == "-0" else text, datatype=iri("xsd:decimal"))
 
 
+def _completed(corpus: Corpus) -> Corpus:
+    """Return the corpus with guessed codes for the activities that have no annotation."""
+    return replace(corpus, activities=Guesser(corpus).completed(corpus.activities))
+
+
 def compare(
     corpus: Corpus, given: Sequence[Activity], keep: int, *, alone: bool = False
 ) -> list[dict[str, str]]:
-    """Activities that stand in no graph, in any of the languages, with their best partners.
+    """Compare activities that stand in no graph, in any of the languages, with those of one.
 
     Args:
-        corpus: the activities to compare with; its codes and texts are used in any case.
+        corpus: the activities to compare with; its codes are used in any case.
         keep: how many partners of each.
         alone: compare the activities with each other instead.
 
     Returns:
         Rows as those of `Detection.row`; `a` is of the given activities. Best first for each of them.
     """
-    corpus = completed(corpus)
-    model, pivot = Model.load(), Pivot(corpus)
-    asked = [pivot.activity(activity) for activity in given]
-    space = Space(replace(corpus, activities=tuple(asked)) if alone else corpus)
+    model = Model.load()
+    given = Guesser(corpus).completed(given)
+    space = Space(replace(corpus, activities=given) if alone else _completed(corpus))
     explainer = Explainer(space)
-    rows = space.own if alone else space.rows(asked)
-    places, scores = candidates(space, model, rows, keep, own=0 if alone else None)
-    made = []
-    for activity, partners, values in zip(asked, places, scores, strict=True):
-        for place, score in zip(partners, values, strict=True):
-            if not np.isfinite(score):
-                continue
-            other = space.corpus.activities[place]
-            found = explainer.evidence(activity, other)
-            made.append(
-                {
-                    "a": activity.id,
-                    "b": other.id,
-                    "score": f"{score:.4f}",
-                    "kind": "overlaps",
-                    "confidence": f"{float(model.confidences(score)):.2f}",
-                    "status": "proposed",
-                    "reason": explainer.reason(found, "en"),
-                }
-            )
-    return made
+    rows = space.own if alone else space.rows(given)
+    places, scores = candidates(space, model, rows, keep, own=alone)
+    found = (
+        (activity, space.corpus.activities[place], score)
+        for activity, partners, values in zip(given, places, scores, strict=True)
+        for place, score in zip(partners, values, strict=True)
+        if np.isfinite(score)
+    )
+    return [
+        {
+            "a": activity.id,
+            "b": other.id,
+            "score": f"{score:.4f}",
+            "kind": "overlaps",
+            "confidence": f"{float(model.confidences(score)):.2f}",
+            "status": "proposed",
+            "reason": explainer.reason(explainer.evidence(activity, other), "en"),
+        }
+        for activity, other, score in found
+    ]

@@ -6,16 +6,18 @@ Each feature is an inner product of two rows, so that a block of pairs is a prod
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unicode
 
 from ..terms import CODE
-from .corpus import SCHEMES, Activity, Corpus
+from .corpus import SCHEMES, Activity, Corpus, Facet
 
 #: Base features, in the order of the columns.
 BASE = (*SCHEMES, "words", "grams", "mentions", "stated", "subject")
@@ -30,108 +32,47 @@ GENERIC = frozenset(
 GENERIC_WEIGHT = 0.7
 #: How much a match on the broader code counts beside one on the code itself.
 BROADER = 0.8
+#: The weight of a term that one text in ten has; what is more frequent tells nothing.
+TELLING = float(np.log(10) + 1)
+#: Of codes that are guessed from a text: confidence, least cosine of letter runs, and how many a list.
+GUESSED, NEAR, GUESSES = 0.5, 0.15, 2
 _WORD = re.compile(r"[a-z0-9]{3,}")
-#: English words that carry no subject; rare words count by their rarity, these not at all.
-STOP = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "with",
-        "from",
-        "that",
-        "this",
-        "these",
-        "those",
-        "are",
-        "was",
-        "were",
-        "has",
-        "have",
-        "had",
-        "not",
-        "but",
-        "its",
-        "their",
-        "them",
-        "they",
-        "our",
-        "your",
-        "who",
-        "whom",
-        "which",
-        "what",
-        "when",
-        "where",
-        "how",
-        "why",
-        "can",
-        "could",
-        "should",
-        "would",
-        "will",
-        "shall",
-        "may",
-        "might",
-        "must",
-        "into",
-        "onto",
-        "than",
-        "then",
-        "also",
-        "such",
-        "other",
-        "others",
-        "each",
-        "any",
-        "all",
-        "more",
-        "most",
-        "some",
-        "able",
-        "about",
-        "through",
-        "per",
-        "via",
-        "one",
-        "two",
-        "use",
-        "using",
-        "used",
-        "based",
-        "well",
-        "including",
-        "include",
-        "within",
-        "between",
-        "among",
-        "etc",
-        "being",
-        "been",
-        "make",
-        "making",
-        "take",
-        "different",
-        "various",
-        "new",
-        "both",
-    ]
-)
+#: Words that carry no subject. The English list of scikit-learn has "fire", "system" and "interest".
+_STOP = {
+    "en": frozenset((
+        "the", "and", "for", "with", "from", "that", "this", "these", "those", "are", "was", "were", "has",
+        "have", "had", "not", "but", "its", "their", "them", "they", "our", "your", "who", "whom", "which",
+        "what", "when", "where", "how", "why", "can", "could", "should", "would", "will", "shall", "may",
+        "might", "must", "into", "onto", "than", "then", "also", "such", "other", "others", "each", "any",
+        "all", "more", "most", "some", "able", "about", "through", "per", "via", "one", "two", "use", "using",
+        "used", "based", "well", "including", "include", "within", "between", "among", "etc", "being", "been",
+        "make", "making", "take", "different", "various", "new", "both",
+    )),
+    "fr": frozenset((
+        "les", "des", "une", "que", "qui", "dans", "pour", "par", "sur", "avec", "aux", "est", "sont", "ont",
+        "ete", "etre", "ses", "son", "leur", "leurs", "cette", "ces", "plus", "ainsi", "comme", "entre",
+        "afin", "dont", "elle", "elles", "ils", "nous", "vous", "pas", "lors", "sous", "sans", "chez", "mais",
+    )),
+    "es": frozenset((
+        "del", "las", "los", "una", "con", "para", "por", "que", "sus", "como", "entre", "sobre", "desde",
+        "esta", "este", "estas", "estos", "son", "han", "ser", "sea", "mas", "donde", "cuando", "tambien",
+        "cada",
+    )),
+}  # fmt: skip
 
 
-def words(text: str) -> list[str]:
-    """The words of a text in small letters without accents, those without subject left out.
+def words(text: str, language: str = "en") -> list[str]:
+    """Return the words of a text in small letters without accents, those without subject left out.
 
     >>> words("Élaborer the plate-forme of 2030")
     ['elaborer', 'plate', 'forme', '2030']
     """
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
-    return [word for word in _WORD.findall(plain) if word not in STOP]
+    plain = strip_accents_unicode(text.casefold())
+    return [word for word in _WORD.findall(plain) if word not in _STOP[language]]
 
 
 def stem(word: str) -> str:
-    """A word without its plural ending; nothing else is guessed.
+    """Return a word without its plural ending; nothing else is guessed.
 
     >>> [stem(w) for w in ("policies", "meetings", "analysis", "process")]
     ['policy', 'meeting', 'analysis', 'process']
@@ -143,66 +84,40 @@ def stem(word: str) -> str:
     return word
 
 
-def word_counts(activity: Activity) -> Counter[str]:
-    """The words of an activity; those of the title twice."""
-    return Counter(stem(w) for w in words(f"{activity.title} {activity.text}"))
+def _title_twice(activity: Activity) -> list[str]:
+    return words(f"{activity.title} {activity.text}")
 
 
-def gram_counts(activity: Activity) -> Counter[str]:
-    """Runs of four letters within the words, which related languages share."""
-    found: Counter[str] = Counter()
-    for word, count in Counter(words(f"{activity.title} {activity.text}")).items():
-        padded = f" {word} "
-        for i in range(max(1, len(padded) - 3)):
-            found[padded[i : i + 4]] += count
-    return found
+#: Terms of an activity, as options of the vectorizer; related languages share runs of letters.
+_WORDS = {"analyzer": lambda activity: [stem(word) for word in _title_twice(activity)]}
+_GRAMS = {
+    "analyzer": "char_wb",
+    "ngram_range": (4, 4),
+    "preprocessor": lambda activity: " ".join(_title_twice(activity)),
+}
+_MENTIONS = {"analyzer": lambda activity: activity.mentions}
 
 
 class Terms:
-    """Weighted terms of texts: ``(1 + log tf) * idf``, rows of length 1."""
+    """Terms of activities, weighted by TF-IDF: ``(1 + log tf) * idf``, rows of length 1."""
 
-    def __init__(
-        self, count: Callable[[Activity], Counter[str]], activities: Sequence[Activity]
-    ) -> None:
-        self._count = count
-        counted = [count(activity) for activity in activities]
-        seen = Counter(term for counts in counted for term in counts)
-        # What stands in one text alone joins no pair.
-        self.index = {term: i for i, term in enumerate(sorted(t for t in seen if seen[t] > 1))}
-        total = len(activities)
-        self._idf = np.array(
-            [np.log((1 + total) / (1 + seen[term])) + 1 for term in self.index], dtype=np.float32
-        )
-        self.matrix = self._rows(counted)
-
-    @property
-    def telling(self) -> float:
-        """The weight of a term that one text in ten has."""
-        return float(np.log(10) + 1)
+    def __init__(self, activities: Sequence[Activity], options: Mapping[str, Any]) -> None:
+        split = TfidfVectorizer(**options).build_analyzer()
+        seen = Counter(term for activity in activities for term in set(split(activity)))
+        # What stands in one text alone joins no pair. No text has the empty term; one there must be.
+        shared = sorted(term for term, count in seen.items() if count > 1) or [""]
+        self._table = TfidfVectorizer(
+            **options, vocabulary=shared, sublinear_tf=True, dtype=np.float32
+        ).fit(activities)
 
     def rarity(self, term: str) -> float:
-        """The weight of a term; 0 where fewer than two texts have it."""
-        return float(self._idf[self.index[term]]) if term in self.index else 0.0
+        """Return the weight of a term; 0 where fewer than two texts have it."""
+        place = self._table.vocabulary_.get(term)
+        return 0.0 if place is None else float(self._table.idf_[place])
 
     def rows(self, activities: Iterable[Activity]) -> sparse.csr_array:
-        """Rows of other texts, by the terms and weights of these."""
-        return self._rows([self._count(activity) for activity in activities])
-
-    def _rows(self, counted: Sequence[Counter[str]]) -> sparse.csr_array:
-        data: list[float] = []
-        columns: list[int] = []
-        starts = [0]
-        for counts in counted:
-            kept = [(self.index[t], n) for t, n in counts.items() if t in self.index]
-            row = np.array([1 + np.log(n) for _, n in kept], dtype=np.float32)
-            row *= self._idf[[c for c, _ in kept]]
-            length = float(np.sqrt(row @ row)) or 1.0
-            data.extend(row / length)
-            columns.extend(c for c, _ in kept)
-            starts.append(len(data))
-        shape = (len(counted), len(self.index))
-        parts = (np.array(data, np.float32), np.array(columns, np.int32), np.array(starts))
-        return sparse.csr_array(parts, shape=shape)
+        """Return activities as rows of weights."""
+        return sparse.csr_array(self._table.transform(activities))
 
 
 class FacetRows:
@@ -212,20 +127,18 @@ class FacetRows:
     """
 
     def __init__(self, corpus: Corpus, scheme: str) -> None:
-        self._scheme = scheme
-        self._broader = {iri: code.broader for iri, code in corpus.codes.items()}
+        self._scheme, self._codes = scheme, corpus.codes
         values = [self._values(activity) for activity in corpus.activities]
         used = Counter(code for of_one in values for code in of_one)
-        total = len(values)
-        self.index = {code: i for i, code in enumerate(sorted(used))}
-        self.idf = {
-            code: float(np.log((1 + total) / used[code]) / np.log(1 + total)) for code in used
-        }
-        self.matrix = self._rows(values)
+        total = 1 + len(values)
+        self.idf = {code: float(np.log(total / n) / np.log(total)) for code, n in used.items()}
+        self._table = DictVectorizer(sparse=False).fit(values)
+        self.names: list[str] = self._table.feature_names_
+        self._scale = np.sqrt([self.idf[code] for code in self.names])
 
     def rows(self, activities: Iterable[Activity]) -> np.ndarray:
-        """Rows of other activities; codes that nobody here has are left out."""
-        return self._rows([self._values(activity) for activity in activities])
+        """Return activities as rows of weights; codes that nobody in the corpus has are left out."""
+        return self._table.transform([self._values(a) for a in activities]) * self._scale
 
     def _values(self, activity: Activity) -> dict[str, float]:
         values: dict[str, float] = {}
@@ -236,17 +149,10 @@ class FacetRows:
             if facet.code in GENERIC:
                 weight *= GENERIC_WEIGHT
             values[facet.code] = max(weight, values.get(facet.code, 0))
-            if above := self._broader.get(facet.code):
-                values[above] = max(weight * BROADER, values.get(above, 0))
+            code = self._codes.get(facet.code)
+            if code and code.broader:
+                values[code.broader] = max(weight * BROADER, values.get(code.broader, 0))
         return values
-
-    def _rows(self, values: Sequence[dict[str, float]]) -> np.ndarray:
-        made = np.zeros((len(values), len(self.index)))
-        for row, of_one in zip(made, values, strict=True):
-            for code, weight in of_one.items():
-                if code in self.index:
-                    row[self.index[code]] = weight * np.sqrt(self.idf[code])
-        return made
 
 
 @dataclass(frozen=True)
@@ -262,7 +168,7 @@ class Rows:
         return len(self.activities)
 
     def part(self, start: int, stop: int) -> Rows:
-        """The rows from `start` up to `stop`."""
+        """Return the rows from `start` up to `stop`."""
         return Rows(
             self.activities[start:stop],
             {name: matrix[start:stop] for name, matrix in self.matrices.items()},
@@ -277,30 +183,26 @@ class Space:
         self.corpus = corpus
         self.facets = {scheme: FacetRows(corpus, scheme) for scheme in SCHEMES}
         self.terms = {
-            "words": Terms(word_counts, corpus.activities),
-            "grams": Terms(gram_counts, corpus.activities),
-            "mentions": Terms(lambda a: Counter(a.mentions), corpus.activities),
+            "words": Terms(corpus.activities, _WORDS),
+            "grams": Terms(corpus.activities, _GRAMS),
+            "mentions": Terms(corpus.activities, _MENTIONS),
         }
         self._group = {g: i for i, g in enumerate(sorted({a.group for a in corpus.activities}))}
+        self.own = self.rows(corpus.activities)
         self._stated = self._relations()
-        self.own = Rows(
-            corpus.activities,
-            {name: part.matrix for name, part in (*self.facets.items(), *self.terms.items())},
-            self._groups(corpus.activities),
-        )
         self._subject = self._subjects()
 
     def rows(self, activities: Sequence[Activity]) -> Rows:
-        """Rows of other activities, to be compared with those of the corpus."""
+        """Return activities as rows, to be compared with those of the corpus."""
         parts = (*self.facets.items(), *self.terms.items())
         return Rows(
             tuple(activities),
             {name: part.rows(activities) for name, part in parts},
-            self._groups(activities),
+            np.array([self._group.get(a.group, -1) for a in activities], np.int32),
         )
 
     def features(self, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
-        """The base features of all pairs of some rows with the corpus.
+        """Yield the base features of all pairs of some rows with the corpus.
 
         Yields:
             The name, and an array (rows, activities of the corpus) of numbers from 0 up.
@@ -312,26 +214,24 @@ class Space:
         yield "subject", self._subject[np.ix_(rows.groups, self.own.groups)]
 
     def same_group(self, rows: Rows) -> np.ndarray:
-        """Which pairs are not to be compared: (rows, activities of the corpus), bool."""
+        """Return which pairs are not to be compared: (rows, activities of the corpus), bool."""
         named = np.array([bool(a.group) for a in rows.activities])
         return (rows.groups[:, None] == self.own.groups[None, :]) & named[:, None]
 
-    def _groups(self, activities: Sequence[Activity]) -> np.ndarray:
-        return np.array([self._group.get(a.group, -1) for a in activities], np.int32)
-
     def _relations(self) -> np.ndarray:
-        """Which groups a remark relates; one row and column more, for groups that are not here."""
+        """Return which groups a remark relates; one row and column more, for groups that are not here."""
         size = len(self._group) + 1
-        made = np.zeros((size, size), np.float32)
+        stated = np.zeros((size, size), np.float32)
         for relation in self.corpus.relations:
             ends = sorted(self._group.get(end, -1) for end in relation.ends)
             if len(ends) == 2 and ends[0] >= 0:
-                made[ends[0], ends[1]] = made[ends[1], ends[0]] = 1
-        return made
+                stated[ends[0], ends[1]] = stated[ends[1], ends[0]] = 1
+        return stated
 
     def _subjects(self) -> np.ndarray:
-        """How much the topics of two groups have in common, each the mean of its activities; one row
-        and column more, of zeros, for groups that are not here.
+        """Return how much the topics of two groups have in common, each the mean of its activities.
+
+        One row and column more, of zeros, stand for groups that are not here.
         """
         topics = self.own.matrices["topic"]
         total = np.zeros((len(self._group) + 1, topics.shape[1]), np.float32)
@@ -341,3 +241,45 @@ class Space:
         counts = np.bincount(self.own.groups, minlength=len(total))
         mean = total / np.maximum(counts, 1)[:, None]
         return mean @ mean.T
+
+
+class Guesser:
+    """Guesses the codes of activities without annotations from their texts, in any of the languages."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self._known: dict[str, tuple[list[Activity], list[set[str]], Terms]] = {}
+
+    def completed(self, activities: Iterable[Activity]) -> tuple[Activity, ...]:
+        """Return activities, those without codes with the ones that are guessed."""
+        return tuple(replace(a, facets=a.facets or self.codes(a)) for a in activities)
+
+    def codes(self, given: Activity) -> tuple[Facet, ...]:
+        """Return the codes whose label and definition are nearest to a text, a few of each list.
+
+        A code shares a whole word with the text: by letter runs alone, a poll would be near to polluters.
+        """
+        language = given.language
+        if language not in self._known:
+            codes = [
+                Activity(code.iri, code.labels[language], code.notes.get(language, ""), language)
+                for code in self._corpus.codes.values()
+                if language in code.labels
+            ]
+            self._known[language] = codes, [_stems(c) for c in codes], Terms(codes, _GRAMS)
+        codes, stems, terms = self._known[language]
+        near = (terms.rows([given]) @ terms.rows(codes).T).toarray()[0]
+        own = _stems(given)
+        guessed: list[Facet] = []
+        ranks = Counter(dict.fromkeys(SCHEMES, 0))
+        for place in np.lexsort(([c.id for c in codes], -near)):
+            facet = Facet(codes[place].id, 1, GUESSED, guessed=True)
+            fits = near[place] >= NEAR and own & stems[place] and facet.code not in given.refused
+            if fits and ranks[facet.scheme] < GUESSES:
+                ranks[facet.scheme] += 1
+                guessed.append(replace(facet, rank=ranks[facet.scheme]))
+        return tuple(guessed)
+
+
+def _stems(activity: Activity) -> set[str]:
+    return {stem(word) for word in words(activity.text, activity.language)}
