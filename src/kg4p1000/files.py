@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import BrokenFile
 
@@ -31,6 +32,28 @@ _MEANT = re.compile(
     r"\.(ttl|turtle|n3|nt|nq|trig|rdf|owl|xml|json|jsonld|yaml|yml|rq|ru|sparql|tsv|csv|xlsx?|ods)(\.(gz|zip|bz2))?",
     re.IGNORECASE,
 )
+
+
+class State(NamedTuple):
+    """A file as it is now: another one when it was written anew."""
+
+    path: Path
+    node: int
+    size: int
+    changed: int
+
+
+def state(path: Path) -> State:
+    """Return the state of a file, by which what was read of it is known to hold.
+
+    Raises:
+        BrokenFile: it cannot be read.
+    """
+    try:
+        found = path.stat()
+    except OSError as e:
+        raise BrokenFile(f"{path} cannot be read: {e.strerror}.", file=str(path)) from e
+    return State(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def read(path: Path) -> bytes:

@@ -5,35 +5,31 @@ from __future__ import annotations
 import gzip
 import io
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
 import pyoxigraph as ox
-from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from .build import load_shapes, read, sources
-from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
+from .build import broken, load_shapes, read, sources
+from .curation import INFERRED, ONTOLOGY, Commit, commit
+from .decisions import GRAPH as DECISIONS
 from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
-from .files import conflict, unsettled
-from .registration import register_graph
 from .store import SEVERAL, Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
-from .store.parsing import sentence
-from .terms import GRAPH, curie
-from .texts import counted
+from .terms import GRAPH, curie, iri
+from .texts import counted, meant
 
-#: What `load` takes, by suffix.
+#: What `load` takes, by ending.
 _FORMATS = {
-    ".nt": ox.RdfFormat.N_TRIPLES,
-    ".ttl": ox.RdfFormat.TURTLE,
-    ".rdf": ox.RdfFormat.RDF_XML,
-    ".owl": ox.RdfFormat.RDF_XML,
-    ".jsonld": ox.RdfFormat.JSON_LD,
-    ".nq": ox.RdfFormat.N_QUADS,
-    ".trig": ox.RdfFormat.TRIG,
+    f".{ending}": ox.RdfFormat.from_extension(ending) or ox.RdfFormat.RDF_XML
+    for ending in ("nt", "ttl", "rdf", "owl", "jsonld", "nq", "trig")
 }
+_REGISTER = NamedNode(GRAPH + "graphs")
+#: Of a graph that is registered without more words, as of all that is ours.
+_LICENCE = NamedNode("https://creativecommons.org/licenses/by/4.0/")
 _NOTHING = (
     "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
     " its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000 clear GRAPH'."
@@ -44,7 +40,7 @@ _LARGE = 5_000_000
 _MOST = 2_000_000
 #: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
 #: statement by statement.
-_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
+_WHOLE = (_REGISTER, ONTOLOGY, DECISIONS)
 #: Bytes between two reports of how far a file was read.
 _TELL = 1 << 20
 
@@ -81,7 +77,13 @@ def load(
         ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
     """
     form = _form(path)
-    _see_graph(path, form, graph)
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+    if graph is None and form not in SEVERAL:
+        raise BadParameter(
+            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
+            parameter="graph",
+        )
 
     def change(draft: Draft) -> None:
         with _explained(path), _Read(path, limit, tell) as file:
@@ -94,13 +96,51 @@ def load(
         if homes(folder) & set(understood):
             refuse_blank(folder, _blank(draft))
 
+    about = message or f"Loaded from {path.name}"
+    return _publish(store, folder, change, "load", author, about, dry_run)
+
+
+def clear(
+    store: Store, folder: Path, graph: NamedNode, *, author: str, message: str, dry_run: bool
+) -> Commit:
+    """Remove all statements of a named graph, however many they are.
+
+    Raises:
+        Forbidden: the graph is the one of the inferences.
+        NotFound: there is no such graph.
+        ShapesViolated: without it the graph would not fit the shapes; nothing was changed.
+    """
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
+
+    def change(draft: Draft) -> None:
+        if next(draft.quads(graph), None) is None:
+            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
+        if graph in _WHOLE:
+            draft.apply(Delta(removed=frozenset(draft.quads(graph))))
+        else:
+            draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
+
+    about = message or f"Cleared {graph.value}"
+    return _publish(store, folder, change, "clear", author, about, dry_run)
+
+
+def _publish(
+    store: Store,
+    folder: Path,
+    change: Callable[[Draft], None],
+    source: str,
+    author: str,
+    message: str,
+    dry_run: bool,
+) -> Commit:
     return commit(
         store,
         load_shapes(folder),
         change,
         author=author,
-        message=message or f"Loaded from {path.name}",
-        source="load",
+        message=message,
+        source=source,
         dry_run=dry_run,
         wipe=True,  # whoever has the store's folder may
     )
@@ -170,53 +210,37 @@ def _chosen(
     return {graph: [Quad(q.subject, q.predicate, q.object, graph) for q in taken]}
 
 
-def _see_graph(path: Path, form: ox.RdfFormat, graph: NamedNode | None) -> None:
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
-    if graph is None and form not in SEVERAL:
-        raise BadParameter(
-            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
-            parameter="graph",
-        )
-
-
 def _blank(draft: Draft) -> Iterator[Quad]:
-    """What a draft adds that has blank nodes."""
+    """Return what a draft adds that has blank nodes."""
     rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
     return (quad for row in rows for quad in ox.parse(row, ox.RdfFormat.N_QUADS))
 
 
-def clear(
-    store: Store, folder: Path, graph: NamedNode, *, author: str, message: str, dry_run: bool
-) -> Commit:
-    """Remove all statements of a named graph, however many they are.
+def register_graph(draft: Draft, graph: NamedNode, title: str, description: str) -> None:
+    """Register a graph under a title, if it is new; without any register, nothing is done.
 
     Raises:
-        Forbidden: the graph is the one of the inferences.
-        NotFound: there is no such graph.
-        ShapesViolated: without it the graph would not fit the shapes; nothing was changed.
+        BadParameter: it is new, and has no title.
     """
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
-
-    def change(draft: Draft) -> None:
-        if next(draft.quads(graph), None) is None:
-            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
-        if graph in _WHOLE:
-            draft.apply(Delta(removed=frozenset(draft.quads(graph))))
-        else:
-            draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
-
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message or f"Cleared {graph.value}",
-        source="clear",
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
+    entries = {q.subject for q in draft.match(None, iri("k4p:inDefaultGraph"), None, _REGISTER)}
+    if graph in entries or not entries:
+        return
+    if not title:
+        name = curie(graph.value) or graph.value
+        close = meant(name, [curie(g.value) or "" for g in entries])
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise BadParameter(
+            f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
+            " (--register, or the parameter register over HTTP), or in data/graphs.ttl."
+        )
+    facts = {
+        "rdf:type": iri("k4p:NamedGraph"),
+        "dcterms:title": Literal(title, language="en"),
+        "dcterms:description": Literal(description, language="en"),
+        "dcterms:license": _LICENCE,
+        **{f"k4p:{flag}": Literal(True) for flag in ("editable", "inDefaultGraph", "inDumps")},
+    }
+    draft.apply(Delta.of(Quad(graph, iri(name), o, _REGISTER) for name, o in facts.items()))
 
 
 def homes(folder: Path) -> set[NamedNode]:
@@ -253,34 +277,22 @@ def _has_blank(term: object) -> bool:
 
 
 def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix != ".gz"]
-    if not suffixes or suffixes[-1] not in _FORMATS:
+    ending = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
+    if ending not in _FORMATS:
         raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
-    return _FORMATS[suffixes[-1]]
+    return _FORMATS[ending]
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors of a file, told with place; those of a full disk are left to whoever writes."""
+    """Tell errors of a file with their place; those of a full disk are left to whoever writes."""
     try:
         yield
     except SyntaxError as e:
-        if mark := unsettled(path, e.lineno):
-            raise conflict(path, mark) from e
-        raise BrokenFile(
-            f"{path}{_place(e)}: {sentence(e.msg)}.",
-            file=str(path),
-            line=e.lineno,
-            column=e.offset,
-        ) from e
+        raise broken(path, e) from e
     except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
         why = getattr(e, "strerror", None) or str(e)
         raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
-
-
-def _place(error: SyntaxError) -> str:
-    """Where something is wrong; nothing where the parser does not say."""
-    return f", line {error.lineno}, column {error.offset}" if error.lineno else ""
 
 
 class _Read(io.RawIOBase):

@@ -14,7 +14,8 @@ from typing import Any
 
 from pyoxigraph import NamedNode, Quad
 
-from .curation import DECISIONS, INFERRED
+from .curation import INFERRED
+from .decisions import GRAPH as DECISIONS
 from .errors import StoreUnusable
 from .overlaps.decisions import OVERLAPS
 from .store import Delta, Store

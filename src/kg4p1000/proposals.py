@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from pyoxigraph import NamedNode, Quad
 
-from . import logs, processes
+from . import curation, decisions, logs, merging, processes
 from .build import load_shapes, merged_sources, parse_file
-from .curation import Commit, commit
+from .curation import Commit, Follower, commit
 from .errors import NotFound
-from .overlaps import decisions
+from .overlaps.decisions import OVERLAPS, TOPIC, Pair, overlap_iri
 from .store import Delta, Draft, MemoryGraph, Store
 from .store.changes import write_durably
 from .terms import iri, mint, turtle
@@ -25,52 +25,31 @@ from .validation import Shapes
 
 #: A plan with more activities than this is compared when somebody asks for it, not after each change.
 MOST = 2_000
-Pair = tuple[str, str]
-
-
-def concerns(quads: Iterable[Quad]) -> bool:
-    """Whether a change of these quads is one of overlaps or of decisions about them."""
-    return any(q.graph_name in (decisions.GRAPH, decisions.OVERLAPS) for q in quads)
 
 
 def refresh(
-    store: Store,
-    shapes: Shapes,
-    *,
-    author: str = "overlaps",
-    dry_run: bool = False,
-    also: Collection[Pair] = (),
-    most: int | None = None,
+    store: Store, shapes: Shapes, *, author: str = "overlaps", most: int | None = None
 ) -> Commit | None:
     """Compare the activities of the published graph and bring ``graph:overlaps`` to the result.
 
     On an unchanged graph nothing changes. Decisions stay as they are.
 
     Args:
-        also: pairs to store whatever their confidence.
         most: do nothing (None) when there are more activities.
     """
     if most is not None and _activities(store) > most:
         return None
-
     return commit(
-        store,
-        shapes,
-        lambda draft: detect(draft, also),
-        author=author,
-        message="Overlaps detected anew",
-        source="overlaps",
-        dry_run=dry_run,
+        store, shapes, detect, author=author, message="Overlaps detected anew", source="overlaps"
     )
 
 
-def detect(draft: Draft, also: Collection[Pair] = ()) -> None:
-    """Bring ``graph:overlaps`` of a draft to what is found in it; see `refresh`."""
+def detect(draft: Draft) -> None:
+    """Bring ``graph:overlaps`` of a draft to what is found in it."""
     from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
 
-    wanted = Detection.of(draft.select).triples(draft.select, also=also)
-    quads = {Quad(*t, decisions.OVERLAPS) for t in wanted}
-    present = set(draft.quads(decisions.OVERLAPS))
+    found = Detection.of(draft.select).triples(draft.select)
+    quads, present = {Quad(*t, OVERLAPS) for t in found}, set(draft.quads(OVERLAPS))
     draft.apply(Delta.of(quads - present, present - quads))
 
 
@@ -104,7 +83,7 @@ def decide(
     dry_run: bool = False,
     permit: Callable[[Draft], None] = lambda draft: None,
 ) -> Commit:
-    """Record a decision about a pair; the overlap takes its status in the same change.
+    """Record a decision about a pair; see `decisions.decide`.
 
     A pair whose confidence is below that of stored ones is stored in that change, too.
 
@@ -113,50 +92,32 @@ def decide(
 
     Raises:
         NotFound: one of them is no activity of the graph.
-        BadParameter: status, kind, author or reason is not one that can be.
     """
-    decisions.check(status, author, why, overlap_kind)
-    record = decision(pair, status=status, author=author, why=why, kind=overlap_kind)
 
-    def change(draft: Draft) -> None:
+    def prepare(draft: Draft) -> None:
         permit(draft)
-        record(draft)
-
-    return commit(
-        store,
-        shapes,
-        change,
-        author=author,
-        message=f"{'-'.join(pair)} {status}: {why}",
-        source="decision",
-        dry_run=dry_run,
-    )
-
-
-def decision(
-    pair: Pair, *, status: str, author: str, why: str, kind: str = ""
-) -> Callable[[Draft], None]:
-    """The change of a draft that a decision is."""
-
-    def change(draft: Draft) -> None:
         for notation in pair:
             if not _is(draft, mint("activity", notation), "k4p:Activity"):
                 raise NotFound(
                     f"The graph has no activity {notation}; the stored query activities-of-objective"
                     " lists those that it has."
                 )
-        if not _is(draft, decisions.overlap_iri(pair), "k4p:Overlap"):
+        if not _is(draft, overlap_iri(pair), "k4p:Overlap"):
             draft.apply(Delta.of(_found(draft, pair)))
-        known = decisions.read(draft.select)
-        draft.apply(Delta.of(decisions.decide(pair, status, author, why, kind=kind, known=known)))
-        settle(draft)
 
-    return change
-
-
-def settle(draft: Draft) -> None:
-    """Give every overlap of a draft the status of the decision that holds for it."""
-    draft.apply(decisions.settle(draft))
+    return decisions.decide(
+        store,
+        shapes,
+        TOPIC,
+        overlap_iri(pair),
+        status=status,
+        author=author,
+        why=why,
+        kind=overlap_kind,
+        message=f"{'-'.join(pair)} {status}: {why}",
+        dry_run=dry_run,
+        prepare=prepare,
+    )
 
 
 def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:
@@ -164,19 +125,20 @@ def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:
 
 
 def _found(draft: Draft, pair: Pair) -> set[Quad]:
-    """What the detection says of one pair; everything, where nothing has been detected yet."""
+    """Return what the detection says of one pair; everything, where nothing has been detected yet."""
     from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
 
-    whole = next(draft.quads(decisions.OVERLAPS), None) is None
+    whole = next(draft.quads(OVERLAPS), None) is None
     made = Detection.of(draft.select).triples(draft.select, also=[pair])
-    wanted = decisions.overlap_iri(pair)
-    return {Quad(*t, decisions.OVERLAPS) for t in made if whole or t.subject == wanted}
+    return {Quad(*t, OVERLAPS) for t in made if whole or t.subject == overlap_iri(pair)}
 
 
 def _activities(store: Store) -> int:
     kind, activity = iri("rdf:type"), iri("k4p:Activity")
     return len({q.subject for q in store.quads() if q.predicate == kind and q.object == activity})
 
+
+curation.followers.append(Follower(merging.matters, detect, slow=True))
 
 if __name__ == "__main__":
     processes.confine()

@@ -1,27 +1,38 @@
-"""From the files to the store: build, validate, check, undo, and back to the files."""
+"""From the files to the store: build, validate, check and release."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, curation, merging, ontology, proposals, quality, validation
-from ..errors import NotFound
+from .. import build, checks, decisions, ontology, quality, release, validation
 from ..files import see_all_read
 from ..queries import Library, read_query
 from ..settings import Settings
-from ..store import MemoryGraph, Readers, Store
-from ..texts import counted, meant
-from .base import Verb, author, existing, messages, named_graph, progress, ready, short, verb
+from ..store import MemoryGraph, Store
+from ..texts import counted
+from .base import (
+    amounts,
+    author,
+    choice,
+    dry_run,
+    existing,
+    messages,
+    progress,
+    reading,
+    short,
+    tell_warnings,
+    verb,
+)
 
 
-@verb("build", cls=Verb)
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@verb("build")
+@dry_run
 @click.option("--message", default="", help="What the change log says of this build.")
 def build_(given: Settings, dry_run: bool, message: str) -> None:
     """Bring the store to what the files say: parse, infer, validate, publish.
@@ -29,22 +40,11 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     Files that do not parse or do not fit the shapes are refused, and the store stays as it was.
     """
     store = Store(given.store, keep=given.keep_versions)
-    faults = quality.faults(
-        given.files
-    )  # of files that cannot be read, before anything is published
+    # Files that cannot be read are told before anything is published.
+    faults = quality.faults(given.files)
     with progress("Building"):
-        done = build.build(
-            store,
-            given.files,
-            author=author(),
-            message=message,
-            dry_run=dry_run,
-            detect=proposals.detect,
-        )
-    change = done.commit.delta
-    counts = f"{counted(len(change.added), 'statement')} added, {len(change.removed):,} removed"
-    if warnings := done.commit.report.count("warning"):
-        messages.print(f"{counted(warnings, 'warning')}; 'kg4p1000 validate' lists them.")
+        done = build.build(store, given.files, author=author(), message=message, dry_run=dry_run)
+    tell_warnings(done.commit.report)
     if faults:
         messages.print(
             f"{counted(len(faults), 'fault')} of the ontology; 'kg4p1000 validate' lists them."
@@ -57,15 +57,18 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             " file and graph say the same. Correct the one or the other; 'dump --to-files --overwrite' takes what the"
             " graph says."
         )
+    counts = amounts(len(done.commit.delta.added), len(done.commit.delta.removed))
     if done.commit.entry:
         click.echo(f"Version {done.commit.entry.version} published: {counts}.")
     elif dry_run:
         click.echo(f"Nothing changed (dry run): {counts}.")
-    elif done.differ:
+    elif done.differ and done.conflicts:
         click.echo(
             f"Version {store.current} stays: beside what is told above, the files say nothing new."
-            if done.conflicts
-            else f"Version {store.current} stays: the {counted(done.files, 'file')} say nothing new. "
+        )
+    elif done.differ:
+        click.echo(
+            f"Version {store.current} stays: the {counted(done.files, 'file')} say nothing new. "
             f"{counted(done.differ, 'statement was', 'statements were')} changed in the service since; 'kg4p1000 dump --to-files' brings them to the files."
         )
     else:
@@ -77,7 +80,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
 def _tell(conflict: build.Conflict) -> None:
     """Say on what files and graph disagree."""
     what = f"{short(conflict.predicate)} of {short(conflict.subject)}"
-    if conflict.graph == curation.DECISIONS:
+    if conflict.graph == decisions.GRAPH:
         why = f"the files change {what}, which a person decided; it stays, and 'dump --to-files' brings it back to them:"
     elif conflict.torn:
         why = f"one of files and steward took {short(conflict.subject)} away, and the other changed {what}:"
@@ -90,16 +93,11 @@ def _tell(conflict: build.Conflict) -> None:
         messages.print(f"  files {quad.object}")
 
 
-@verb("validate", cls=Verb)
+@verb("validate")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json", "turtle"]), default="text")
+@choice("--format form", "text", "json", "turtle", default="text")
 @click.option("--alone", is_flag=True, help="Check the files without the other files of the graph.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "shacl", "pyshacl"]),
-    default="auto",
-    help="SHACL engine.",
-)
+@choice("--engine", "auto", "shacl", "pyshacl", default="auto", help="SHACL engine.")
 def validate_(
     given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: validation.Engine
 ) -> None:
@@ -180,123 +178,66 @@ def _judged(
     return hinted, _labels(graph), homes
 
 
-@verb("dump", cls=Verb)
-@click.option("--version", type=int, help="An older version than the published one.")
-@click.option("--graph", "graph", help="Only one named graph, such as graph:plan-2020.")
-@click.option("--to-files", is_flag=True, help="Write the data files of the graph instead.")
-@click.option(
-    "--overwrite",
-    is_flag=True,
-    help="With --to-files: files too that no build has read as they are.",
-)
-def dump_(
-    given: Settings, version: int | None, graph: str | None, to_files: bool, overwrite: bool
-) -> None:
-    """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
-
-    With --to-files, what stewards changed in the service stands in the files, as one line a statement,
-    ready to be reviewed and committed. A file that says what no build has brought into the graph stays as it is.
-    It is named, and so is a graph that has no file; the exit status is 1 then.
-    """
-    store = existing(given)
-    ready(store, version)
-    if to_files:
-        done = build.write_files(store, given.files, version, overwrite=overwrite)
-        for path in done.changed:
-            click.echo(path)
-        if done.computed:
-            click.echo(
-                f"data/overlaps.ttl has the decisions; {done.computed:,} computed statements, such as confidences, differ"
-                " from the graph. 'kg4p1000 overlaps --to-file' computes them anew.",
-                err=True,
-            )
-        for path, count in done.left.items():
-            click.echo(
-                f"{path} was not written: {count:,} of its changes are in no build, or in conflict. 'kg4p1000 build'"
-                " tells of them; --overwrite drops them.",
-                err=True,
-            )
-        left = Counter(q.graph_name.value for q in store.quads(version))
-        homes = {source.graph.value for source in build.sources(given.files)}
-        without = {
-            name: left[name] for name in sorted(left.keys() - homes - {curation.INFERRED.value})
-        }
-        for name, count in without.items():
-            click.echo(
-                f"{name} has no file; {counted(count, 'statement was', 'statements were')} not written.",
-                err=True,
-            )
-        raise SystemExit(1 if without or done.left else 0)
-    wanted = named_graph(graph) if graph else None
-    quads = list(store.quads(version))
-    lines = [f"{quad} .\n" for quad in quads if wanted in (None, quad.graph_name)]
-    if wanted and not lines:
-        known = sorted({short(quad.graph_name) for quad in quads})
-        close = meant(short(wanted), known)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
-        raise NotFound(f"There is no graph {short(wanted)}; {hint}")
-    for line in sorted(lines):
-        click.echo(line, nl=False)
-
-
-@verb("undo", cls=Verb)
-@click.argument("version", type=int)
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--message", default="", help="What the change log says of it.")
-def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
-    """Take back what VERSION changed, as a new version; works while the service runs."""
-    store, shapes = existing(given), build.load_shapes(given.files)
-    done = curation.undo(
-        store,
-        shapes,
-        version,
-        author(),
-        message=message,
-        dry_run=dry_run,
-    )
-    counts = (
-        f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
-    )
-    if done.entry:
-        click.echo(f"Version {done.entry.version} published: {counts}.")
-        if merging.matters(done.delta.added | done.delta.removed):
-            with progress("Comparing the activities"):
-                anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
-            if anew and anew.entry:
-                click.echo(f"Version {anew.entry.version} published: overlaps detected anew.")
-    else:
-        click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
-
-
-@verb("check", cls=Verb)
-def check_(given: Settings) -> None:
-    """Verify everything that can be verified about this installation and its store."""
-    store = existing(given)
-    failed = False
-
-    def report(what: str, findings: list[str] | None, note: str = "") -> None:
-        nonlocal failed
-        failed = failed or bool(findings)
-        state = "not run" if findings is None else "FAIL" if findings else "ok"
-        click.echo(f"{state}\t{what}{f' ({note})' if note else ''}")
-        for finding in findings or ():
-            click.echo(f"\t{finding}")
-
-    readers = Readers(store, 1, given.query_timeout, given.query_memory)
-    try:
-        for what, verify in checks.all_checks(store, given.files, readers):
-            with progress(what) as tell:
-                findings, note = verify(tell)
-            report(what, findings, note)
-    finally:
-        readers.close()
-    if failed:
-        raise SystemExit(1)
-
-
 def _labels(graph: MemoryGraph) -> dict[str, str]:
     rows = graph.select(
         "SELECT ?s ?l WHERE { ?s <http://www.w3.org/2004/02/skos/core#prefLabel>|"
         "<http://www.w3.org/2000/01/rdf-schema#label> ?l FILTER(LANG(?l) = 'en') } ORDER BY ?s ?l"
     )
     return {row["s"].value: row["l"].value for row in rows if isinstance(row["s"], ox.NamedNode)}
+
+
+@verb("check")
+def check_(given: Settings) -> None:
+    """Verify everything that can be verified about this installation and its store."""
+    store = existing(given)
+    failed = False
+    with reading(given, store) as readers:
+        for what, verify in checks.all_checks(store, given.files, readers):
+            with progress(what) as tell:
+                findings, note = verify(tell)
+            failed = failed or bool(findings)
+            state = "not run" if findings is None else "FAIL" if findings else "ok"
+            click.echo(f"{state}\t{what}{f' ({note})' if note else ''}")
+            for finding in findings or ():
+                click.echo(f"\t{finding}")
+    if failed:
+        raise SystemExit(1)
+
+
+@verb("release")
+@click.option("--dry-run", is_flag=True, help="Say what the release would be, and change nothing.")
+@click.option(
+    "--without-reasoner", is_flag=True, help="Release though nobody judged contradictions (HermiT)."
+)
+@click.option(
+    "--migrate", is_flag=True, help="Rewrite data that use deprecated terms, and no more."
+)
+@click.option("--date", help="Day of the release, such as 2026-11-22; today without.")
+def release_(
+    given: Settings, dry_run: bool, without_reasoner: bool, migrate: bool, date: str | None
+) -> None:
+    """Release the ontology: compare it with the last release and move its version one step.
+
+    Prints the difference report: terms added, changed and deprecated, and which data, shapes and
+    stored queries that concerns. What would break them is refused, with what to do; so is an ontology
+    that has faults, or that contradicts itself.
+    """
+    if migrate:
+        for path in release.migrate(given.files):
+            click.echo(path)
+        return
+    today = datetime.now(UTC).date().isoformat()
+    with progress("Looking for faults and contradictions"):
+        faults = checks.ontology_faults(given.files, not without_reasoner)
+    if dry_run:
+        done = release.plan(given.files, faults)
+    else:
+        done = release.publish(given.files, date or today, faults)
+    click.echo(done.to_markdown(), nl=False)
+    if done.refusals:
+        messages.print(f"Refused. {counted(len(done.refusals), 'reason')} in the report.")
+        raise SystemExit(1)
+    if done.base and done.step is release.Step.NONE:
+        messages.print(f"Nothing changed since {done.base}; there is nothing to release.")
+    elif not dry_run:
+        messages.print(f"Released {done.version}. Review the files that changed, then commit them.")

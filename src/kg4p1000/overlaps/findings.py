@@ -17,6 +17,7 @@ import numpy as np
 import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode, Triple
 
+from ..decisions import instant
 from ..terms import iri, mint, prefix_declarations
 from . import corpus as reading
 from . import decisions as deciding
@@ -143,7 +144,7 @@ class Detection:
             for row in select(prefix_declarations() + _RUN)
             if row["parameters"] == Literal(parameters)
         ]
-        time = min(times, key=str) if times else deciding.instant(now)
+        time = min(times, key=str) if times else instant(now)
         return made | _facts(
             DETECTION,
             ("rdf:type", iri("k4p:Detection")),

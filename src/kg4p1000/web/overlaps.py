@@ -244,7 +244,9 @@ def page(found: Pair, version: int, **shown: object) -> str:
         made_by=[names[i] for i in shared.get("prov:wasAttributedTo", ())],
         phrases=[text(r["phrase"]) for r in services().select(_PHRASES, version, thing=subject)],
         subject=subject.value,
-        decisions=[d for d in _decisions(version) if d.pair == (found.a, found.b)][::-1],
+        decisions=[
+            d for d in _decisions(version) if decisions.pair_of(d.about) == (found.a, found.b)
+        ][::-1],
         states=decisions.STATUSES,
         kinds=_NAMES,
         thing=describe(services(), subject, version),
