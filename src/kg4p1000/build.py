@@ -16,11 +16,10 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from . import curation, decisions, files, merging
+from . import curation, decisions, files, mappings, merging
 from .curation import INFERRED, Commit
 from .errors import BrokenFile
 from .files import State
-from .mappings import judgements
 from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
 from .sources import sssom
@@ -114,12 +113,12 @@ def _refuse_unregistered(found: Iterable[Source], registered: Set[object]) -> No
     for source in found if registered else ():
         if source.graph not in registered:
             name = curie(source.graph.value)
-            raise BrokenFile(
-                f"{source.path}: its graph {name} is not registered, so nobody would judge it. Register it in"
+            raise files.broken(
+                source.path,
+                f"its graph {name} is not registered, so nobody would judge it. Register it in"
                 f" data/graphs.ttl ({name} a k4p:NamedGraph, with title, description, licence,"
                 " k4p:editable, k4p:inDefaultGraph and k4p:inDumps), or move what the file says to"
                 " one that is.",
-                file=str(source.path),
             )
 
 
@@ -133,17 +132,20 @@ def parse_file(path: Path) -> list[Triple]:
     if path.suffix.lower() != ".tsv":
         return list(_turtle(state))
     if path.parent.name == "verified":
-        return list(sssom.term_triples(_terms(state)))
-    data = files.read(path).decode()
-    verified: dict[str, sssom.LinkedTerm] = {}
-    for listed in files.ending(path.parent / "verified", ".tsv"):
-        verified |= _terms(files.state(listed)).terms
+        return list(_terms(state))
+    verified = {
+        term.subject.value: term.object.value
+        for listed in files.ending(path.parent / "verified", ".tsv")
+        for term in _terms(files.state(listed))
+        if term.predicate == _NAMES[1] and term.object.language == "en"
+    }
     decided = path.parents[1] / "decisions.ttl"
-    judged = judgements(parse_file(decided)) if decided.exists() else {}
+    held = mappings.standing(parse_file(decided) if decided.exists() else ())
+    judged = {mapping: (made.status, made.person) for mapping, made in held.items()}
     folders = (path.parents[2] / name for name in ("ontology", "data"))
     ours = tuple(files.state(f) for folder in folders for f in files.ending(folder, ".ttl"))
-    mappings = sssom.read_mappings(data, str(path), verified, _names(ours))
-    return list(sssom.mapping_triples(mappings, judged))
+    data = files.read(path).decode()
+    return sssom.read_mappings(data, str(path), verified, _names(ours), judged)
 
 
 @lru_cache(maxsize=512)
@@ -161,13 +163,11 @@ def broken(path: Path, error: SyntaxError, about: str = "") -> BrokenFile:
     """Return the error for a file that does not parse, with its place where the parser says it."""
     if mark := files.unsettled(path, error.lineno):
         return files.conflict(path, mark)
-    place = f", line {error.lineno}, column {error.offset}" if error.lineno else ""
-    return BrokenFile(
-        f"{path}{place}{about}: {sentence(error.msg)}.",
-        file=str(path),
-        line=error.lineno,
-        column=error.offset,
-    )
+    if not error.lineno:
+        return files.broken(path, f"{sentence(error.msg)}.")
+    place = f", line {error.lineno}, column {error.offset}{about}"
+    members = {"file": str(path), "line": error.lineno, "column": error.offset}
+    return BrokenFile(f"{path}{place}: {sentence(error.msg)}.", **members)
 
 
 def _whose(data: bytes, line: int | None) -> str:
@@ -195,9 +195,9 @@ def _names(stated: tuple[State, ...]) -> Mapping[str, set[str]]:
 
 
 @lru_cache(maxsize=64)
-def _terms(state: State) -> sssom.TermList:
+def _terms(state: State) -> tuple[Triple, ...]:
     """Read a list of verified terms, once until it changes."""
-    return sssom.read_terms(files.read(state.path).decode(), str(state.path))
+    return tuple(sssom.read_terms(files.read(state.path).decode(), str(state.path)))
 
 
 def read(source: Source) -> list[Quad]:

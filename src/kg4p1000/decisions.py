@@ -27,11 +27,11 @@ from .validation import Shapes
 GRAPH = iri("graph:decisions")
 _TYPE, _STATUS, _BY = iri("rdf:type"), iri("k4p:status"), iri("prov:wasAttributedTo")
 
-_DECISIONS = """SELECT ?decision ?about ?status ?kind ?time ?reason ?who ?person WHERE {
-  ?decision a %s ; %s ?about ; k4p:status ?status ; prov:generatedAtTime ?time ; k4p:reason ?reason ;
+_DECISIONS = """SELECT ?iri ?about ?status ?kind ?time ?reason ?who ?person WHERE {
+  ?iri a %s ; %s ?about ; k4p:status ?status ; prov:generatedAtTime ?time ; k4p:reason ?reason ;
     prov:wasAttributedTo ?person .
   ?person rdfs:label ?who
-  OPTIONAL { ?decision k4p:decidedKind ?kind }
+  OPTIONAL { ?iri k4p:decidedKind ?kind }
 }"""
 
 Select = Callable[[str], Iterable[Mapping[str, Any]]]
@@ -70,6 +70,7 @@ class Topic:
     Attributes:
         thing, decision, about: class of the things, class of the decisions, property from one to the other.
         graph: where the things stand; what stands elsewhere has no status to be given.
+        base: what the log leaves out of the IRI of a thing.
         kinds: of which a person may say one, by what they are called.
         effects: what else than the status follows from a decision.
     """
@@ -79,6 +80,7 @@ class Topic:
     about: NamedNode
     graph: NamedNode
     statuses: tuple[str, ...]
+    base: str = ID
     kinds: Mapping[str, NamedNode] = field(default_factory=dict)
     effects: Effects = lambda draft, thing, decision: (set(), set())
 
@@ -91,16 +93,9 @@ def read(select: Select, topic: Topic) -> list[Decision]:
     found = {}
     for row in select(prefix_declarations() + _DECISIONS % (topic.decision, topic.about)):
         value = {name: getattr(term, "value", "") for name, term in row.items()}
-        found[value["decision"]] = Decision(
-            value["decision"],
-            row["about"],
-            value["status"].rpartition("/")[2],
-            value["kind"].rpartition("/")[2],
-            value["time"],
-            value["reason"],
-            value["who"],
-            row["person"],
-        )
+        value |= {name: value[name].rpartition("/")[2] for name in ("status", "kind")}
+        made = Decision(**value | {"about": row["about"], "person": row["person"]})
+        found[made.iri] = made
     return sorted(found.values(), key=lambda d: (d.time, natural_key(d.iri)))
 
 
@@ -109,51 +104,39 @@ def standing(decisions: Iterable[Decision]) -> dict[NamedNode, Decision]:
     return {decision.about: decision for decision in decisions}
 
 
-def check(topic: Topic, status: str, author: str, why: str, kind: str = "") -> None:
-    """See that a decision says what it needs.
+def decide(
+    store: Store,
+    shapes: Shapes,
+    topic: Topic,
+    thing: NamedNode,
+    prepare: Callable[[Draft], None],
+    *,
+    status: str,
+    author: str,
+    why: str,
+    kind: str = "",
+    dry_run: bool = False,
+) -> Commit:
+    """Record a decision about a thing; what follows from it is part of the same change.
+
+    Args:
+        prepare: sees that the thing is there and that the author may decide, or raises.
+        author: name of the person.
+        why: the reason, in English.
 
     Raises:
-        BadParameter: a value is not one of those that there are, or the reason or author is empty.
+        BadParameter: status or kind is not one of those that there are, or the reason or author is empty.
     """
     for value, allowed, what in (
         (status, topic.statuses, "status"),
         (kind, ("", *topic.kinds), "kind"),
     ):
         if value not in allowed:
-            raise BadParameter(
-                f"{what} is {value!r} and must be one of {', '.join(filter(None, allowed))}.",
-                parameter=what,
-            )
+            known = ", ".join(filter(None, allowed))
+            raise BadParameter(f"{what} is {value!r} and must be one of {known}.", parameter=what)
     for value, what in ((author.strip(), "author"), (why.strip(), "why")):
         if not value:
             raise BadParameter(f"A decision needs {what}.", parameter=what)
-
-
-def decide(
-    store: Store,
-    shapes: Shapes,
-    topic: Topic,
-    thing: NamedNode,
-    *,
-    status: str,
-    author: str,
-    why: str,
-    message: str,
-    kind: str = "",
-    dry_run: bool = False,
-    prepare: Callable[[Draft], None],
-) -> Commit:
-    """Record a decision about a thing; what follows from it is part of the same change.
-
-    Args:
-        author: name of the person.
-        why: the reason, in English.
-        prepare: sees that the thing is there and that the author may decide, or raises.
-
-    Raises:
-        BadParameter: see `check`.
-    """
-    check(topic, status, author, why, kind)
 
     def change(draft: Draft) -> None:
         prepare(draft)
@@ -169,14 +152,9 @@ def decide(
         quads = [Quad(made, prop, value, GRAPH) for prop, value in facts.items()]
         draft.apply(Delta.of(quads + about_person(author)))
 
+    message = f"{thing.value.removeprefix(topic.base)} {status}: {why}"
     return curation.commit(
-        store,
-        shapes,
-        change,
-        author=author,
-        message=message,
-        source="decision",
-        dry_run=dry_run,
+        store, shapes, change, author=author, message=message, source="decision", dry_run=dry_run
     )
 
 

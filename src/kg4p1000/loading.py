@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
+from . import files
 from .build import broken, load_shapes, read, sources
 from .curation import INFERRED, ONTOLOGY, Commit, commit
 from .decisions import GRAPH as DECISIONS
@@ -20,7 +22,7 @@ from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFo
 from .store import SEVERAL, Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
 from .terms import GRAPH, curie, iri
-from .texts import counted, meant
+from .texts import counted, did_you_mean
 
 #: What `load` takes, by ending.
 _FORMATS = {
@@ -31,7 +33,7 @@ _REGISTER = NamedNode(GRAPH + "graphs")
 #: Of a graph that is registered without more words, as of all that is ours.
 _LICENCE = NamedNode("https://creativecommons.org/licenses/by/4.0/")
 _NOTHING = (
-    "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
+    "0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
     " its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000 clear GRAPH'."
 )
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
@@ -51,13 +53,12 @@ def load(
     path: Path,
     graph: NamedNode | None,
     *,
-    author: str,
-    message: str = "",
-    replace: bool = False,
-    dry_run: bool = False,
     limit: int,
     tell: Tell,
+    replace: bool = False,
     register: str = "",
+    message: str = "",
+    **by: Any,
 ) -> Commit:
     """Add what a file of RDF says to a named graph, or to its own: validated, inferred from, logged, published.
 
@@ -68,6 +69,7 @@ def load(
         replace: what the graph, or each that the file names, held before goes.
         limit: bytes, unpacked, that are taken.
         tell: is told how many bytes of the file were read.
+        by: author, and whether it is a dry run; see `commit`.
         register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
@@ -90,19 +92,16 @@ def load(
             is_large = path.stat().st_size > _LARGE
             understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
         if not understood:
-            raise BrokenFile(_NOTHING.format(path), file=str(path))
+            raise files.broken(path, _NOTHING)
         for name in understood:
             register_graph(draft, name, register, f"Statements loaded from {path.name}.")
         if homes(folder) & set(understood):
             refuse_blank(folder, _blank(draft))
 
-    about = message or f"Loaded from {path.name}"
-    return _publish(store, folder, change, "load", author, about, dry_run)
+    return _publish(store, folder, change, "load", message or f"Loaded from {path.name}", **by)
 
 
-def clear(
-    store: Store, folder: Path, graph: NamedNode, *, author: str, message: str, dry_run: bool
-) -> Commit:
+def clear(store: Store, folder: Path, graph: NamedNode, *, message: str, **by: Any) -> Commit:
     """Remove all statements of a named graph, however many they are.
 
     Raises:
@@ -121,8 +120,7 @@ def clear(
         else:
             draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
 
-    about = message or f"Cleared {graph.value}"
-    return _publish(store, folder, change, "clear", author, about, dry_run)
+    return _publish(store, folder, change, "clear", message or f"Cleared {graph.value}", **by)
 
 
 def _publish(
@@ -130,20 +128,12 @@ def _publish(
     folder: Path,
     change: Callable[[Draft], None],
     source: str,
-    author: str,
     message: str,
-    dry_run: bool,
+    **by: Any,
 ) -> Commit:
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message,
-        source=source,
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
+    """Publish a change, to which whoever has the store's folder may bring anything."""
+    shapes = load_shapes(folder)
+    return commit(store, shapes, change, message=message, source=source, wipe=True, **by)
 
 
 def _taken(
@@ -227,8 +217,7 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
         return
     if not title:
         name = curie(graph.value) or graph.value
-        close = meant(name, [curie(g.value) or "" for g in entries])
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, [curie(g.value) or "" for g in entries])
         raise BadParameter(
             f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
             " (--register, or the parameter register over HTTP), or in data/graphs.ttl."
@@ -291,8 +280,7 @@ def _explained(path: Path) -> Iterator[None]:
     except SyntaxError as e:
         raise broken(path, e) from e
     except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
-        why = getattr(e, "strerror", None) or str(e)
-        raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
+        raise files.unreadable(path, e) from e
 
 
 class _Read(io.RawIOBase):

@@ -5,8 +5,8 @@ The statement that a mapping makes stands in the graph unless it is rejected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from pyoxigraph import NamedNode, Quad, Triple
 
@@ -14,9 +14,8 @@ from . import decisions
 from .curation import Commit
 from .decisions import Decision, Select, Topic
 from .errors import NotFound
-from .sources.sssom import Judgement
 from .store import Draft, MemoryGraph, Store
-from .terms import ID, iri, prefix_declarations
+from .terms import iri, prefix_declarations
 from .validation import Shapes
 
 ALIGNMENTS = iri("graph:alignments")
@@ -29,8 +28,7 @@ _MAPPINGS = """SELECT ?mapping ?set ?subject ?predicate ?object ?label ?confiden
 }"""
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A mapping as the graph has it."""
 
     iri: NamedNode
@@ -48,33 +46,22 @@ def read(select: Select) -> list[Decision]:
     return decisions.read(select, TOPIC)
 
 
-def judgements(triples: Iterable[Triple]) -> Mapping[str, Judgement]:
-    """Return what the decisions of a file say of mappings, by their IRI."""
-    held = decisions.standing(read(MemoryGraph(triples).select))
-    return {mapping.value: Judgement(d.status, d.person) for mapping, d in held.items()}
+def standing(triples: Iterable[Triple]) -> dict[NamedNode, Decision]:
+    """Return the decisions of a file that hold, by mapping."""
+    return decisions.standing(read(MemoryGraph(triples).select))
 
 
 def links(select: Select) -> list[Link]:
     """Return all mappings of a graph, by set and label."""
     found = []
     for row in select(prefix_declarations() + _MAPPINGS):
-        nodes = [row[name] for name in ("mapping", "set", "subject", "predicate", "object")]
-        label, confidence, status = (row[n].value for n in ("label", "confidence", "status"))
-        found.append(Link(*nodes, label, confidence, status.rpartition("/")[2]))
+        *nodes, label, confidence, status = row.values()
+        found.append(Link(*nodes, label.value, confidence.value, status.value.rpartition("/")[2]))
     return sorted(found, key=lambda link: (link.set.value, link.label, link.iri.value))
 
 
-def decide(
-    store: Store,
-    shapes: Shapes,
-    mapping: NamedNode,
-    *,
-    status: str,
-    author: str,
-    why: str,
-    dry_run: bool = False,
-) -> Commit:
-    """Record a decision about a mapping; see `decisions.decide`.
+def decide(store: Store, shapes: Shapes, mapping: NamedNode, **said: Any) -> Commit:
+    """Record a decision about a mapping; see `decisions.decide` for what is said in one.
 
     Raises:
         NotFound: the graph has no such mapping.
@@ -86,18 +73,7 @@ def decide(
                 f"The graph has no mapping {mapping.value}; 'kg4p1000 mappings' lists them."
             )
 
-    return decisions.decide(
-        store,
-        shapes,
-        TOPIC,
-        mapping,
-        status=status,
-        author=author,
-        why=why,
-        message=f"{mapping.value.removeprefix(ID)} {status}: {why}",
-        dry_run=dry_run,
-        prepare=prepare,
-    )
+    return decisions.decide(store, shapes, TOPIC, mapping, prepare, **said)
 
 
 def _effects(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
-from pyoxigraph import NamedNode, Quad
+from pyoxigraph import NamedNode, Quad, Triple
 
 from . import curation, decisions, logs, merging, processes
 from .build import load_shapes, merged_sources, parse_file
@@ -44,12 +45,16 @@ def refresh(
     )
 
 
-def detect(draft: Draft) -> None:
-    """Bring ``graph:overlaps`` of a draft to what is found in it."""
+def _found(draft: Draft | MemoryGraph, also: Collection[Pair] = ()) -> set[Triple]:
+    """Return what the detection finds, and says of some pairs however sure it is."""
     from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
 
-    found = Detection.of(draft.select).triples(draft.select)
-    quads, present = {Quad(*t, OVERLAPS) for t in found}, set(draft.quads(OVERLAPS))
+    return Detection.of(draft.select).triples(draft.select, also=also)
+
+
+def detect(draft: Draft) -> None:
+    """Bring ``graph:overlaps`` of a draft to what is found in it."""
+    quads, present = {Quad(*t, OVERLAPS) for t in _found(draft)}, set(draft.quads(OVERLAPS))
     draft.apply(Delta.of(quads - present, present - quads))
 
 
@@ -59,12 +64,10 @@ def write_file(folder: Path) -> Path | None:
     Returns:
         The file, if it changed.
     """
-    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
-
     path = folder / "data" / "overlaps.ttl"
     given = [source.path for source in merged_sources(folder)]
     graph = MemoryGraph(t for file in given for t in parse_file(file))
-    data = turtle(Detection.of(graph.select).triples(graph.select))
+    data = turtle(_found(graph))
     if data == path.read_bytes():
         return None
     write_durably(path, data)
@@ -76,14 +79,11 @@ def decide(
     shapes: Shapes,
     pair: Pair,
     *,
-    status: str,
-    author: str,
-    why: str,
-    overlap_kind: str = "",
-    dry_run: bool = False,
     permit: Callable[[Draft], None] = lambda draft: None,
+    overlap_kind: str = "",
+    **said: Any,
 ) -> Commit:
-    """Record a decision about a pair; see `decisions.decide`.
+    """Record a decision about a pair; see `decisions.decide` for what is said in one.
 
     A pair whose confidence is below that of stored ones is stored in that change, too.
 
@@ -94,6 +94,8 @@ def decide(
         NotFound: one of them is no activity of the graph.
     """
 
+    thing = overlap_iri(pair)
+
     def prepare(draft: Draft) -> None:
         permit(draft)
         for notation in pair:
@@ -102,35 +104,16 @@ def decide(
                     f"The graph has no activity {notation}; the stored query activities-of-objective"
                     " lists those that it has."
                 )
-        if not _is(draft, overlap_iri(pair), "k4p:Overlap"):
-            draft.apply(Delta.of(_found(draft, pair)))
+        if not _is(draft, thing, "k4p:Overlap"):
+            none = next(draft.quads(OVERLAPS), None) is None  # then all that is found is stored
+            found = (t for t in _found(draft, [pair]) if none or t.subject == thing)
+            draft.apply(Delta.of(Quad(*t, OVERLAPS) for t in found))
 
-    return decisions.decide(
-        store,
-        shapes,
-        TOPIC,
-        overlap_iri(pair),
-        status=status,
-        author=author,
-        why=why,
-        kind=overlap_kind,
-        message=f"{'-'.join(pair)} {status}: {why}",
-        dry_run=dry_run,
-        prepare=prepare,
-    )
+    return decisions.decide(store, shapes, TOPIC, thing, prepare, kind=overlap_kind, **said)
 
 
 def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:
     return next(draft.match(thing, iri("rdf:type"), iri(kind), None), None) is not None
-
-
-def _found(draft: Draft, pair: Pair) -> set[Quad]:
-    """Return what the detection says of one pair; everything, where nothing has been detected yet."""
-    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
-
-    whole = next(draft.quads(OVERLAPS), None) is None
-    made = Detection.of(draft.select).triples(draft.select, also=[pair])
-    return {Quad(*t, OVERLAPS) for t in made if whole or t.subject == overlap_iri(pair)}
 
 
 def _activities(store: Store) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, decisions, ontology, quality, release, validation
+from .. import build, checks, decisions, quality, release, validation
 from ..files import see_all_read
 from ..queries import Library, read_query
 from ..settings import Settings
@@ -166,11 +166,7 @@ def _judged(
         else:
             homes = subjects | homes
     graph = MemoryGraph(triples)
-    shapes = build.load_shapes(files)
-    report = validation.validate(graph, shapes, graph.select, engine)
-    report = shapes.with_kinds(report, ontology.contradictions_of(triples))
-    if report.conforms:
-        shapes.see_that_ontology_allows(graph)
+    report = checks.judge(graph, build.load_shapes(files), engine)
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
     named = {node.value for node in homes if isinstance(node, ox.NamedNode)}

@@ -23,6 +23,7 @@ TOPIC = Topic(
     iri("k4p:decides"),
     OVERLAPS,
     STATUSES,
+    f"{ID}overlap/",
     {kind: iri(f"overlap-kind:{kind}") for kind in KINDS},
 )
 decisions.topics.append(TOPIC)

@@ -9,15 +9,14 @@ Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML hea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from itertools import takewhile
 from typing import Any, NoReturn
 
 import yaml
 from pyoxigraph import Literal, NamedNode, Triple
 
-from ..errors import BrokenFile
+from ..files import broken
 from ..terms import BASE, PREFIXES, iri, mint
 from ..texts import counted
 
@@ -59,59 +58,6 @@ _SHARE = re.compile(r"0([.][0-9]+)?|1([.]0+)?")
 _NOT_KEY = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True)
-class LinkedTerm:
-    """A term of another vocabulary whose address was seen at its source.
-
-    Attributes:
-        labels: language tag to name; English is always there.
-    """
-
-    iri: NamedNode
-    labels: Mapping[str, str]
-    notation: str = ""
-
-
-@dataclass(frozen=True)
-class TermList:
-    """A list of verified terms: its header, and its terms by IRI."""
-
-    header: Mapping[str, str]
-    terms: Mapping[str, LinkedTerm]
-
-
-@dataclass(frozen=True)
-class Link:
-    """One row of a mapping file: a subject of ours, a predicate and a term of another vocabulary.
-
-    Attributes:
-        facts: what else is said of the mapping.
-    """
-
-    iri: NamedNode
-    subject: NamedNode
-    predicate: NamedNode
-    object: NamedNode
-    facts: Mapping[str, NamedNode | Literal]
-
-
-@dataclass(frozen=True)
-class MappingSet:
-    """A mapping file: its header and its rows."""
-
-    header: Mapping[str, Any]
-    iri: NamedNode
-    links: tuple[Link, ...]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a person decided about a mapping: a key of the list ``status``, and who."""
-
-    status: str
-    person: NamedNode
-
-
 class _Row(dict[str, str]):
     """The cells of a row by column."""
 
@@ -143,8 +89,7 @@ class _Row(dict[str, str]):
 
 
 def _fail(file: str, line: int, column: int, why: str) -> NoReturn:
-    where = f"{file}, line {line}, column {column}"
-    raise BrokenFile(f"{where}: {why}.", file=file, line=line, column=column)
+    raise broken(file, f"{why}.", line, column)
 
 
 def _read(
@@ -188,37 +133,51 @@ def _header(text: str, file: str, keys: tuple[str, ...]) -> dict[str, Any]:
     return read
 
 
-def read_terms(data: str, file: str) -> TermList:
-    """Read a list of verified terms.
+def read_terms(data: str, file: str) -> list[Triple]:
+    """Return what a list of verified terms says: their names, and where they come from.
 
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
     header, rows = _read(data, file, _TERM_KEYS, TERM_COLUMNS)
-    terms: dict[str, LinkedTerm] = {}
+    vocabulary = NamedNode(header["vocabulary"])
+    facts = [
+        (vocabulary, "dcterms:title", Literal(header["title"], language="en")),
+        (vocabulary, "dcterms:rights", Literal(header["rights"], language="en")),
+    ]
+    seen: set[str] = set()
     for row in rows:
         row.require("id", "label_en")
         if not _IRI.fullmatch(row["id"]):
             row.refuse("id", "write the whole address, beginning with http:// or https://")
-        if row["id"] in terms:
+        if row["id"] in seen:
             row.refuse("id", "the term stands in this list already; remove one of the rows")
-        labels = {lang: row[f"label_{lang}"] for lang in ("en", "fr", "es") if row[f"label_{lang}"]}
-        terms[row["id"]] = LinkedTerm(NamedNode(row["id"]), labels, row["notation"])
-    return TermList(header, terms)
+        seen.add(row["id"])
+        term = NamedNode(row["id"])
+        for language in ("en", "fr", "es"):
+            if label := row[f"label_{language}"]:
+                facts.append((term, "skos:prefLabel", Literal(label, language=language)))
+        if row["notation"]:
+            facts.append((term, "skos:notation", Literal(row["notation"])))
+        if term != vocabulary:
+            facts.append((term, "rdfs:isDefinedBy", vocabulary))
+    return [Triple(subject, iri(name), value) for subject, name, value in facts]
 
 
 def read_mappings(
     data: str,
     file: str,
-    verified: Mapping[str, LinkedTerm],
+    verified: Mapping[str, str],
     names: Mapping[str, Collection[str]] | None = None,
-) -> MappingSet:
-    """Read a mapping file.
+    judged: Mapping[NamedNode, tuple[str, NamedNode]] | None = None,
+) -> list[Triple]:
+    """Return the statements of a mapping file, each with who made it, how and how surely.
 
     Args:
-        verified: terms of other vocabularies by IRI; a mapping may point to no other.
+        verified: English names of terms of other vocabularies by IRI; a mapping may point to no other.
         names: English names of our own terms and things by IRI. The label of a subject must be one of
             its names, with or without its code ("A4.1 …") before it.
+        judged: what people decided, by mapping: its status, and who. A rejected one is told, not stated.
 
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``, and the repair in its text.
@@ -231,17 +190,46 @@ def read_mappings(
         _fail(file, 1, 1, "curie_map must list prefixes, each as '#   prefix: address'")
     if other := [p for p in prefixes if PREFIXES.get(p, prefixes[p]) != prefixes[p]]:
         _fail(file, 1, 1, f"the prefix {other[0]!r} is {PREFIXES[other[0]]} in this project")
-    links: dict[NamedNode, Link] = {}
+    home = NamedNode(header["mapping_set_id"])
+    described = f"{header['mapping_set_description']} Version of the target: {header['object_source_version']}."
+    found = _about(
+        home,
+        {
+            "rdf:type": iri("k4p:MappingSet"),
+            "skos:prefLabel": Literal(header["mapping_set_title"], language="en"),
+            "dcterms:description": Literal(described, language="en"),
+            "dcterms:license": NamedNode(header["license"]),
+            "dcterms:issued": Literal(str(header["mapping_date"]), datatype=iri("xsd:date")),
+        },
+    )
+    seen: set[NamedNode] = set()
     for row in rows:
-        link = _link(row, prefixes, verified)
-        _see_label(row, (names or {}).get(link.subject.value, ()))
-        if link.iri in links:
+        statement, facts = _mapping(row, prefixes, verified, names or {})
+        key = _NOT_KEY.sub("-", f"{row['subject_id']}--{row['object_id']}").strip("-.")
+        this = mint("mapping", key)
+        if this in seen:
             row.refuse("object_id", "this pair is mapped already; remove one of the rows")
-        links[link.iri] = link
-    return MappingSet(header, NamedNode(header["mapping_set_id"]), tuple(links.values()))
+        seen.add(this)
+        status, person = (judged or {}).get(this, ("proposed", None))
+        facts |= {"k4p:inMappingSet": home, "k4p:status": iri(f"status:{status}")}
+        if person and status == "accepted":
+            facts["k4p:reviewedBy"] = person
+        found += _about(this, facts) + ([statement] if status != "rejected" else [])
+    return found
 
 
-def _link(row: _Row, prefixes: Mapping[str, str], verified: Mapping[str, LinkedTerm]) -> Link:
+def _about(subject: NamedNode, facts: Mapping[str, NamedNode | Literal]) -> list[Triple]:
+    return [Triple(subject, iri(name), value) for name, value in facts.items()]
+
+
+def _mapping(
+    row: _Row,
+    prefixes: Mapping[str, str],
+    verified: Mapping[str, str],
+    names: Mapping[str, Collection[str]],
+) -> tuple[Triple, dict[str, NamedNode | Literal]]:
+    """Return the statement that a mapping makes, and what is said of the mapping."""
+
     def node(name: str) -> NamedNode:
         prefix, colon, local = row[name].partition(":")
         if not colon or prefix not in prefixes or not _IRI.fullmatch(prefixes[prefix] + local):
@@ -255,79 +243,27 @@ def _link(row: _Row, prefixes: Mapping[str, str], verified: Mapping[str, LinkedT
     for name, allowed in (("predicate_id", PREDICATES), ("mapping_justification", JUSTIFICATIONS)):
         if row[name] not in allowed:
             row.refuse(name, f"use one of {', '.join(sorted(allowed))}")
-    known = verified.get(target.value)
-    if not known:
+    if target.value not in verified:
         row.refuse("object_id", "add the term to a list in mappings/verified, once seen")
-    if row["object_label"] != known.labels["en"]:
-        row.refuse("object_label", f"the verified name is {known.labels['en']!r}; use it")
+    if row["object_label"] != (name := verified[target.value]):
+        row.refuse("object_label", f"the verified name is {name!r}; use it")
     if not _SHARE.fullmatch(row["confidence"]):
         row.refuse("confidence", "write a number from 0 to 1, such as 0.8")
-    label = f"{row['subject_label']} {PREDICATES[row['predicate_id']]} {known.labels['en']}"
-    key = _NOT_KEY.sub("-", f"{row['subject_id']}--{row['object_id']}").strip("-.")
+    # A subject without names is told elsewhere.
+    own, code = names.get(subject.value, ()), row["subject_id"].partition(":")[2]
+    if own and not {row["subject_label"], row["subject_label"].removeprefix(f"{code} ")} & {*own}:
+        row.refuse("subject_label", f"the graph calls {row['subject_id']} {min(own)!r}; use it")
+    label = f"{row['subject_label']} {PREDICATES[row['predicate_id']]} {row['object_label']}"
     facts: dict[str, NamedNode | Literal] = {
+        "rdf:type": iri("k4p:Mapping"),
         "rdfs:label": Literal(label, language="en"),
+        "k4p:mappingSubject": subject,
+        "k4p:mappingPredicate": iri(row["predicate_id"]),
+        "k4p:mappingObject": target,
         "k4p:justification": iri(row["mapping_justification"]),
         "k4p:confidence": Literal(row["confidence"], datatype=iri("xsd:decimal")),
         "prov:wasAttributedTo": author,
     }
     if row["comment"]:
         facts["k4p:reason"] = Literal(row["comment"], language="en")
-    return Link(mint("mapping", key), subject, iri(row["predicate_id"]), target, facts)
-
-
-def _see_label(row: _Row, names: Collection[str]) -> None:
-    """Refuse a label that is no name of its subject; a subject without names is told elsewhere."""
-    label, code = row["subject_label"], row["subject_id"].partition(":")[2]
-    if names and label not in names and label.removeprefix(f"{code} ") not in names:
-        row.refuse("subject_label", f"the graph calls {row['subject_id']} {min(names)!r}; use it")
-
-
-def term_triples(listed: TermList) -> Iterator[Triple]:
-    """Return the names of verified terms, and where they come from."""
-    header = listed.header
-    vocabulary = NamedNode(header["vocabulary"])
-    yield Triple(vocabulary, iri("dcterms:title"), Literal(header["title"], language="en"))
-    yield Triple(vocabulary, iri("dcterms:rights"), Literal(header["rights"], language="en"))
-    for term in listed.terms.values():
-        for language, label in term.labels.items():
-            yield Triple(term.iri, iri("skos:prefLabel"), Literal(label, language=language))
-        if term.notation:
-            yield Triple(term.iri, iri("skos:notation"), Literal(term.notation))
-        if term.iri != vocabulary:
-            yield Triple(term.iri, iri("rdfs:isDefinedBy"), vocabulary)
-
-
-def mapping_triples(
-    mappings: MappingSet, judged: Mapping[str, Judgement] | None = None
-) -> Iterator[Triple]:
-    """Return the statements of a mapping file, each with who made it, how and how surely.
-
-    Args:
-        judged: what people decided, by IRI of the mapping; a rejected one is told, not stated.
-    """
-    header = mappings.header
-    described = f"{header['mapping_set_description']} Version of the target: {header['object_source_version']}."
-    for name, value in {
-        "rdf:type": iri("k4p:MappingSet"),
-        "skos:prefLabel": Literal(header["mapping_set_title"], language="en"),
-        "dcterms:description": Literal(described, language="en"),
-        "dcterms:license": NamedNode(header["license"]),
-        "dcterms:issued": Literal(str(header["mapping_date"]), datatype=iri("xsd:date")),
-    }.items():
-        yield Triple(mappings.iri, iri(name), value)
-    for link in mappings.links:
-        judgement = (judged or {}).get(link.iri.value)
-        status = judgement.status if judgement else "proposed"
-        facts = link.facts | {
-            "rdf:type": iri("k4p:Mapping"),
-            "k4p:mappingSubject": link.subject,
-            "k4p:mappingPredicate": link.predicate,
-            "k4p:mappingObject": link.object,
-            "k4p:inMappingSet": mappings.iri,
-            "k4p:status": iri(f"status:{status}"),
-        }
-        if judgement and status == "accepted":
-            facts["k4p:reviewedBy"] = judgement.person
-        if status != "rejected":
-            yield Triple(link.subject, link.predicate, link.object)
-        yield from (Triple(link.iri, iri(name), value) for name, value in facts.items())
+    return Triple(subject, iri(row["predicate_id"]), target), facts
