@@ -8,7 +8,7 @@ objectives ask it is a competency question; `questions` tells whether the graph 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -373,16 +373,21 @@ def _misfit(query: StoredQuery, columns: list[str], described: bool) -> tuple[st
     return None
 
 
+def _refuse(wrong: Iterable[object], why: str) -> None:
+    for value in wrong:
+        raise ValueError(why.format(value))
+
+
 def _parameters(given: Any) -> tuple[Parameter, ...]:
-    found = []
-    for name, said in (given or {}).items():
-        if name in _TAKEN or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name):
-            raise ValueError(f"no parameter can be called {name!r}")
-        kind = said["type"]
-        if kind not in {*ID_TYPES, *_VALUES, *(f"code:{scheme}" for scheme in CODE_SCHEMES)}:
-            raise ValueError(f"unknown type {kind!r}")
-        found.append(Parameter(name, kind, str(said["example"]), str(said.get("help", ""))))
-    return tuple(found)
+    said = given or {}
+    taken = (n for n in said if n in _TAKEN or not re.fullmatch("[A-Za-z][A-Za-z0-9]*", n))
+    _refuse(taken, "no parameter can be called {!r}")
+    known = {*ID_TYPES, *_VALUES, *(f"code:{scheme}" for scheme in CODE_SCHEMES)}
+    _refuse((p["type"] for p in said.values() if p["type"] not in known), "unknown type {!r}")
+    return tuple(
+        Parameter(name, p["type"], str(p["example"]), str(p.get("help", "")))
+        for name, p in said.items()
+    )
 
 
 def _texts(given: Any) -> dict[str, str]:
@@ -391,24 +396,21 @@ def _texts(given: Any) -> dict[str, str]:
 
 def _questions(given: Any) -> dict[str, str]:
     texts = _texts({"en": given} if isinstance(given, str) else given)
-    if unknown := set(texts) - set(_LANGUAGES):
-        raise ValueError(f"unknown language {', '.join(sorted(unknown))}")
+    _refuse(sorted(set(texts) - set(_LANGUAGES)), "unknown language {}")
     return texts
 
 
 def _objectives(given: Any) -> tuple[str, ...]:
     codes = (given,) if given == _ACROSS else tuple(given or ())
-    for code in codes:
-        if code != _ACROSS and not _OBJECTIVE.fullmatch(code):
-            raise ValueError(f"{code!r} is no code of an objective")
+    wrong = (code for code in codes if code != _ACROSS and not _OBJECTIVE.fullmatch(code))
+    _refuse(wrong, "{!r} is no code of an objective")
     return codes
 
 
 def _cases(given: Any) -> dict[str, dict[str, str]]:
     cases = {str(name): _texts(values) for name, values in (given or {}).items()}
-    for name in cases:
-        if not _CASE.fullmatch(name):
-            raise ValueError(f"no case can be called {name!r}, since files are named after it")
+    wrong = (name for name in cases if not _CASE.fullmatch(name))
+    _refuse(wrong, "no case can be called {!r}, since files are named after it")
     return cases
 
 

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Column, Table
 
 from .. import __version__, logs, processes, settings, terms
+from ..curation import Commit
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
 from ..store.graphs import rows
@@ -221,9 +222,18 @@ def print_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str
     click.echo(out.getvalue(), nl=False)
 
 
-def amounts(added: int, removed: int) -> str:
-    """Say how many statements came and went."""
-    return f"{counted(added, 'statement')} added, {removed:,} removed"
+def amounts(done: Commit) -> str:
+    """Say how many statements came and went by what is in the delta of a change."""
+    return (
+        f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
+    )
+
+
+def published(done: Commit | None, what: str) -> bool:
+    """Say what a change published, and return whether it did."""
+    if done and done.entry:
+        click.echo(f"Version {done.entry.version} published: {what}.")
+    return bool(done and done.entry)
 
 
 def tell_warnings(report: Report) -> None:

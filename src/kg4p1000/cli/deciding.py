@@ -28,6 +28,7 @@ from .base import (
     messages,
     print_rows,
     progress,
+    published,
     reading,
     select,
     short,
@@ -102,10 +103,7 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
     if options["update"]:
         with progress("Comparing the activities"):
             done = proposals.refresh(store, build.load_shapes(given.files), author=author())
-        if done and done.entry:
-            counts = amounts(len(done.delta.added), len(done.delta.removed))
-            click.echo(f"Version {done.entry.version} published: {counts}.")
-        else:
+        if not (done and published(done, amounts(done))):
             click.echo(f"Version {store.current} already has these overlaps.")
         return
     with reading(given, store) as readers:
@@ -209,14 +207,11 @@ def decide_overlap(given: Settings, one: str, other: str, kind: str | None, **sa
     if done.entry:
         with progress("Learning from it"):
             learnt = proposals.refresh(store, shapes, author=author())
-        if learnt and learnt.entry:
-            click.echo(f"Version {learnt.entry.version} published: the other overlaps judged anew.")
+        published(learnt, "the other overlaps judged anew")
 
 
 def _tell(done: Commit, what: str) -> None:
-    if done.entry:
-        click.echo(f"Version {done.entry.version} published: {what}.")
-    else:
+    if not published(done, what):
         click.echo(f"Nothing changed: {counted(len(done.delta), 'statement')} would have.")
 
 

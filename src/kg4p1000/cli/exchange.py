@@ -24,6 +24,7 @@ from .base import (
     messages,
     named_graph,
     progress,
+    published,
     ready,
     short,
     tell_warnings,
@@ -74,8 +75,10 @@ def clear_(given: Settings, graph: str, **options: Any) -> None:
 
 
 def _tell(done: curation.Commit) -> None:
-    what = f"Version {done.entry.version} published" if done.entry else "Nothing changed (dry run)"
-    click.echo(f"{what}: {amounts(*done.counts)}, inferences among them.")
+    added, removed = done.counts
+    counts = f"{counted(added, 'statement')} added, {removed:,} removed, inferences among them"
+    if not published(done, counts):
+        click.echo(f"Nothing changed (dry run): {counts}.")
 
 
 @verb("undo")
@@ -86,16 +89,13 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     """Take back what VERSION changed, as a new version; works while the service runs."""
     store, shapes = existing(given), build.load_shapes(given.files)
     done = curation.undo(store, shapes, version, author(), message=message, dry_run=dry_run)
-    counts = amounts(len(done.delta.added), len(done.delta.removed))
-    if not done.entry:
+    counts = amounts(done)
+    if not published(done, counts):
         click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
-        return
-    click.echo(f"Version {done.entry.version} published: {counts}.")
-    if merging.matters(done.delta.added | done.delta.removed):
+    elif merging.matters(done.delta.added | done.delta.removed):
         with progress("Comparing the activities"):
             anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
-        if anew and anew.entry:
-            click.echo(f"Version {anew.entry.version} published: overlaps detected anew.")
+        published(anew, "overlaps detected anew")
 
 
 @verb("diff")

@@ -24,6 +24,7 @@ from .base import (
     existing,
     messages,
     progress,
+    published,
     reading,
     short,
     tell_warnings,
@@ -57,22 +58,21 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
             " file and graph say the same. Correct the one or the other; 'dump --to-files --overwrite' takes what the"
             " graph says."
         )
-    counts = amounts(len(done.commit.delta.added), len(done.commit.delta.removed))
-    if done.commit.entry:
-        click.echo(f"Version {done.commit.entry.version} published: {counts}.")
-    elif dry_run:
-        click.echo(f"Nothing changed (dry run): {counts}.")
-    elif done.differ and done.conflicts:
-        click.echo(
-            f"Version {store.current} stays: beside what is told above, the files say nothing new."
-        )
-    elif done.differ:
-        click.echo(
-            f"Version {store.current} stays: the {counted(done.files, 'file')} say nothing new. "
-            f"{counted(done.differ, 'statement was', 'statements were')} changed in the service since; 'kg4p1000 dump --to-files' brings them to the files."
-        )
-    else:
-        click.echo(f"Version {store.current} already says what the {done.files} files say.")
+    counts = amounts(done.commit)
+    if not published(done.commit, counts):
+        stays = f"Version {store.current} stays:"
+        since = counted(done.differ, "statement was", "statements were")
+        if dry_run:
+            click.echo(f"Nothing changed (dry run): {counts}.")
+        elif not done.differ:
+            click.echo(f"Version {store.current} already says what the {done.files} files say.")
+        elif done.conflicts:
+            click.echo(f"{stays} beside what is told above, the files say nothing new.")
+        else:
+            click.echo(
+                f"{stays} the {counted(done.files, 'file')} say nothing new. {since} changed in the"
+                " service since; 'kg4p1000 dump --to-files' brings them to the files."
+            )
     if done.conflicts:
         raise SystemExit(1)
 
@@ -135,7 +135,7 @@ def validate_(
 
 
 def _faults(files: Path, paths: tuple[Path, ...]) -> list[quality.Fault]:
-    """Faults of the ontology, the code lists and the terms in queries; of some files, or of all."""
+    """Return the faults of the ontology, the code lists and the terms in queries; of some files, or of all."""
     ours = {(files / name).resolve() for name in ("ontology", "queries")}
     resolved = {path.resolve() for path in paths}
     if paths and not any(folder in path.parents for path in resolved for folder in ours):
@@ -147,30 +147,28 @@ def _faults(files: Path, paths: tuple[Path, ...]) -> list[quality.Fault]:
 def _judged(
     files: Path, paths: list[Path], alone: bool, engine: validation.Engine
 ) -> tuple[validation.Report, dict[str, str], dict[Any, str]]:
-    """The report on some files or on all, the labels in them, and the file of each subject."""
-    known = [source.path for source in build.merged_sources(files)]
+    """Return the report on some files or on all, the labels in them, and the file of each subject."""
     resolved = {path.resolve() for path in paths}
-    context = [path for path in known if path.resolve() not in resolved]
+    others = [source.path for source in build.merged_sources(files)]
+    others = [path for path in others if path.resolve() not in resolved]
     if alone:
-        context = [path for path in context if path.parent.name == "ontology"]
+        others = [path for path in others if path.parent.name == "ontology"]
     homes: dict[Any, str] = {}
-    own: set[Any] = set()
     triples: list[ox.Triple] = []
-    for path in [*context, *paths]:
+    own: set[Any] = set()
+    for path in [*paths, *others]:
         said = build.parse_file(path)
         triples += said
-        subjects = dict.fromkeys((triple.subject for triple in said), str(path))
-        if path.resolve() in resolved:
-            homes |= subjects
-            own.update(subjects)
-        else:
-            homes = subjects | homes
+        for triple in said:
+            homes.setdefault(triple.subject, str(path))
+        if path in paths:
+            own |= {triple.subject for triple in said}
     graph = MemoryGraph(triples)
     report = checks.judge(graph, build.load_shapes(files), engine)
     if paths:
         report = validation.Report(tuple(f for f in report.findings if f.focus in own))
-    named = {node.value for node in homes if isinstance(node, ox.NamedNode)}
-    hinted = report.hinted(lambda space: (name for name in named if name.startswith(space)))
+    names = [node.value for node in homes if isinstance(node, ox.NamedNode)]
+    hinted = report.hinted(lambda space: (name for name in names if name.startswith(space)))
     return hinted, _labels(graph), homes
 
 
