@@ -70,11 +70,7 @@ class Build:
 
 
 def sources(folder: Path) -> list[Source]:
-    """Return the files of the knowledge below a folder, in a fixed order.
-
-    Raises:
-        BrokenFile: a folder that must be there is not.
-    """
+    """Return the files of the knowledge below a folder, in a fixed order; raise BrokenFile without its folders."""
     found: list[Source] = []
     for name, graph in _FOLDERS.items():
         if not (folder / name).is_dir():
@@ -92,11 +88,7 @@ def sources(folder: Path) -> list[Source]:
 
 
 def merged_sources(folder: Path) -> list[Source]:
-    """Return the files whose graphs make up the default graph; another edition must not be mixed in.
-
-    Raises:
-        BrokenFile: a file goes into a graph that is not registered.
-    """
+    """Return the files whose graphs make up the default graph; another edition must not be mixed in."""
     found = sources(folder)
     entries = [t for t in parse_file(folder / "data" / "graphs.ttl") if t.predicate == _MERGED]
     _refuse_unregistered(found, {t.subject for t in entries})
@@ -105,11 +97,7 @@ def merged_sources(folder: Path) -> list[Source]:
 
 
 def _refuse_unregistered(found: Iterable[Source], registered: Set[object]) -> None:
-    """See that each file goes into a registered graph; without any register, all may.
-
-    Raises:
-        BrokenFile: one does not.
-    """
+    """See that each file goes into a registered graph; without any register, all may."""
     for source in found if registered else ():
         if source.graph not in registered:
             name = curie(source.graph.value)
@@ -271,19 +259,12 @@ def build(
 
 
 def _refuse_emptied(said: Mapping[Source, list[Quad]], base: frozenset[Quad]) -> None:
-    """See that no file has lost all that it said: a file that was cut is not a wish to delete.
-
-    Raises:
-        BrokenFile: one has.
-    """
+    """See that no file has lost all that it said: a file that was cut is not a wish to delete."""
     known = {quad.graph_name for quad in base}
     for source, quads in said.items():
         if source.graph in known and not quads:
-            raise BrokenFile(
-                f"{source.path} says nothing any more. If what it said is to go, delete the file; if not, bring back"
-                " an earlier state of it.",
-                file=str(source.path),
-            )
+            why = "If what it said is to go, delete the file; if not, bring back an earlier state of it."
+            raise BrokenFile(f"{source.path} says nothing any more. {why}", file=str(source.path))
 
 
 def is_current(store: Store, folder: Path) -> bool:

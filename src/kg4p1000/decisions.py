@@ -246,11 +246,7 @@ def _taken_back(draft: Draft, entry: Entry, made: Delta) -> Delta:
 
 
 def refuse_changed(draft: Draft, wipe: bool) -> None:
-    """See that a draft changes no decision that there was, nor who made it, and says none elsewhere.
-
-    Raises:
-        DecisionStands: it does.
-    """
+    """See that a draft changes no decision that there was, nor who made it, and says none elsewhere."""
     change = draft.delta
     gone = {q.subject for q in change.removed if q.graph_name == GRAPH}
     if gone and wipe and next(draft.quads(GRAPH), None) is None:

@@ -73,10 +73,7 @@ def load(
         register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
-        BadParameter, Forbidden: the suffix is not known, or nothing may be loaded into the graph.
-        BrokenFile, TooLarge: the file cannot be read, does not parse, says nothing or is too large.
-        MalformedRequest: the graph stands in files, and the file has blank nodes.
-        ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
+        KgError: why it is not loaded; nothing was changed.
     """
     form = _form(path)
     if graph == INFERRED:
@@ -102,13 +99,7 @@ def load(
 
 
 def clear(store: Store, folder: Path, graph: NamedNode, *, message: str, **by: Any) -> Commit:
-    """Remove all statements of a named graph, however many they are.
-
-    Raises:
-        Forbidden: the graph is the one of the inferences.
-        NotFound: there is no such graph.
-        ShapesViolated: without it the graph would not fit the shapes; nothing was changed.
-    """
+    """Remove all statements of a named graph, however many they are; see `load`."""
     if graph == INFERRED:
         raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
 
@@ -160,14 +151,10 @@ def _taken(
 def _chosen(
     found: Iterable[Quad], graph: NamedNode | None, several: bool
 ) -> dict[NamedNode, list[Quad]]:
-    """What of a file goes into which graph.
+    """Return what of a file goes into which graph.
 
     A file of several graphs goes into those that it names, but for what follows from others. With a graph, a file of one
     graph goes into that, whatever it names; of a file of several, what names it, or no graph, goes there.
-
-    Raises:
-        BadParameter: statements name no graph, or none of the graphs is the one that was named.
-        TooLarge: there are more statements than are kept in memory.
     """
     by_graph: dict[NamedNode | DefaultGraph, list[Quad]] = {}
     for number, quad in enumerate(found):
@@ -207,11 +194,7 @@ def _blank(draft: Draft) -> Iterator[Quad]:
 
 
 def register_graph(draft: Draft, graph: NamedNode, title: str, description: str) -> None:
-    """Register a graph under a title, if it is new; without any register, nothing is done.
-
-    Raises:
-        BadParameter: it is new, and has no title.
-    """
+    """Register a graph that is new under a title, which it must have; without any register, nothing is done."""
     entries = {q.subject for q in draft.match(None, iri("k4p:inDefaultGraph"), None, _REGISTER)}
     if graph in entries or not entries:
         return
@@ -240,12 +223,9 @@ def homes(folder: Path) -> set[NamedNode]:
 
 
 def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
-    """See that no blank node comes into a graph that stands in files.
+    """See that no blank node comes into a graph that stands in files, or raise MalformedRequest.
 
     It has no name by which a dump and the next build could know it again, but for the one that a build gave it.
-
-    Raises:
-        MalformedRequest: one does.
     """
     nameless = [q for q in added if _has_blank(q.subject) or _has_blank(q.object)]
     found = homes(folder) if nameless else set()

@@ -61,11 +61,7 @@ def links(select: Select) -> list[Link]:
 
 
 def decide(store: Store, shapes: Shapes, mapping: NamedNode, **said: Any) -> Commit:
-    """Record a decision about a mapping; see `decisions.decide` for what is said in one.
-
-    Raises:
-        NotFound: the graph has no such mapping.
-    """
+    """Record a decision about a mapping; see `decisions.decide` for what is said in one."""
 
     def prepare(draft: Draft) -> None:
         if next(draft.match(mapping, iri("rdf:type"), TOPIC.thing, None), None) is None:

@@ -81,11 +81,7 @@ class Parameter:
         return f"a code of the list {scheme}" if scheme != self.type else _VALUES[self.type][0]
 
     def term(self, value: str) -> NamedNode | Literal:
-        """Return a value as a term.
-
-        Raises:
-            BadParameter: it is not of the type.
-        """
+        """Return a value as a term, or raise BadParameter where it is not of the type."""
         scheme, text = self.type.removeprefix("code:"), value.strip()
         try:
             if self.type in ID_TYPES:
@@ -159,11 +155,7 @@ class StoredQuery:
         return f"The graph has no data for this yet: {self.awaits}" if self.awaits else self.empty
 
     def bindings(self, values: Mapping[str, str]) -> dict[str, NamedNode | Literal]:
-        """Return terms for all parameters.
-
-        Raises:
-            BadParameter: one is missing, unknown or of the wrong type; the message names it.
-        """
+        """Return terms for all parameters, or raise BadParameter that names what is missing, unknown or wrong."""
         known = {p.name: p for p in self.parameters}
         for name in values:
             if name not in known:
@@ -184,11 +176,7 @@ class StoredQuery:
 
 
 class Library:
-    """The stored queries of a folder and the folders in it, by name.
-
-    Raises:
-        BrokenFile: a header is missing or wrong; says which file and what.
-    """
+    """The stored queries of a folder and the folders in it, by name; see `read_query` for what is refused."""
 
     def __init__(self, folder: Path) -> None:
         self._queries: dict[str, StoredQuery] = {}
@@ -272,11 +260,7 @@ def named_terms(text: str) -> set[str]:
 
 
 class _Header:
-    """The ``#+`` lines of a query file, which knows where in the file it stands.
-
-    Raises:
-        BrokenFile: it is not YAML, has no summary or a key that there is not.
-    """
+    """The ``#+`` lines of a query file, which knows where in the file it stands."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
@@ -302,11 +286,7 @@ class _Header:
                 raise self.broken(f"unknown header keys {key}.{hint} Known are {known}.", key)
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of the query, by name.
-
-        Raises:
-            BrokenFile: a value is of the wrong kind.
-        """
+        """Return the fields of the query, by name."""
         found = {}
         for key, (name, convert, must) in _KEYS.items():
             try:

@@ -130,16 +130,12 @@ def decision(*statuses: str) -> Callable[[Any], Any]:
 
 
 def short(node: Any) -> str:
-    """A node as people read it: its CURIE where it has one."""
+    """Return a node as people read it: its CURIE where it has one."""
     return terms.curie(node.value) or node.value
 
 
 def named_graph(name: str) -> ox.NamedNode:
-    """A graph named by a CURIE or an IRI.
-
-    Raises:
-        click.UsageError: it is neither.
-    """
+    """Return a graph named by a CURIE or an IRI."""
     try:
         return ox.NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
     except (KeyError, ValueError):
@@ -149,16 +145,12 @@ def named_graph(name: str) -> ox.NamedNode:
 
 
 def author() -> str:
-    """Who runs the command: the account's name on this machine."""
+    """Return who runs the command: the account's name on this machine."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
 def existing(given: settings.Settings) -> Store:
-    """The store of a verb that makes none.
-
-    Raises:
-        NotFound: there is no store, or nothing in it yet.
-    """
+    """Return the store of a verb that makes none."""
     if (given.store / "log").is_dir():
         store = Store(given.store, keep=given.keep_versions)
         if store.current:

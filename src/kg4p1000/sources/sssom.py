@@ -1,6 +1,6 @@
 """Mappings in SSSOM files, and the lists of verified terms that they may point to, as triples.
 
-A mapping that is broken is refused with file, line, column and repair; nothing is guessed. What a
+A file that is broken is refused by a BrokenFile with file, line, column and repair; nothing is guessed. What a
 mapping points to must stand in a list below ``mappings/verified/``, so that no identifier is invented.
 
 Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML header).
@@ -134,11 +134,7 @@ def _header(text: str, file: str, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def read_terms(data: str, file: str) -> list[Triple]:
-    """Return what a list of verified terms says: their names, and where they come from.
-
-    Raises:
-        BrokenFile: with ``file``, ``line`` and ``column``.
-    """
+    """Return what a list of verified terms says: their names, and where they come from."""
     header, rows = _read(data, file, _TERM_KEYS, TERM_COLUMNS)
     vocabulary = NamedNode(header["vocabulary"])
     facts = [
@@ -178,9 +174,6 @@ def read_mappings(
         names: English names of our own terms and things by IRI. The label of a subject must be one of
             its names, with or without its code ("A4.1 …") before it.
         judged: what people decided, by mapping: its status, and who. A rejected one is told, not stated.
-
-    Raises:
-        BrokenFile: with ``file``, ``line`` and ``column``, and the repair in its text.
     """
     header, rows = _read(data, file, _SET_KEYS, COLUMNS)
     prefixes, start = header["curie_map"], BASE + "id/mapping-set/"
