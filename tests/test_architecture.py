@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
     "errors", "settings", "logs", "processes", "supervisor", "terms", "texts", "files", "access", "store", "sparql", "queries", "questions", "ontology", "reasoner", "validation",
-    "sources", "overlaps", "curation", "mappings", "registration", "merging", "build", "loading", "release", "quality", "proposals", "writer", "checks", "web", "cli",
+    "sources", "curation", "decisions", "overlaps", "mappings", "merging", "build", "loading", "release", "quality", "proposals", "writer", "checks", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.
 HOMES = {

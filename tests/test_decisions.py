@@ -4,12 +4,12 @@ import pytest
 from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
-from kg4p1000 import build, mappings
+from kg4p1000 import build, decisions, mappings
 from kg4p1000.cli import main
 from kg4p1000.curation import INFERRED, commit, undo
+from kg4p1000.decisions import person
 from kg4p1000.errors import BadParameter, NotFound, ShapesViolated
 from kg4p1000.overlaps.corpus import read as read_activities
-from kg4p1000.overlaps.decisions import person
 from kg4p1000.store import Delta, Store
 from kg4p1000.terms import iri
 
@@ -89,14 +89,14 @@ def test_the_last_decision_holds_and_the_earlier_one_stays(store, shapes, monkey
     link = links(store)[1]
     times = iter(["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"])
     monkeypatch.setattr(
-        mappings, "instant", lambda: Literal(next(times), datatype=iri("xsd:dateTime"))
+        decisions, "instant", lambda: Literal(next(times), datatype=iri("xsd:dateTime"))
     )
     decide(store, shapes, link, "accepted")
     decide(store, shapes, link, "rejected")
     (now,) = [x for x in links(store) if x.iri == link.iri]
     assert now.status == "rejected"
     with store.draft() as draft:
-        about = [d for d in mappings.read(draft.select) if d.mapping == link.iri]
+        about = [d for d in mappings.read(draft.select) if d.about == link.iri]
     assert [d.status for d in about] == ["accepted", "rejected"]
     assert len({d.iri for d in about}) == 2
 

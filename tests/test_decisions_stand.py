@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
 from kg4p1000 import build, mappings, proposals, writer
+from kg4p1000 import decisions as people
 from kg4p1000.access import Tokens
 from kg4p1000.cli import main
 from kg4p1000.curation import commit, undo
@@ -144,8 +145,8 @@ def test_a_decision_by_update_is_made_in_the_name_of_the_token(service, graph):
     def named(node, label):
         return client.post("/update", data=NEW.format(node, label), headers=header)
 
-    own = f"<{decisions.person('steward Kim').value}>"
-    assert named(f"<{decisions.person(JANE).value}>", JANE).status_code == 403
+    own = f"<{people.person('steward Kim').value}>"
+    assert named(f"<{people.person(JANE).value}>", JANE).status_code == 403
     assert named(own, JANE).status_code == 403
     done = named(own, "steward Kim")
     assert done.status_code == 200, done.text
@@ -196,7 +197,7 @@ def test_undo_takes_one_decision_back_and_leaves_others_of_the_person(toy_store,
 
 def test_an_undone_number_does_not_lead_to_another_decision(graph, shapes):
     with graph.draft() as draft:
-        (link,) = {d.mapping for d in mappings.read(draft.select)}
+        (link,) = {d.about for d in mappings.read(draft.select)}
     told = {"author": "Kim", "why": "Seen."}
     first = graph.current
     mappings.decide(graph, shapes, link, status="proposed", **told)

@@ -89,9 +89,9 @@ def test_an_undone_decision_does_not_come_back(store, files):
     shapes = toy_shapes()
     proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
     write_files(store, files)
-    build(store, files, author="t", detect=proposals.detect)
+    build(store, files, author="t")
     curation.undo(store, shapes, 2, "t")
-    build(store, files, author="t", detect=proposals.detect)
+    build(store, files, author="t")
     assert not [q for q in store.quads() if q.graph_name == decisions.GRAPH]
     status = Quad(
         iri("overlap:A4.2-D2.3"), iri("k4p:status"), iri("status:proposed"), decisions.OVERLAPS
@@ -228,7 +228,7 @@ def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
     assert 0 < changed_lines(files, "overlaps.ttl") < 10
     text = (files / "data" / "overlaps.ttl").read_text("utf-8")
     assert "status:rejected" in text
-    assert build(store, files, author="t", detect=proposals.detect).commit.entry is None
+    assert build(store, files, author="t").commit.entry is None
     curation.undo(store, shapes, 2, "t")
     proposals.refresh(store, shapes)
     write_files(store, files)

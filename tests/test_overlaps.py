@@ -20,6 +20,7 @@ from bench.fit_overlaps import Gold, Judged, platt
 from kg4p1000 import merging, proposals
 from kg4p1000.build import build
 from kg4p1000.curation import commit
+from kg4p1000.decisions import slug
 from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
 from kg4p1000.overlaps import clusters, corpus, decisions, scoring, similarity
 from kg4p1000.overlaps.corpus import Activity, Code, Corpus, Facet, Relation
@@ -435,7 +436,7 @@ def test_a_build_after_decisions_detects_again_and_reports_no_conflict(store, sh
             table.read_text("utf-8").replace(f"A4.4 {title}", "A4.4 Poll on soils"), "utf-8"
         )
     assert proposals.write_file(tmp_path)
-    done = build(store, tmp_path, author="tests", detect=proposals.detect)
+    done = build(store, tmp_path, author="tests")
     assert done.commit.entry and not done.conflicts
     assert status_of(store) == {"rejected"}
     assert proposals.refresh(store, shapes).entry is None  # nothing is left to detect
@@ -467,7 +468,7 @@ def test_what_is_no_notation_names_no_pair(odd):
     ("name", "key"), [("Zoë O'Neil", "zoe-o-neil"), ("  ", "unnamed"), ("Ж", "u436")]
 )
 def test_a_name_becomes_a_key(name, key):
-    assert decisions.slug(name) == key
+    assert slug(name) == key
 
 
 def decision(pair, status, kind=""):

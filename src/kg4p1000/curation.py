@@ -1,17 +1,17 @@
 """Changes to the graph: inferred, validated, logged and published, or refused and without trace.
 
-Every write goes through `commit`, or through `undo`, which takes one back. What a change costs
-depends on what it touches, not on the size of the graph: inferences and findings are brought from
-the published version to the next one. That needs a published version that was made by the same
-rules and conforms to the same shapes, which the file ``checked`` beside the log tells; where it
-does not, everything is inferred and judged.
+Every write goes through `commit`, or through `undo`, which takes one back. Topics register what they ask of
+changes in `guards`, and what they work out from them in `followers`. What a change costs depends on what it
+touches, not on the size of the graph: inferences and findings are brought from the published version to the next
+one. That needs a published version that was made by the same rules and conforms to the same shapes, which the
+file ``checked`` beside the log tells; where it does not, everything is inferred and judged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,16 +19,14 @@ from typing import Any
 from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 
 from . import __version__, ontology, validation
-from .errors import DecisionStands, ShapesViolated, UndoConflict
-from .overlaps import decisions
+from .errors import ShapesViolated, UndoConflict
 from .store import Delta, Draft, Entry, Store
 from .store.changes import refuse_long, write_whole
-from .terms import ID, curie, iri
+from .terms import curie, iri
 from .texts import counted
 from .validation import Report, Shapes
 
 INFERRED, ONTOLOGY = ontology.INFERRED, ontology.ONTOLOGY
-DECISIONS = decisions.GRAPH
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,28 @@ class Commit:
     whole: bool
     counts: tuple[int, int]
     normalised: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Statements that follow from others, and are brought in step with them.
+
+    Attributes:
+        concerns: whether a change of some quads may change what follows.
+        follow: brings a draft to what follows.
+        slow: whether that takes so long that it is a change of its own, after the one that it follows.
+        taken_back: what of a version an undo takes back; the rest follows from what is left.
+    """
+
+    concerns: Callable[[Collection[Quad]], bool]
+    follow: Callable[[Draft], None]
+    slow: bool = False
+    taken_back: Callable[[Draft, Entry, Delta], Delta] = lambda draft, entry, delta: delta
+
+
+#: Each is given a changed draft, and whether graphs that only grow may be emptied; it raises to refuse the change.
+guards: list[Callable[[Draft, bool], None]] = []
+followers: list[Follower] = []
 
 
 def commit(
@@ -75,16 +95,17 @@ def commit(
         dry_run: say what would happen, and change nothing.
         before: called with the number of the version just before it is accepted; with that of the published one
             where nothing changes. Nobody else can change the store meanwhile.
-        wipe: all decisions may go, together.
+        wipe: graphs that only grow may be emptied.
 
     Raises:
-        DecisionStands: a decision would be changed or lost; nothing was changed.
         ShapesViolated: the new state has violations; nothing was changed. Has the report.
+        KgError: a guard refuses the change; nothing was changed.
     """
     with store.draft() as draft:
         made = _Change(draft, shapes, change)
-        _see_that_decisions_stand(draft, wipe)
-        return made.settle(author, message, source, dry_run, before)
+        for guard in guards:
+            guard(draft, wipe)
+        return made.publish(author, message, source, dry_run, before)
 
 
 def undo(
@@ -96,17 +117,11 @@ def undo(
     message: str = "",
     dry_run: bool = False,
     choose: Callable[[Draft, Delta], Delta] = lambda draft, made: made,
-    follow: Callable[[Draft], None] | None = None,
 ) -> Commit:
     """Take back what a version changed, as a new version; an undo can be taken back in the same way.
 
-    With a decision, its effect on the overlap goes too; the overlap itself stays, for the detection to
-    bring up to date.
-
     Args:
         choose: gives, of what the version stated, what is taken back; raises where it must not be.
-        follow: brings what follows from decisions to those that are left, after decisions went or came; without it,
-            that is done for overlaps.
 
     Raises:
         NotFound: there is no such version.
@@ -115,13 +130,11 @@ def undo(
         ShapesViolated: without the change the shapes would be violated; nothing was changed.
     """
     with store.draft() as draft:
-        entry = store.entry(version)
-        whole = store.delta(version)
-        inferences = _about(INFERRED, whole)  # are made again from what is stated
-        made = Delta(whole.added - inferences.added, whole.removed - inferences.removed)
-        decided = entry.source == "decision"
-        if decided:
-            made = _decision_alone(draft, made)
+        entry, made = store.entry(version), store.delta(version)
+        inferences = _inferences(made)  # are made again from what is stated
+        made = Delta(made.added - inferences.added, made.removed - inferences.removed)
+        for follower in followers:
+            made = follower.taken_back(draft, entry, made)
         made = choose(draft, made)
         if conflicts := _conflicts(store, draft, version, made):
             raise UndoConflict(
@@ -129,15 +142,21 @@ def undo(
                 " again since. Undo the later changes first, or correct the statements by hand.",
                 conflicts=conflicts,
             )
-
-        def back(draft: Draft) -> None:
-            draft.apply(made.inverse())
-            if any(quad.graph_name == DECISIONS for quad in made.added | made.removed):
-                (follow or _settle_overlaps)(draft)
-
-        change = _Change(draft, shapes, back)
         text = message or f"Undo of version {version}: {entry.message}"
-        return change.settle(author, text, "undo", dry_run)
+        return _Change(draft, shapes, made.inverse()).publish(author, text, "undo", dry_run)
+
+
+def is_followed(changed: Collection[Quad]) -> bool:
+    """Return whether a change of some quads is followed by a change of its own."""
+    return any(follower.slow and follower.concerns(changed) for follower in followers)
+
+
+def follow(draft: Draft, *, slow: bool = False) -> None:
+    """Bring a draft to what follows from its changes; with `slow`, to what else is left for later changes."""
+    changed = draft.delta.added | draft.delta.removed
+    for follower in followers:
+        if follower.slow == slow and follower.concerns(changed):
+            follower.follow(draft)
 
 
 class _Change:
@@ -146,25 +165,15 @@ class _Change:
     def __init__(
         self, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
     ) -> None:
-        self._draft = draft
-        self._shapes = shapes
-        before = draft.merged - {INFERRED}
-        self._rules_before = ontology.rules(ontology.axioms(draft))
+        self._draft, self._shapes = draft, shapes
+        self._merged_before = draft.merged - {INFERRED}
+        self._rules_before = self._rules = ontology.rules(ontology.axioms(draft))
         if isinstance(change, Delta):
             draft.apply(change)
         else:
             change(draft)
-        draft.apply(_about(INFERRED, draft.delta).inverse())
-        real = draft.delta
-        self._rules = self._rules_before
-        if any(quad.graph_name == ONTOLOGY for quad in real.added | real.removed):
-            self._rules = ontology.rules(ontology.axioms(draft))
-        self._graph = StatedGraph(draft)
-        # What is not merged is neither judged nor inferred from.
-        self._loaded = draft.loaded if draft.loaded in draft.merged else None
-        self._added, self._removed = self._graph.difference(before, real)
 
-    def settle(
+    def publish(
         self,
         author: str,
         message: str,
@@ -172,19 +181,27 @@ class _Change:
         dry_run: bool,
         before: Callable[[int], None] | None = None,
     ) -> Commit:
-        """Infer, judge, and publish what conforms."""
+        """Work out what follows, judge, and publish what conforms."""
         draft, store = self._draft, self._draft.store
+        follow(draft)
+        draft.apply(_inferences(draft.delta).inverse())
+        stated = draft.delta
+        of_ontology = any(q.graph_name == ONTOLOGY for q in stated.added | stated.removed)
+        if of_ontology:
+            self._rules = ontology.rules(ontology.axioms(draft))
+        self._graph = StatedGraph(draft)
         known = _read_checked(store)
-        report, whole = self._judge(known)
+        difference = self._graph.difference(self._merged_before, stated)
+        report, whole = self._judge(known, *difference)
         if report.conforms:
-            self._infer(known)
+            self._infer(known, *difference)
             report = self._shapes.with_kinds(report, self._contradictions(whole))
         if not report.conforms:
             raise ShapesViolated(
                 f"{counted(report.count('violation'), 'statement does', 'statements do')} not fit the shapes; nothing was changed.",
                 report.hinted(self._graph.names),
             )
-        if whole or any(q.graph_name == ONTOLOGY for q in draft.delta.added | draft.delta.removed):
+        if whole or of_ontology:
             self._shapes.see_that_ontology_allows(self._graph)
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
@@ -193,36 +210,39 @@ class _Change:
             refuse_long(draft.rows()[1])
         elif before:
             before(draft.base)
-        if report.conforms and not dry_run:
-            _write_checked(store, shapes=self._shapes.digest, rules=_named(self._rules))
+        if not dry_run:
+            _write_checked(store, shapes=self._shapes.digest, rules=_digest(self._rules))
         return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
 
-    def _infer(self, known: dict[str, Any]) -> None:
-        if known.get("rules") == _named(self._rules_before) and self._loaded:
-            ontology.infer_loaded(self._draft, self._rules, self._loaded)
-        elif known.get("rules") == _named(self._rules_before):
-            ontology.infer_change(
-                self._draft, self._rules, self._added, self._removed, self._rules_before
-            )
-        else:
+    @property
+    def _loaded(self) -> NamedNode | None:
+        """The graph that was loaded; what is not merged is neither judged nor inferred from."""
+        return self._draft.loaded if self._draft.loaded in self._draft.merged else None
+
+    def _judge(
+        self, known: dict[str, Any], added: set[Triple], removed: set[Triple]
+    ) -> tuple[Report, bool]:
+        report = None
+        if known.get("shapes") == self._shapes.digest and not self._loaded:
+            report = validation.validate_change(self._graph, self._shapes, added, removed)
+        if report is not None:
+            return report, False
+        return validation.validate_graph(self._graph, self._shapes), True
+
+    def _infer(self, known: dict[str, Any], added: set[Triple], removed: set[Triple]) -> None:
+        if known.get("rules") != _digest(self._rules_before):
             ontology.infer(self._draft, self._rules)
+        elif self._loaded:
+            ontology.infer_loaded(self._draft, self._rules, self._loaded)
+        else:
+            ontology.infer_change(self._draft, self._rules, added, removed, self._rules_before)
 
     def _contradictions(self, whole: bool) -> set[tuple[Any, Any]]:
-        """What contradicts the ontology once its rules have been followed."""
+        """Return what contradicts the ontology once its rules have been followed."""
         nodes = None
         if not whole and self._rules == self._rules_before:
             nodes = {q.subject for q in self._draft.delta.added if q.predicate == iri("rdf:type")}
         return ontology.contradictions(ontology.closure(self._draft), nodes)
-
-    def _judge(self, known: dict[str, Any]) -> tuple[Report, bool]:
-        report = None
-        if known.get("shapes") == self._shapes.digest and not self._loaded:
-            report = validation.validate_change(
-                self._graph, self._shapes, self._added, self._removed
-            )
-        if report is not None:
-            return report, False
-        return validation.validate_graph(self._graph, self._shapes), True
 
 
 class StatedGraph:
@@ -236,12 +256,12 @@ class StatedGraph:
         self._graphs = draft.merged - {INFERRED}
 
     def match(self, subject: Any, predicate: Any, object_: Any) -> Iterator[Quad]:
-        """The quads that fit a pattern; one triple may come several times."""
+        """Return the quads that fit a pattern; one triple may come several times."""
         quads = self._draft.match(subject, predicate, object_, None)
         return (quad for quad in quads if quad.graph_name in self._graphs)
 
     def n_triples(self) -> bytes:
-        """All triples, some perhaps twice."""
+        """Return all triples, some perhaps twice."""
         return b"".join(self._draft.n_triples(graph) for graph in self._graphs)
 
     def select(
@@ -256,13 +276,13 @@ class StatedGraph:
         return self._draft.select(query, self._graphs)
 
     def names(self, space: str) -> Iterator[str]:
-        """The IRIs below a namespace of which the graph says something."""
+        """Return the IRIs below a namespace of which the graph says something."""
         query = f'SELECT DISTINCT ?s WHERE {{ ?s ?p ?o FILTER(STRSTARTS(STR(?s), "{space}")) }}'
         rows = self._draft.select(query, [DefaultGraph()])
         return (row["s"].value for row in rows if isinstance(row["s"], NamedNode))
 
     def difference(self, before: Set[NamedNode], real: Delta) -> tuple[set[Triple], set[Triple]]:
-        """The triples that came into this graph by a change of quads, and those that left it.
+        """Return the triples that came into this graph by a change of quads, and those that left it.
 
         Args:
             before: the graphs that were merged before the change.
@@ -275,65 +295,17 @@ class StatedGraph:
         return added, {t for t in left if next(self.match(*t), None) is None}
 
 
-def _about(graph: NamedNode, delta: Delta) -> Delta:
-    """The part of a delta that is about one graph."""
-
-    def kept(quads: Iterable[Quad]) -> frozenset[Quad]:
-        return frozenset(quad for quad in quads if quad.graph_name == graph)
-
-    return Delta(kept(delta.added), kept(delta.removed))
-
-
-def _see_that_decisions_stand(draft: Draft, wipe: bool) -> None:
-    """See that a draft changes no decision that there was, nor who made it, and says none elsewhere."""
-    change = draft.delta
-    gone = {q.subject for q in change.removed if q.graph_name == DECISIONS}
-    if gone and wipe and next(draft.quads(DECISIONS), None) is None:
-        return
-    judged = (draft.merged | {DECISIONS}) - {INFERRED}
-    kinds = {iri("k4p:OverlapDecision"), iri("k4p:MappingDecision")}
-    gone |= {
-        q.subject
-        for q in change.added
-        if q.object in kinds and q.predicate == iri("rdf:type")
-        if q.graph_name in judged - {DECISIONS}
-    }
-    for subject, graph in {(q.subject, q.graph_name) for q in change.added}:
-        if graph in judged:
-            held = draft.match(subject, None, None, DECISIONS)
-            misplaced = graph != DECISIONS and str(subject).startswith(f"<{ID}decision/")
-            if misplaced or any(quad not in change.added for quad in held):
-                gone.add(subject)
-    if gone:
-        named = ", ".join(sorted(curie(getattr(s, "value", "")) or str(s) for s in gone)[:5])
-        raise DecisionStands(
-            f"This would change {named}. graph:decisions only grows: what a person decided is never"
-            " changed or removed, and stands nowhere else. Decide anew, by 'kg4p1000 overlaps decide',"
-            " 'kg4p1000 mappings decide' or POST /overlaps/A4.2-D2.3/decisions: the last decision holds."
-            " A decision made by mistake is taken back by undoing its version."
-        )
-
-
-# undo
-
-
-def _settle_overlaps(draft: Draft) -> None:
-    draft.apply(decisions.settle(draft))
-
-
-def _decision_alone(draft: Draft, made: Delta) -> Delta:
-    """A decision without what follows from it, and without a person whom other decisions name."""
-    about = {quad.subject for quad in made.added}
-
-    def kept(quad: Quad) -> bool:
-        named = draft.match(None, iri("prov:wasAttributedTo"), quad.subject, DECISIONS)
-        return quad.graph_name != decisions.OVERLAPS and all(q.subject in about for q in named)
-
-    return Delta(frozenset(filter(kept, made.added)), frozenset(filter(kept, made.removed)))
+def _inferences(delta: Delta) -> Delta:
+    """Return the part of a delta that is about ``graph:inferred``."""
+    added, removed = (
+        frozenset(quad for quad in quads if quad.graph_name == INFERRED)
+        for quads in (delta.added, delta.removed)
+    )
+    return Delta(added, removed)
 
 
 def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[str]:
-    """Why a version cannot be undone, a sentence a statement."""
+    """Return why a version cannot be undone, a sentence a statement."""
 
     def key(quad: Quad) -> tuple[Any, ...]:
         return quad.graph_name, quad.subject, quad.predicate
@@ -348,10 +320,9 @@ def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[st
         )
         # What was changed and changed back is as it was.
         added, removed = (added - gone) | (come - removed), (removed - come) | (gone - added)
-    found = {quad: "is no longer there" for quad in made.added if quad not in draft}
+    found = dict.fromkeys(removed, "was removed later") | dict.fromkeys(added, "was added later")
     found |= {quad: "is there again" for quad in made.removed if quad in draft}
-    for quads, what in ((added, "was added later"), (removed, "was removed later")):
-        found |= {quad: what for quad in quads if quad not in found}
+    found |= {quad: "is no longer there" for quad in made.added if quad not in draft}
     return sorted(f"{_written(quad)} {what}" for quad, what in found.items())
 
 
@@ -365,7 +336,7 @@ def _written(quad: Quad) -> str:
 
 
 def _read_checked(store: Store) -> dict[str, Any]:
-    """By which rules and shapes the published version was made and checked, if that is known."""
+    """Return by which rules and shapes the published version was made and checked, if that is known."""
     try:
         known = json.loads((store.path / "checked").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -380,11 +351,11 @@ def _write_checked(store: Store, **by: str) -> None:
         write_whole(store.path / "checked", data.encode())
 
 
-def _named(rules: ontology.Rules) -> str:
+def _digest(rules: ontology.Rules) -> str:
     return f"{__version__} {rules.fingerprint}"
 
 
 def _identity(store: Store) -> str:
-    """What tells the published version from any other, of this history or another one."""
+    """Return what tells the published version from any other, of this history or another one."""
     header = store.entry() if store.current else None
     return hashlib.sha256(repr(header).encode()).hexdigest()

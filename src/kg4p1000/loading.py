@@ -5,37 +5,35 @@ from __future__ import annotations
 import gzip
 import io
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyoxigraph as ox
-from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from .build import load_shapes, read, sources
-from .curation import DECISIONS, INFERRED, ONTOLOGY, Commit, commit
+from . import files
+from .build import broken, load_shapes, read, sources
+from .curation import INFERRED, ONTOLOGY, Commit, commit
+from .decisions import GRAPH as DECISIONS
 from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
-from .files import conflict, unsettled
-from .registration import register_graph
 from .store import SEVERAL, Delta, Draft, Store, Tell, statements
 from .store.changes import canonical
-from .store.parsing import sentence
-from .terms import GRAPH, curie
-from .texts import counted
+from .terms import GRAPH, curie, iri
+from .texts import counted, did_you_mean
 
-#: What `load` takes, by suffix.
+#: What `load` takes, by ending.
 _FORMATS = {
-    ".nt": ox.RdfFormat.N_TRIPLES,
-    ".ttl": ox.RdfFormat.TURTLE,
-    ".rdf": ox.RdfFormat.RDF_XML,
-    ".owl": ox.RdfFormat.RDF_XML,
-    ".jsonld": ox.RdfFormat.JSON_LD,
-    ".nq": ox.RdfFormat.N_QUADS,
-    ".trig": ox.RdfFormat.TRIG,
+    f".{ending}": ox.RdfFormat.from_extension(ending) or ox.RdfFormat.RDF_XML
+    for ending in ("nt", "ttl", "rdf", "owl", "jsonld", "nq", "trig")
 }
+_REGISTER = NamedNode(GRAPH + "graphs")
+#: Of a graph that is registered without more words, as of all that is ours.
+_LICENCE = NamedNode("https://creativecommons.org/licenses/by/4.0/")
 _NOTHING = (
-    "{}: 0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
+    "0 statements were understood, so nothing is loaded or replaced. It is empty, was cut, or is something else than"
     " its ending says (JSON-LD needs a context). To empty a graph, run 'kg4p1000 clear GRAPH'."
 )
 #: A file of more bytes is loaded without its statements being kept in memory, and judged as a whole.
@@ -44,7 +42,7 @@ _LARGE = 5_000_000
 _MOST = 2_000_000
 #: Graphs that say how all others are taken, and the one that only grows; a change of them is looked at
 #: statement by statement.
-_WHOLE = (NamedNode(GRAPH + "graphs"), ONTOLOGY, DECISIONS)
+_WHOLE = (_REGISTER, ONTOLOGY, DECISIONS)
 #: Bytes between two reports of how far a file was read.
 _TELL = 1 << 20
 
@@ -55,13 +53,12 @@ def load(
     path: Path,
     graph: NamedNode | None,
     *,
-    author: str,
-    message: str = "",
-    replace: bool = False,
-    dry_run: bool = False,
     limit: int,
     tell: Tell,
+    replace: bool = False,
     register: str = "",
+    message: str = "",
+    **by: Any,
 ) -> Commit:
     """Add what a file of RDF says to a named graph, or to its own: validated, inferred from, logged, published.
 
@@ -72,38 +69,62 @@ def load(
         replace: what the graph, or each that the file names, held before goes.
         limit: bytes, unpacked, that are taken.
         tell: is told how many bytes of the file were read.
+        by: author, and whether it is a dry run; see `commit`.
         register: the title under which a graph that is not registered yet comes into the register.
 
     Raises:
-        BadParameter, Forbidden: the suffix is not known, or nothing may be loaded into the graph.
-        BrokenFile, TooLarge: the file cannot be read, does not parse, says nothing or is too large.
-        MalformedRequest: the graph stands in files, and the file has blank nodes.
-        ShapesViolated: with the file the graph would not fit the shapes; nothing was changed.
+        KgError: why it is not loaded; nothing was changed.
     """
     form = _form(path)
-    _see_graph(path, form, graph)
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+    if graph is None and form not in SEVERAL:
+        raise BadParameter(
+            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
+            parameter="graph",
+        )
 
     def change(draft: Draft) -> None:
         with _explained(path), _Read(path, limit, tell) as file:
             is_large = path.stat().st_size > _LARGE
             understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
         if not understood:
-            raise BrokenFile(_NOTHING.format(path), file=str(path))
+            raise files.broken(path, _NOTHING)
         for name in understood:
             register_graph(draft, name, register, f"Statements loaded from {path.name}.")
         if homes(folder) & set(understood):
             refuse_blank(folder, _blank(draft))
 
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message or f"Loaded from {path.name}",
-        source="load",
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
+    return _publish(store, folder, change, "load", message or f"Loaded from {path.name}", **by)
+
+
+def clear(store: Store, folder: Path, graph: NamedNode, *, message: str, **by: Any) -> Commit:
+    """Remove all statements of a named graph, however many they are; see `load`."""
+    if graph == INFERRED:
+        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
+
+    def change(draft: Draft) -> None:
+        if next(draft.quads(graph), None) is None:
+            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
+        if graph in _WHOLE:
+            draft.apply(Delta(removed=frozenset(draft.quads(graph))))
+        else:
+            draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
+
+    return _publish(store, folder, change, "clear", message or f"Cleared {graph.value}", **by)
+
+
+def _publish(
+    store: Store,
+    folder: Path,
+    change: Callable[[Draft], None],
+    source: str,
+    message: str,
+    **by: Any,
+) -> Commit:
+    """Publish a change, to which whoever has the store's folder may bring anything."""
+    shapes = load_shapes(folder)
+    return commit(store, shapes, change, message=message, source=source, wipe=True, **by)
 
 
 def _taken(
@@ -130,14 +151,10 @@ def _taken(
 def _chosen(
     found: Iterable[Quad], graph: NamedNode | None, several: bool
 ) -> dict[NamedNode, list[Quad]]:
-    """What of a file goes into which graph.
+    """Return what of a file goes into which graph.
 
     A file of several graphs goes into those that it names, but for what follows from others. With a graph, a file of one
     graph goes into that, whatever it names; of a file of several, what names it, or no graph, goes there.
-
-    Raises:
-        BadParameter: statements name no graph, or none of the graphs is the one that was named.
-        TooLarge: there are more statements than are kept in memory.
     """
     by_graph: dict[NamedNode | DefaultGraph, list[Quad]] = {}
     for number, quad in enumerate(found):
@@ -170,53 +187,32 @@ def _chosen(
     return {graph: [Quad(q.subject, q.predicate, q.object, graph) for q in taken]}
 
 
-def _see_graph(path: Path, form: ox.RdfFormat, graph: NamedNode | None) -> None:
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
-    if graph is None and form not in SEVERAL:
-        raise BadParameter(
-            f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
-            parameter="graph",
-        )
-
-
 def _blank(draft: Draft) -> Iterator[Quad]:
-    """What a draft adds that has blank nodes."""
+    """Return what a draft adds that has blank nodes."""
     rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
     return (quad for row in rows for quad in ox.parse(row, ox.RdfFormat.N_QUADS))
 
 
-def clear(
-    store: Store, folder: Path, graph: NamedNode, *, author: str, message: str, dry_run: bool
-) -> Commit:
-    """Remove all statements of a named graph, however many they are.
-
-    Raises:
-        Forbidden: the graph is the one of the inferences.
-        NotFound: there is no such graph.
-        ShapesViolated: without it the graph would not fit the shapes; nothing was changed.
-    """
-    if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
-
-    def change(draft: Draft) -> None:
-        if next(draft.quads(graph), None) is None:
-            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
-        if graph in _WHOLE:
-            draft.apply(Delta(removed=frozenset(draft.quads(graph))))
-        else:
-            draft.load(io.BytesIO(), ox.RdfFormat.N_TRIPLES, graph, replace=True)
-
-    return commit(
-        store,
-        load_shapes(folder),
-        change,
-        author=author,
-        message=message or f"Cleared {graph.value}",
-        source="clear",
-        dry_run=dry_run,
-        wipe=True,  # whoever has the store's folder may
-    )
+def register_graph(draft: Draft, graph: NamedNode, title: str, description: str) -> None:
+    """Register a graph that is new under a title, which it must have; without any register, nothing is done."""
+    entries = {q.subject for q in draft.match(None, iri("k4p:inDefaultGraph"), None, _REGISTER)}
+    if graph in entries or not entries:
+        return
+    if not title:
+        name = curie(graph.value) or graph.value
+        hint = did_you_mean(name, [curie(g.value) or "" for g in entries])
+        raise BadParameter(
+            f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
+            " (--register, or the parameter register over HTTP), or in data/graphs.ttl."
+        )
+    facts = {
+        "rdf:type": iri("k4p:NamedGraph"),
+        "dcterms:title": Literal(title, language="en"),
+        "dcterms:description": Literal(description, language="en"),
+        "dcterms:license": _LICENCE,
+        **{f"k4p:{flag}": Literal(True) for flag in ("editable", "inDefaultGraph", "inDumps")},
+    }
+    draft.apply(Delta.of(Quad(graph, iri(name), o, _REGISTER) for name, o in facts.items()))
 
 
 def homes(folder: Path) -> set[NamedNode]:
@@ -227,12 +223,9 @@ def homes(folder: Path) -> set[NamedNode]:
 
 
 def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
-    """See that no blank node comes into a graph that stands in files.
+    """See that no blank node comes into a graph that stands in files, or raise MalformedRequest.
 
     It has no name by which a dump and the next build could know it again, but for the one that a build gave it.
-
-    Raises:
-        MalformedRequest: one does.
     """
     nameless = [q for q in added if _has_blank(q.subject) or _has_blank(q.object)]
     found = homes(folder) if nameless else set()
@@ -253,34 +246,21 @@ def _has_blank(term: object) -> bool:
 
 
 def _form(path: Path) -> ox.RdfFormat:
-    suffixes = [suffix for suffix in map(str.lower, path.suffixes) if suffix != ".gz"]
-    if not suffixes or suffixes[-1] not in _FORMATS:
+    ending = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
+    if ending not in _FORMATS:
         raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
-    return _FORMATS[suffixes[-1]]
+    return _FORMATS[ending]
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors of a file, told with place; those of a full disk are left to whoever writes."""
+    """Tell errors of a file with their place; those of a full disk are left to whoever writes."""
     try:
         yield
     except SyntaxError as e:
-        if mark := unsettled(path, e.lineno):
-            raise conflict(path, mark) from e
-        raise BrokenFile(
-            f"{path}{_place(e)}: {sentence(e.msg)}.",
-            file=str(path),
-            line=e.lineno,
-            column=e.offset,
-        ) from e
+        raise broken(path, e) from e
     except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
-        why = getattr(e, "strerror", None) or str(e)
-        raise BrokenFile(f"{path} cannot be read: {why}.", file=str(path)) from e
-
-
-def _place(error: SyntaxError) -> str:
-    """Where something is wrong; nothing where the parser does not say."""
-    return f", line {error.lineno}, column {error.offset}" if error.lineno else ""
+        raise files.unreadable(path, e) from e
 
 
 class _Read(io.RawIOBase):

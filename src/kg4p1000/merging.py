@@ -7,14 +7,15 @@ was, so that every build tells of the conflict until both say the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyoxigraph import NamedNode, Quad
 
-from .curation import DECISIONS, INFERRED
+from .curation import INFERRED
+from .decisions import GRAPH as DECISIONS
 from .errors import StoreUnusable
 from .overlaps.decisions import OVERLAPS
 from .store import Delta, Store
@@ -72,7 +73,7 @@ def read_base(store: Store) -> frozenset[Quad]:
     Raises:
         StoreUnusable: the record of it is damaged.
     """
-    path = max(_folder(store).glob("[0-9]*.nq"), default=None)
+    path = max((store.path / "builds").glob("[0-9]*.nq"), default=None)
     if path is None:
         return frozenset()
     try:
@@ -87,11 +88,7 @@ def read_base(store: Store) -> frozenset[Quad]:
 def write_base(store: Store, version: int, said: Iterable[Quad]) -> None:
     """Record what the files say and with which version that was compared."""
     lines = "".join(f"{line} .\n" for line in sorted_lines(said))
-    write_durably(_folder(store) / f"{version:08}.nq", lines.encode())
-
-
-def _folder(store: Store) -> Path:
-    return store.path / "builds"
+    write_durably(store.path / "builds" / f"{version:08}.nq", lines.encode())
 
 
 def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -> Merge:
@@ -112,17 +109,17 @@ def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -
         for quads in (said - base, base - said)
     )
     present = frozenset(q for q in held if q.graph_name != INFERRED)
-    by_files, by_steward = _by_key(added | removed), _by_key(present ^ base)
+    by_files, by_steward = _grouped(added | removed), _grouped(present ^ base)
     decided = {quad.subject for quad in of(DECISIONS, present)}
     torn = _torn(base, present, added) | _torn(base, said, present - base)
     candidates = by_files.keys() & by_steward.keys()
     candidates |= {key for key in by_files if key[0] == DECISIONS and key[1] in decided}
     candidates |= {key for key in by_files if key[1] in torn}
-    wanted, there = _by_key((base - removed) | added), _by_key(present)
+    wanted, there = _grouped((base - removed) | added), _grouped(present)
     conflicts = tuple(
         Conflict(*key, ours, files, key[1] in torn)
         for key in sorted(candidates, key=str)
-        if (ours := there.get(key, frozenset())) != (files := wanted.get(key, frozenset()))
+        if (ours := there[key]) != (files := wanted[key])
     )
     kept = {(c.graph, c.subject, c.predicate) for c in conflicts}
     # Of a torn thing nothing is done, so that all of its base stays: without it the next build would not know it as one.
@@ -170,24 +167,17 @@ def with_decisions(said: frozenset[Quad], held: frozenset[Quad]) -> frozenset[Qu
     A decision also teaches the ranking, and so shifts the confidence of hundreds of other pairs. That is computed, and
     nobody can review it; it is left for when all of it is computed anew.
     """
-    old, new = (_by_subject(quads) for quads in (said, held))
-    changed = {s for s in old.keys() | new.keys() if _judged(old.get(s)) != _judged(new.get(s))}
-    kept = {q for q in said if q.subject not in changed}
-    return frozenset(kept | {q for subject in changed for q in new.get(subject, ())})
+    old, new = (_grouped(quads, lambda quad: quad.subject) for quads in (said, held))
+    changed = {s for s in {*old, *new} if _judged(old[s]) != _judged(new[s])}
+    kept = (q for q in said if q.subject not in changed)
+    return frozenset(kept).union(*(new[subject] for subject in changed))
 
 
-def _judged(overlap: Iterable[Quad] | None) -> tuple[Any, Any] | None:
-    """What people decided about an overlap: its status and kind; None where nobody did."""
-    said = {q.predicate: q.object for q in overlap or ()}
+def _judged(overlap: Iterable[Quad]) -> tuple[Any, Any] | None:
+    """Return what people decided about an overlap: its status and kind; None where nobody did."""
+    said = {q.predicate: q.object for q in overlap}
     status = said.get(_STATUS, _OPEN)
     return None if status == _OPEN else (status, said.get(_KIND))
-
-
-def _by_subject(quads: Iterable[Quad]) -> dict[Any, list[Quad]]:
-    grouped: dict[Any, list[Quad]] = {}
-    for quad in quads:
-        grouped.setdefault(quad.subject, []).append(quad)
-    return grouped
 
 
 def of(graph: NamedNode, quads: Iterable[Quad]) -> frozenset[Quad]:
@@ -199,8 +189,11 @@ def _key(quad: Quad) -> Key:
     return quad.graph_name, quad.subject, quad.predicate
 
 
-def _by_key(quads: Iterable[Quad]) -> dict[Key, frozenset[Quad]]:
-    grouped: dict[Key, set[Quad]] = {}
+def _grouped(
+    quads: Iterable[Quad], key: Callable[[Quad], Any] = _key
+) -> defaultdict[Any, frozenset[Quad]]:
+    """Return quads by what they are about; nothing of what none is about."""
+    groups: dict[Any, set[Quad]] = {}
     for quad in quads:
-        grouped.setdefault(_key(quad), set()).add(quad)
-    return {key: frozenset(group) for key, group in grouped.items()}
+        groups.setdefault(key(quad), set()).add(quad)
+    return defaultdict(frozenset, {name: frozenset(group) for name, group in groups.items()})

@@ -8,7 +8,7 @@ objectives ask it is a competency question; `questions` tells whether the graph 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,15 +19,11 @@ from pyoxigraph import Literal, NamedNode
 
 from . import sparql
 from .errors import BadParameter, BrokenFile, KgError, NotFound
-from .files import read, see_name
+from .files import broken, read, see_name
 from .store import Readers, Result
-from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, mint, natural_key
-from .texts import meant
+from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, iri, mint, natural_key
+from .texts import did_you_mean, meant
 
-_KEYS = {
-    "summary", "question", "objectives", "tags", "parameters", "cases", "returns", "status", "empty",
-    "awaits", "rows",
-}  # fmt: skip
 #: Instead of the codes of objectives: a question that all of them ask.
 _ACROSS = "across"
 _OBJECTIVE = re.compile("[A-Z][1-9][0-9]*")
@@ -41,15 +37,23 @@ _KEPT = 10_000
 _LANGUAGES = ("en", "fr", "es")
 #: The loader of libyaml, where there is one, is ten times as fast.
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_XSD = PREFIXES["xsd"]
 #: Options of the command line and of addresses.
 _TAKEN = {"config", "files", "format", "page", "sparql", "store", "timeout", "version"}
-#: Types of values that are not codes, and what to call them in a message.
-_VALUE_TYPES = {
-    "xsd:integer": "a whole number",
-    "xsd:decimal": "a number",
-    "xsd:string": "a text",
-    "iri": "an IRI",
+_INTEGER, _DECIMAL = iri("xsd:integer"), iri("xsd:decimal")
+#: Types of values that are not codes: what to call them in a message, how they are written, and the term for one.
+_VALUES: dict[str, tuple[str, str, Callable[[str], NamedNode | Literal]]] = {
+    "xsd:integer": (
+        "a whole number",
+        "[+-]?[0-9]+",
+        lambda text: Literal(str(int(text)), datatype=_INTEGER),
+    ),
+    "xsd:decimal": (
+        "a number",
+        r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)",
+        lambda text: Literal(format(Decimal(text), "f"), datatype=_DECIMAL),
+    ),
+    "xsd:string": ("a text", "(?s:.*)", Literal),
+    "iri": ("an IRI", "(?s:.*)", NamedNode),
 }
 
 
@@ -68,20 +72,30 @@ class Parameter:
     example: str
     help: str = ""
 
-    def term(self, value: str) -> NamedNode | Literal:
-        """The value as a term.
+    @property
+    def described(self) -> str:
+        """What a value is, for a message."""
+        if self.type in ID_TYPES:
+            return f"the code of one {self.type}"
+        scheme = self.type.removeprefix("code:")
+        return f"a code of the list {scheme}" if scheme != self.type else _VALUES[self.type][0]
 
-        Raises:
-            BadParameter: it is not of the type.
-        """
+    def term(self, value: str) -> NamedNode | Literal:
+        """Return a value as a term, or raise BadParameter where it is not of the type."""
+        scheme, text = self.type.removeprefix("code:"), value.strip()
         try:
-            return _convert(self.type, value.strip())
+            if self.type in ID_TYPES:
+                return mint(self.type, text)
+            _, pattern, convert = _VALUES.get(self.type, ("", "[A-Za-z0-9-]+", None))
+            if re.fullmatch(pattern, text):
+                return convert(text) if convert else NamedNode(f"{CODE}{scheme}/{text}")
         except ValueError:
-            raise BadParameter(
-                f"The parameter {self.name!r} is {value!r} and must be {_describe(self.type)},"
-                f" such as {self.example!r}.",
-                parameter=self.name,
-            ) from None
+            pass
+        raise BadParameter(
+            f"The parameter {self.name!r} is {value!r} and must be {self.described},"
+            f" such as {self.example!r}.",
+            parameter=self.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class StoredQuery:
 
     Attributes:
         question: in English; `questions` has it by language.
-        objectives: codes of the objectives that ask it; `across` is true when all of them do.
+        askers: codes of the objectives that ask it, or ``across``, when all of them do.
         cases: name to values of the parameters, of which the answers are known; the examples have
             no name.
         returns: column name to what it holds; the columns in the order of the file.
@@ -105,8 +119,7 @@ class StoredQuery:
     path: Path
     summary: str
     questions: Mapping[str, str] = field(default_factory=dict)
-    objectives: tuple[str, ...] = ()
-    across: bool = False
+    askers: tuple[str, ...] = ()
     status: str = "stable"
     empty: str = "Nothing in the graph answers this."
     tags: tuple[str, ...] = ()
@@ -117,6 +130,16 @@ class StoredQuery:
     recorded: bool = False
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """Codes of the objectives that ask it."""
+        return tuple(code for code in self.askers if code != _ACROSS)
+
+    @property
+    def across(self) -> bool:
+        """Whether all objectives ask it."""
+        return _ACROSS in self.askers
+
+    @property
     def question(self) -> str:
         """The question in English."""
         return self.questions.get("en", "")
@@ -124,7 +147,7 @@ class StoredQuery:
     @property
     def asked(self) -> bool:
         """Whether it is a competency question."""
-        return self.across or bool(self.objectives)
+        return bool(self.askers)
 
     @property
     def nothing(self) -> str:
@@ -132,37 +155,28 @@ class StoredQuery:
         return f"The graph has no data for this yet: {self.awaits}" if self.awaits else self.empty
 
     def bindings(self, values: Mapping[str, str]) -> dict[str, NamedNode | Literal]:
-        """Terms for all parameters.
-
-        Raises:
-            BadParameter: one is missing, unknown or of the wrong type; the message names it.
-        """
+        """Return terms for all parameters, or raise BadParameter that names what is missing, unknown or wrong."""
         known = {p.name: p for p in self.parameters}
         for name in values:
             if name not in known:
-                close = meant(name, [*known, "format", "version"])
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                takes = ", ".join(known) or "none"
+                hint = did_you_mean(name, [*known, "format", "version"], quoted=True)
                 raise BadParameter(
-                    f"The query {self.name!r} has no parameter {name!r}; it takes: {takes}.{hint}",
+                    f"The query {self.name!r} has no parameter {name!r}; it takes:"
+                    f" {', '.join(known) or 'none'}.{hint}",
                     parameter=name,
                 )
         for parameter in self.parameters:
             if not values.get(parameter.name, "").strip():
                 raise BadParameter(
                     f"The query {self.name!r} needs the parameter {parameter.name!r}:"
-                    f" {_describe(parameter.type)}, such as {parameter.example!r}.",
+                    f" {parameter.described}, such as {parameter.example!r}.",
                     parameter=parameter.name,
                 )
         return {name: known[name].term(value) for name, value in values.items()}
 
 
 class Library:
-    """The stored queries of a folder and the folders in it, by name.
-
-    Raises:
-        BrokenFile: a header is missing or wrong; says which file and what.
-    """
+    """The stored queries of a folder and the folders in it, by name; see `read_query` for what is refused."""
 
     def __init__(self, folder: Path) -> None:
         self._queries: dict[str, StoredQuery] = {}
@@ -170,17 +184,14 @@ class Library:
         for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() == ".rq"):
             query = read_query(path)
             if query.name in self._queries:
-                raise BrokenFile(
-                    f"{path}: a query with this name stands in {self[query.name].path}."
-                )
+                raise broken(path, f"a query with this name stands in {self[query.name].path}.")
             self._queries[query.name] = query
 
     def __getitem__(self, name: str) -> StoredQuery:
         try:
             return self._queries[name]
         except KeyError:
-            close = meant(name, self._queries, 3, 0.5)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            hint = did_you_mean(name, self._queries, 3, 0.5)
             raise NotFound(
                 f"There is no stored query {name!r}.{hint} /query/ lists them."
             ) from None
@@ -208,7 +219,7 @@ class Library:
     def bound(
         self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
     ) -> dict[str, NamedNode | Literal]:
-        """Terms for all parameters of a query; codes and elements of the plan are in the graph.
+        """Return terms for all parameters of a query; codes and elements of the plan are in the graph.
 
         Raises:
             BadParameter: see `StoredQuery.bindings`; or a version has no such code or element.
@@ -217,33 +228,35 @@ class Library:
         bindings = query.bindings(values)
         for parameter in query.parameters:
             term = bindings[parameter.name]
-            if parameter.type not in _VALUE_TYPES and not self._is_there(readers, term, version):
+            if parameter.type not in _VALUES and not self._is_there(readers, term, version):
                 raise BadParameter(
                     f"The parameter {parameter.name!r} is {values[parameter.name]!r} and must be"
-                    f" {_describe(parameter.type)} that is in the graph."
+                    f" {parameter.described} that is in the graph."
                     f" {_meant(readers, parameter, term, version)}",
                     parameter=parameter.name,
                 )
         return bindings
 
     def _is_there(self, readers: Readers, term: Any, version: int | None) -> bool:
-        if (version or readers.store.current, term.value) in self._found:
-            return True
-        found = readers.query(f"ASK {{ {term} ?property ?value }}", version=version)
-        if not found.json()["boolean"]:
-            return False
-        if len(self._found) >= _KEPT:
-            self._found.clear()
-        self._found.add((found.version, term.value))
+        key = (version or readers.store.current, term.value)
+        if key not in self._found:
+            found = readers.query(f"ASK {{ {term} ?property ?value }}", version=version)
+            if not found.json()["boolean"]:
+                return False
+            if len(self._found) >= _KEPT:
+                self._found.clear()
+            self._found.add(key if version else (found.version, term.value))
         return True
 
-    def lacks_data(
-        self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None
-    ) -> bool:
-        """Whether a query has no rows because it awaits data; run only if it says that it does."""
-        if not self[name].awaits:
-            return False
-        return not self.run(readers, name, values, version=version).json()["results"]["bindings"]
+
+def named_terms(text: str) -> set[str]:
+    """Return the local names of terms of ours (``k4p:``) in the code of a query.
+
+    >>> sorted(named_terms('SELECT ?x { ?x a k4p:Goal ; k4p:number 1 } # k4p:Remark'))
+    ['Goal', 'number']
+    """
+    code = re.sub(r'#[^\n]*|"[^"\n]*"', " ", text)
+    return set(re.findall(r"\bk4p:([A-Za-z][A-Za-z0-9]*)", code))
 
 
 class _Header:
@@ -254,15 +267,8 @@ class _Header:
         numbered = [(i, t) for i, t in enumerate(text.splitlines(True), 1) if t.startswith("#+")]
         self._lines = [number for number, _ in numbered] or [1]
         self._texts = [line[2:].removeprefix(" ") for _, line in numbered]
-
-    def read(self) -> dict[str, Any]:
-        """The keys and values.
-
-        Raises:
-            BrokenFile: it is not YAML, has no summary or a key that there is not.
-        """
         try:
-            meta: Any = yaml.load("".join(self._texts), Loader=_Yaml)  # noqa: S506 - a safe one
+            self.said: Any = yaml.load("".join(self._texts), Loader=_Yaml)  # noqa: S506 - a safe one
         except yaml.YAMLError as e:
             mark = getattr(e, "problem_mark", None)
             row = min(mark.line, len(self._lines) - 1) if mark else 0
@@ -272,37 +278,30 @@ class _Header:
                 " quotation marks, and close what is opened.",
                 row=row,
             ) from e
-        if not isinstance(meta, dict) or "summary" not in meta:
+        if not isinstance(self.said, dict) or "summary" not in self.said:
             raise self.broken("the #+ header needs at least a summary: add '#+ summary: …'.")
-        for key in meta:
+        for key in self.said:
             if key not in _KEYS:
-                close = meant(str(key), _KEYS)
-                hint = f"Did you mean {close[0]!r}? " if close else ""
+                hint, known = did_you_mean(str(key), _KEYS, quoted=True), ", ".join(sorted(_KEYS))
+                raise self.broken(f"unknown header keys {key}.{hint} Known are {known}.", key)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the query, by name."""
+        found = {}
+        for key, (name, convert, must) in _KEYS.items():
+            try:
+                found[name] = convert(self.said.get(key))
+            except (AttributeError, KeyError, TypeError, ValueError) as e:
                 raise self.broken(
-                    f"unknown header keys {key}. {hint}Known are {', '.join(sorted(_KEYS))}.", key
-                )
-        return meta
+                    f"{key} of the #+ header {must} ({type(e).__name__}: {e}).", key
+                ) from e
+        return found
 
     def broken(self, detail: str, key: object = None, row: int = 0) -> BrokenFile:
-        """The error for what a key says, or for what stands in a row of the header."""
+        """Return the error for what a key says, or for what stands in a row of the header."""
         if key is not None:
             row = next((i for i, t in enumerate(self._texts) if t.startswith(f"{key}:")), 0)
-        return broken(self.path, self._lines[row], detail)
-
-
-def broken(path: Path, line: int, detail: str) -> BrokenFile:
-    """The error for what stands in a line of a file."""
-    return BrokenFile(f"{path}, line {line}: {detail}", file=str(path), line=line)
-
-
-def named_terms(text: str) -> set[str]:
-    """The local names of terms of ours (``k4p:``) in the code of a query.
-
-    >>> sorted(named_terms('SELECT ?x { ?x a k4p:Goal ; k4p:number 1 } # k4p:Remark'))
-    ['Goal', 'number']
-    """
-    code = re.sub(r'#[^\n]*|"[^"\n]*"', " ", text)
-    return set(re.findall(r"\bk4p:([A-Za-z][A-Za-z0-9]*)", code))
+        return broken(self.path, detail, self._lines[row])
 
 
 def read_query(path: Path) -> StoredQuery:
@@ -315,36 +314,7 @@ def read_query(path: Path) -> StoredQuery:
     see_name(path)
     text = read(path).decode()
     header = _Header(path, text)
-    meta = header.read()
-
-    def value(key: str, convert: Callable[[Any], Any], must: str) -> Any:
-        try:
-            return convert(meta.get(key))
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
-            raise header.broken(
-                f"{key} of the #+ header {must} ({type(e).__name__}: {e}).", key
-            ) from e
-
-    parameters = value("parameters", _parameters, "must be parameters as name: {type, example}")
-    objectives = value("objectives", _objectives, "must be a list of codes like [A4], or across")
-    query = StoredQuery(
-        name=path.stem,
-        text=text,
-        path=path,
-        summary=str(meta["summary"]),
-        questions=value("question", _questions, "must be a text, or texts as en, fr and es"),
-        objectives=tuple(code for code in objectives if code != _ACROSS),
-        across=_ACROSS in objectives,
-        status=value("status", _status, f"must be {', '.join(_STATUSES)}"),
-        empty=value("empty", _line, "must be one line of ASCII, as it goes out as a header too")
-        or StoredQuery.empty,
-        recorded=value("rows", _recorded, "can only be 'recorded'"),
-        tags=value("tags", lambda tags: tuple(map(str, tags or ())), "must be tags as a list"),
-        parameters=parameters,
-        cases=value("cases", _cases, "must be cases as name: {parameter: value}"),
-        returns=value("returns", _texts, "must be returns as name: text"),
-        awaits=value("awaits", _line, "must be one line of ASCII, as it goes out as a header too"),
-    )
+    query = StoredQuery(name=path.stem, text=text, path=path, **header.fields())
     for name, values in query.cases.items():
         try:
             query.bindings(values)
@@ -354,14 +324,14 @@ def read_query(path: Path) -> StoredQuery:
         columns = sparql.columns_of(text)
     except KgError as e:
         line, told = e.members.get("line", 1), re.sub(r"^Line \d+, column", "column", e.detail)
-        raise broken(path, line, f"the query cannot be run: {told}") from e
-    if fault := _misfit(query, columns, "returns" in meta):
+        raise broken(path, f"the query cannot be run: {told}", line) from e
+    if fault := _misfit(query, columns, "returns" in header.said):
         raise header.broken(*fault)
     return query
 
 
 def _misfit(query: StoredQuery, columns: list[str], described: bool) -> tuple[str, str] | None:
-    """What of a header does not fit the columns that the query gives, and the key at fault."""
+    """Return what of a header does not fit the columns that the query gives, and the key at fault."""
     if query.parameters and sparql.guard(query.text).form == "ASK":
         return (
             "an ASK has no columns that parameters could be bound to. Write a SELECT.",
@@ -383,10 +353,20 @@ def _misfit(query: StoredQuery, columns: list[str], described: bool) -> tuple[st
     return None
 
 
+def _refuse(wrong: Iterable[object], why: str) -> None:
+    for value in wrong:
+        raise ValueError(why.format(value))
+
+
 def _parameters(given: Any) -> tuple[Parameter, ...]:
+    said = given or {}
+    taken = (n for n in said if n in _TAKEN or not re.fullmatch("[A-Za-z][A-Za-z0-9]*", n))
+    _refuse(taken, "no parameter can be called {!r}")
+    known = {*ID_TYPES, *_VALUES, *(f"code:{scheme}" for scheme in CODE_SCHEMES)}
+    _refuse((p["type"] for p in said.values() if p["type"] not in known), "unknown type {!r}")
     return tuple(
-        Parameter(_free(name), _known(p["type"]), str(p["example"]), str(p.get("help", "")))
-        for name, p in (given or {}).items()
+        Parameter(name, p["type"], str(p["example"]), str(p.get("help", "")))
+        for name, p in said.items()
     )
 
 
@@ -396,24 +376,21 @@ def _texts(given: Any) -> dict[str, str]:
 
 def _questions(given: Any) -> dict[str, str]:
     texts = _texts({"en": given} if isinstance(given, str) else given)
-    if unknown := set(texts) - set(_LANGUAGES):
-        raise ValueError(f"unknown language {', '.join(sorted(unknown))}")
+    _refuse(sorted(set(texts) - set(_LANGUAGES)), "unknown language {}")
     return texts
 
 
-def _objectives(given: Any) -> list[str]:
-    codes = [given] if given == _ACROSS else list(given or ())
-    for code in codes:
-        if code != _ACROSS and not _OBJECTIVE.fullmatch(code):
-            raise ValueError(f"{code!r} is no code of an objective")
+def _objectives(given: Any) -> tuple[str, ...]:
+    codes = (given,) if given == _ACROSS else tuple(given or ())
+    wrong = (code for code in codes if code != _ACROSS and not _OBJECTIVE.fullmatch(code))
+    _refuse(wrong, "{!r} is no code of an objective")
     return codes
 
 
 def _cases(given: Any) -> dict[str, dict[str, str]]:
     cases = {str(name): _texts(values) for name, values in (given or {}).items()}
-    for name in cases:
-        if not _CASE.fullmatch(name):
-            raise ValueError(f"no case can be called {name!r}, since files are named after it")
+    wrong = (name for name in cases if not _CASE.fullmatch(name))
+    _refuse(wrong, "no case can be called {!r}, since files are named after it")
     return cases
 
 
@@ -437,46 +414,25 @@ def _recorded(given: Any) -> bool:
     return given is not None
 
 
-def _free(name: str) -> str:
-    """The name of a parameter, if HTTP and the command line leave it free."""
-    if name in _TAKEN or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name):
-        raise ValueError(f"no parameter can be called {name!r}")
-    return name
-
-
-def _known(kind: str) -> str:
-    """The type of a parameter, if it is one that `Parameter.term` can make."""
-    schemes = {f"code:{scheme}" for scheme in CODE_SCHEMES}
-    if kind not in {*ID_TYPES, *schemes, *_VALUE_TYPES}:
-        raise ValueError(f"unknown type {kind!r}")
-    return kind
-
-
-def _convert(kind: str, value: str) -> NamedNode | Literal:
-    if kind in ID_TYPES:
-        return mint(kind, value)
-    if kind.startswith("code:") and kind[5:] in CODE_SCHEMES:
-        if not re.fullmatch(r"[A-Za-z0-9-]+", value):
-            raise ValueError(value)
-        return NamedNode(f"{CODE}{kind[5:]}/{value}")
-    match kind:
-        case "xsd:integer":
-            if not re.fullmatch(r"[+-]?[0-9]+", value):
-                raise ValueError(value)
-            return Literal(str(int(value)), datatype=NamedNode(_XSD + "integer"))
-        case "xsd:decimal":
-            if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)", value):
-                raise ValueError(value)
-            return Literal(format(Decimal(value), "f"), datatype=NamedNode(_XSD + "decimal"))
-        case "xsd:string":
-            return Literal(value)
-        case "iri":
-            return NamedNode(value)
-    raise ValueError(f"unknown parameter type {kind}")
+_ONE_LINE = "must be one line of ASCII, as it goes out as a header too"
+#: Keys of a header: the field of the query, what makes it of the value, and what the value must be.
+_KEYS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "summary": ("summary", str, "must be a text"),
+    "parameters": ("parameters", _parameters, "must be parameters as name: {type, example}"),
+    "objectives": ("askers", _objectives, "must be a list of codes like [A4], or across"),
+    "question": ("questions", _questions, "must be a text, or texts as en, fr and es"),
+    "status": ("status", _status, f"must be {', '.join(_STATUSES)}"),
+    "empty": ("empty", lambda given: _line(given) or StoredQuery.empty, _ONE_LINE),
+    "rows": ("recorded", _recorded, "can only be 'recorded'"),
+    "tags": ("tags", lambda given: tuple(map(str, given or ())), "must be tags as a list"),
+    "cases": ("cases", _cases, "must be cases as name: {parameter: value}"),
+    "returns": ("returns", _texts, "must be returns as name: text"),
+    "awaits": ("awaits", _line, _ONE_LINE),
+}
 
 
 def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | None) -> str:
-    """What may have been meant by a value that names nothing."""
+    """Return what may have been meant by a value that names nothing."""
     space, slash, key = term.value.rpartition("/")
     pattern = f"?thing a <{PREFIXES['k4p']}{parameter.type.title().replace('-', '')}>"
     if parameter.type.startswith("code:"):
@@ -484,16 +440,8 @@ def _meant(readers: Readers, parameter: Parameter, term: Any, version: int | Non
     asked = f"SELECT DISTINCT ?thing WHERE {{ {pattern} }} ORDER BY ?thing LIMIT {_LOOKED_AT}"
     rows = readers.query(asked, version=version).json()["results"]["bindings"]
     known = [row["thing"]["value"].removeprefix(space + slash) for row in rows]
-    if close := meant(key, known, 3, 0.5):
-        return f"Did you mean {' or '.join(close)}?"
+    if hint := did_you_mean(key, known, 3, 0.5):
+        return hint.lstrip()
     if 0 < len(known) <= _LISTED:
         return f"There is {', '.join(sorted(known, key=natural_key))}."
     return f"Give one such as {parameter.example!r}."
-
-
-def _describe(kind: str) -> str:
-    if kind in ID_TYPES:
-        return f"the code of one {kind}"
-    if kind.startswith("code:"):
-        return f"a code of the list {kind[5:]}"
-    return _VALUE_TYPES[kind]

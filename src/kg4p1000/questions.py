@@ -11,7 +11,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class Outcome:
 
 
 def cases(library: Library) -> Iterator[Case]:
-    """The cases of all queries, in a fixed order."""
+    """Return the cases of all queries, in a fixed order."""
     for query in library:
         yield Case(query, "", {p.name: p.example for p in query.parameters})
         for name, values in query.cases.items():
@@ -97,7 +97,7 @@ def examine(
     version: int | None = None,
     gone: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Ask a case and compare the answer with the expected one.
+    """Run a case and compare the answer with the expected one.
 
     Args:
         folder: of the queries.
@@ -111,46 +111,42 @@ def examine(
         raise
     except KgError as e:
         return Outcome(case, State.FAILED, detail=f"{case.label}: {e.detail}")
-    return _compared(case, _rows(text), folder / case.file)
-
-
-def _compared(case: Case, rows: Counter[tuple[str, ...]], path: Path) -> Outcome:
+    path, rows, query = folder / case.file, _rows(text), case.query
     expected = _rows(read(path).decode()) if path.exists() else Counter()
-    missing, unexpected = (expected - rows).total(), (rows - expected).total()
-    count, detail = rows.total(), ""
-    if case.query.recorded:
-        return Outcome(case, State.RECORDED, count)
-    if case.query.awaits:
-        state = State.OUTDATED if count else State.AWAITS
-        if count:
-            detail = (
-                f"has {count} rows now: remove 'awaits' from {case.query.path} and write its"
-                " expected rows."
-            )
-    elif not count:
-        state = State.EMPTY
-        detail = (
-            f"has no answer: {case.query.empty} If the graph cannot answer it yet, say in"
-            f" {case.query.path} what it 'awaits'."
-        )
-    elif missing or unexpected:
-        state = State.DIFFERS
-        detail = (
-            f"lacks {missing} of {expected.total()} expected rows and has {unexpected} others. Read"
-            f" the difference to {path}; if it is right, write the file anew with 'kg4p1000 query"
-            f" {case.query.name} --expected'."
-        )
-    else:
-        state = State.ANSWERED
-    return Outcome(
+    outcome = Outcome(
         case,
-        state,
-        count,
+        State.ANSWERED,
+        rows.total(),
         expected.total() if path.exists() else None,
-        missing,
-        unexpected,
-        f"{case.label} {detail}" if detail else "",
+        (expected - rows).total(),
+        (rows - expected).total(),
     )
+    if query.recorded:
+        return Outcome(case, State.RECORDED, outcome.rows)
+    if query.awaits and not outcome.rows:
+        return replace(outcome, state=State.AWAITS)
+    if query.awaits:
+        why = (
+            f"has {outcome.rows} rows now: remove 'awaits' from {query.path} and write its"
+            " expected rows."
+        )
+        state = State.OUTDATED
+    elif not outcome.rows:
+        why = (
+            f"has no answer: {query.empty} If the graph cannot answer it yet, say in"
+            f" {query.path} what it 'awaits'."
+        )
+        state = State.EMPTY
+    elif rows != expected:
+        why = (
+            f"lacks {outcome.missing} of {expected.total()} expected rows and has {outcome.unexpected} others. Read"
+            f" the difference to {path}; if it is right, write the file anew with 'kg4p1000 query"
+            f" {query.name} --expected'."
+        )
+        state = State.DIFFERS
+    else:
+        return outcome
+    return replace(outcome, state=state, detail=f"{case.label} {why}")
 
 
 def answer(
@@ -160,7 +156,7 @@ def answer(
     version: int | None = None,
     gone: Callable[[], bool] = lambda: False,
 ) -> str:
-    """The rows of a case as CSV, with the line ends of Unix."""
+    """Return the rows of a case as CSV, with the line ends of Unix."""
     result = library.run(readers, case.query.name, case.values, "csv", version, gone)
     return result.read().decode().replace("\r\n", "\n")
 
@@ -172,16 +168,13 @@ def write_expected(library: Library, readers: Readers, name: str, folder: Path) 
         The files that changed; those of a query that awaits data, or tells what people record, are deleted.
     """
     changed: list[Path] = []
-    for case in cases(library):
-        if case.query.name != name:
-            continue
+    for case in (case for case in cases(library) if case.query.name == name):
         path = folder / case.file
         before = path.read_text(encoding="utf-8") if path.exists() else None
-        unsaid = case.query.awaits or case.query.recorded
-        after = None if unsaid else answer(library, readers, case)
-        if after is None:
+        if case.query.awaits or case.query.recorded:
+            after = None
             path.unlink(missing_ok=True)
-        elif after != before:
+        elif before != (after := answer(library, readers, case)):
             path.parent.mkdir(exist_ok=True)
             path.write_text(after, encoding="utf-8")
         if after != before:
@@ -190,4 +183,4 @@ def write_expected(library: Library, readers: Readers, name: str, folder: Path) 
 
 
 def _rows(text: str) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(row) for row in list(csv.reader(io.StringIO(text, newline="")))[1:])
+    return Counter(map(tuple, list(csv.reader(io.StringIO(text, newline="")))[1:]))

@@ -51,6 +51,18 @@ def meant(word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.7) -
     return [by_letters[key] for key in close]
 
 
+def did_you_mean(
+    word: str, known: Iterable[str], most: int = 1, cutoff: float = 0.7, *, quoted: bool = False
+) -> str:
+    """Return a question after what a word may have meant, with a space before it; empty where nothing is near.
+
+    >>> did_you_mean("verson", ["version", "format"])
+    ' Did you mean version?'
+    """
+    close = meant(word, known, most, cutoff)
+    return f" Did you mean {' or '.join(map(repr if quoted else str, close))}?" if close else ""
+
+
 def number(text: str) -> float | None:
     """Return the finite number that a text is, or None if it is none.
 

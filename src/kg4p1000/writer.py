@@ -25,7 +25,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, errors, logs, mappings, merging, processes, proposals, sparql
+from . import curation, decisions, errors, logs, processes, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -42,9 +42,7 @@ from .errors import (
     TooLarge,
     WriterLost,
 )
-from .loading import refuse_blank
-from .overlaps import decisions
-from .registration import register_graph
+from .loading import refuse_blank, register_graph
 from .store import Delta, Draft, Store, statements
 from .store.changes import touches
 from .store.parsing import sentence
@@ -218,7 +216,6 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             shapes,
             request["version"],
             choose=lambda draft, made: _undone_by(role, draft, made, request),
-            follow=_settle,
             **common,
         )
     elif request["kind"] == "decide":
@@ -263,7 +260,7 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
         "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
         "normalised": done.normalised,
-        "overlaps_follow": bool(done.entry) and merging.matters(stated),
+        "overlaps_follow": bool(done.entry) and curation.is_followed(stated),
     }
 
 
@@ -320,8 +317,6 @@ def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
             register_graph(draft, NamedNode(graph), title, "Statements sent to the service.")
     if role < Role.ADMIN:
         _in_own_name(draft, request["author"])
-    if proposals.concerns(draft.delta.added | draft.delta.removed):
-        _settle(draft)
 
 
 def _update(draft: Draft, request: dict[str, Any]) -> None:
@@ -387,12 +382,6 @@ def _editable(draft: Draft) -> set[str]:
     return {q.subject.value for q in marked if isinstance(q.subject, NamedNode)}
 
 
-def _settle(draft: Draft) -> None:
-    """Bring what follows from decisions to those that stand."""
-    proposals.settle(draft)
-    mappings.settle(draft)
-
-
 def _permit_decision(draft: Draft, role: Role, request: dict[str, Any]) -> None:
     """See that a role may decide, and that the graph is in the state for which it does."""
     _see_conditions(draft, request)
@@ -407,7 +396,7 @@ def _undone_by(role: Role, draft: Draft, made: Delta, request: dict[str, Any]) -
     _see_conditions(draft, request)
     touched = _graphs(made)
     if role < Role.ADMIN and decisions.GRAPH in touched:
-        follows = {decisions.OVERLAPS, mappings.ALIGNMENTS}
+        follows = decisions.graphs()
         added, removed = (
             frozenset(q for q in quads if q.graph_name not in follows)
             for quads in (made.added, made.removed)

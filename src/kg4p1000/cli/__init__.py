@@ -3,17 +3,7 @@
 Data go to standard output, messages to standard error. Exit codes: 0 good, 1 findings, 2 usage.
 """
 
-from . import asking, exchange, knowledge, mappings, overlaps, releasing, service
+from . import asking, deciding, exchange, knowledge, service
 from .base import main, run
 
-__all__ = [
-    "asking",
-    "exchange",
-    "knowledge",
-    "main",
-    "mappings",
-    "overlaps",
-    "releasing",
-    "run",
-    "service",
-]
+__all__ = ["asking", "deciding", "exchange", "knowledge", "main", "run", "service"]

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from .. import questions, release, sparql, terms
 from ..queries import Library, StoredQuery
 from ..settings import Settings
 from ..store import Readers, Result
-from .base import Verb, existing, messages, ready, verb
+from .base import existing, messages, print_rows, reading, ready, verb
 
 
 @verb(
     "query",
-    cls=Verb,
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 @click.argument("name", required=False)
@@ -51,41 +46,46 @@ def query_(
     """
     if text and name:
         rest, name = (name, *rest), None
-    library = Library(given.files / "queries")
-    values = _parameters(rest)
+    folder = given.files / "queries"
+    library, values = Library(folder), _parameters(rest)
     if not text and not name:
         _list(library)
         return
     store = existing(given)
     ready(store, version)
-    readers = Readers(store, 1, given.query_timeout, given.query_memory)
-    if expected and name:
-        for path in questions.write_expected(library, readers, name, given.files / "queries"):
-            click.echo(path)
-        readers.close()
-        return
-    text = text.removeprefix("\ufeff") if text else text
-    if text and values:
-        raise click.UsageError(f"--sparql takes no parameters, and got {', '.join(values)}.")
-    stored_query = None if text else library[name or ""]
-    names = {p.name for p in stored_query.parameters} if stored_query else set()
-    guarded = sparql.guard(text or stored_query.text, names)  # type: ignore[union-attr]
+    with reading(given, store) as readers:
+        if expected and name:
+            for path in questions.write_expected(library, readers, name, folder):
+                click.echo(path)
+        elif text and values:
+            raise click.UsageError(f"--sparql takes no parameters, and got {', '.join(values)}.")
+        else:
+            stored = None if text else library[name or ""]
+            bindings = library.bound(readers, stored.name, values, version) if stored else {}
+            _run(readers, (text or "").removeprefix("\ufeff"), stored, bindings, form, version)
+
+
+def _run(
+    readers: Readers,
+    text: str,
+    stored: StoredQuery | None,
+    bindings: dict[str, Any],
+    form: str,
+    version: int | None,
+) -> None:
+    guarded = sparql.guard(stored.text if stored else text, bindings.keys())
     offered = sparql.RDF_FORMATS if guarded.gives_triples else sparql.RESULT_FORMATS
     wanted = ("turtle" if guarded.gives_triples else "json") if form == "table" else form
     if wanted not in offered:
         raise click.UsageError(f"This query can be had as {', '.join(['table', *offered])}.")
-    try:
-        bindings = (
-            library.bound(readers, stored_query.name, values, version) if stored_query else {}
-        )
-        result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
-        _print(result, form, stored_query)
-        if stored_query and library.lacks_data(readers, stored_query.name, values, version):
-            messages.print(stored_query.nothing)
-        for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
-            messages.print(sentence)
-    finally:
-        readers.close()
+    result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
+    _print(result, form, stored)
+    if stored and stored.awaits:
+        again = sparql.run(readers, guarded, "json", bindings=bindings, version=version)
+        if not again.json()["results"]["bindings"]:
+            messages.print(stored.nothing)
+    for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
+        messages.print(sentence)
 
 
 def _print(result: Result, form: str, stored: StoredQuery | None) -> None:
@@ -135,16 +135,7 @@ def _print_table(result: dict[str, Any], stored: StoredQuery | None) -> None:
             names = [name for name in names if name not in hidden]
         if hidden:
             messages.print(f"--format csv also gives the identifiers: {', '.join(hidden)}.")
-    table = Table(show_lines=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in found:
-        table.add_row(*(_cell(row.get(name)) for name in names))
-    out = Console(
-        file=io.StringIO(), width=None if sys.stdout.isatty() else 200, markup=False, emoji=False
-    )
-    out.print(table)
-    click.echo(out.file.getvalue(), nl=False)  # type: ignore[attr-defined]
+    print_rows(names, [[_cell(row.get(name)) for name in names] for row in found])
 
 
 def _cell(term: dict[str, str] | None) -> str:

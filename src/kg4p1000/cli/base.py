@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +17,27 @@ import click
 import pyoxigraph as ox
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from .. import __version__, logs, processes, settings, terms
+from ..curation import Commit
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
+from ..store.graphs import rows
 from ..store.room import room
+from ..texts import counted
+from ..validation import Report
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"
+#: Errors that are told as mistakes of usage.
+_USAGE = ("bad-parameter", "not-found", "bad-settings")
 #: Text of data is never read as a sign (":notes:") of a picture, nor as markup; our own is printed by itself.
 messages = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
-class _Common(click.Command):
-    """A command that takes the common options too, so that they may stand before or after it."""
+class Verb(click.Command):
+    """A verb that takes the common options too, so that they may stand before or after it."""
 
     #: Whether it needs a network: it evaluates nothing then, or in children.
     listens = False
@@ -41,22 +53,17 @@ class _Common(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Load the settings and run the verb with them, its errors told in a sentence."""
-        given = {"store": ctx.params.pop("store"), "files": ctx.params.pop("files")}
-        flags = {**ctx.obj, **{k: v for k, v in given.items() if v is not None}}
         named = settings.Settings.__dataclass_fields__.keys() & ctx.params.keys()
-        flags |= {name: ctx.params.pop(name) for name in named}
-        ctx.obj = dict(flags)
+        options = {name: ctx.params.pop(name) for name in named}
+        flags = ctx.obj = {**ctx.obj, **{k: v for k, v in options.items() if v is not None}}
         with _told():
-            config, program = flags.pop("config", None), flags.pop(_PROGRAM, False)
-            given = ctx.params["given"] = settings.load(flags, os.environ, config)
+            mine = {k: v for k, v in flags.items() if k not in ("config", _PROGRAM)}
+            given = settings.load(mine, os.environ, flags.get("config"))
+            ctx.params["given"] = given
             denied = processes.require_network_filter(given.network_filter)
-            if program and denied and not self.listens:
+            if flags.get(_PROGRAM) and denied and not self.listens:
                 processes.deny_network()
             return super().invoke(ctx)
-
-
-class Verb(_Common):
-    """A verb."""
 
 
 class Service(Verb):
@@ -65,7 +72,7 @@ class Service(Verb):
     listens = True
 
 
-class VerbGroup(_Common, click.Group):
+class VerbGroup(Verb, click.Group):
     """A verb that has further verbs under it, and may do something by itself."""
 
 
@@ -75,21 +82,12 @@ def _told() -> Iterator[None]:
     try:
         with room("this"):
             yield
-    except ShapesViolated as e:
-        _title(e)
-        messages.print(f"{e.detail}\n")
-        click.echo(e.report.to_text(), err=True)
-        raise SystemExit(1) from None
     except KgError as e:
-        _title(e)
+        messages.print(f"[bold red]{e.title}.[/]", end=" ", markup=True)
         messages.print(e.detail)
-        raise SystemExit(
-            2 if e.slug in ("bad-parameter", "not-found", "bad-settings") else 1
-        ) from None
-
-
-def _title(error: KgError) -> None:
-    messages.print(f"[bold red]{error.title}.[/]", end=" ", markup=True)
+        if isinstance(e, ShapesViolated):
+            click.echo(f"\n{e.report.to_text()}", err=True)
+        raise SystemExit(2 if e.slug in _USAGE else 1) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,20 +108,34 @@ def run() -> None:
     main(obj={_PROGRAM: True})
 
 
-verb = main.command
+verb = partial(main.command, cls=Verb)
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+log_message = click.option("--message", default="", help="What the change log says of it.")
+
+
+def choice(name: str, *values: str, **more: Any) -> Callable[[Any], Any]:
+    """Make an option that takes one of some values."""
+    return click.option(*name.split(), type=click.Choice(values), **more)
+
+
+def decision(*statuses: str) -> Callable[[Any], Any]:
+    """Make the options that say what a person decided."""
+    options = (
+        choice("--status", *statuses, required=True),
+        click.option("--author", required=True, help="Name of the person who decided."),
+        click.option("--why", required=True, help="The reason, in English."),
+        dry_run,
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
 def short(node: Any) -> str:
-    """A node as people read it: its CURIE where it has one."""
+    """Return a node as people read it: its CURIE where it has one."""
     return terms.curie(node.value) or node.value
 
 
 def named_graph(name: str) -> ox.NamedNode:
-    """A graph named by a CURIE or an IRI.
-
-    Raises:
-        click.UsageError: it is neither.
-    """
+    """Return a graph named by a CURIE or an IRI."""
     try:
         return ox.NamedNode(name) if name.startswith(("http://", "https://")) else terms.iri(name)
     except (KeyError, ValueError):
@@ -133,16 +145,12 @@ def named_graph(name: str) -> ox.NamedNode:
 
 
 def author() -> str:
-    """Who runs the command: the account's name on this machine."""
+    """Return who runs the command: the account's name on this machine."""
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
 def existing(given: settings.Settings) -> Store:
-    """The store of a verb that makes none.
-
-    Raises:
-        NotFound: there is no store, or nothing in it yet.
-    """
+    """Return the store of a verb that makes none."""
     if (given.store / "log").is_dir():
         store = Store(given.store, keep=given.keep_versions)
         if store.current:
@@ -177,18 +185,50 @@ def progress(what: str) -> Iterator[Tell]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-@contextmanager
-def asking(given: settings.Settings, store: Store) -> Iterator[Callable[[str], list[Any]]]:
-    """What runs a SELECT query on the published version."""
-    readers = Readers(store, 1, given.query_timeout, given.query_memory)
+def reading(given: settings.Settings, store: Store) -> closing[Readers]:
+    """Return what runs queries on a store, until the block ends."""
+    return closing(Readers(store, 1, given.query_timeout, given.query_memory))
 
-    def select(query: str) -> list[Any]:
-        result = readers.query(query).read()
-        solutions = ox.parse_query_results(result, format=ox.QueryResultsFormat.JSON)
-        names = [variable.value for variable in solutions.variables]
-        return [{name: solution[name] for name in names} for solution in solutions]
 
-    try:
-        yield select
-    finally:
-        readers.close()
+def select(readers: Readers, query: str) -> list[Any]:
+    """Run a SELECT query on the published version."""
+    result = readers.query(query).read()
+    return list(rows(ox.parse_query_results(result, format=ox.QueryResultsFormat.JSON)))
+
+
+def print_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str = "table") -> None:
+    """Print rows as a table, CSV or JSON."""
+    if form == "json":
+        dicts = [dict(zip(columns, row, strict=True)) for row in found]
+        click.echo(json.dumps(dicts, ensure_ascii=False, indent=2))
+        return
+    out = io.StringIO(newline="")
+    if form == "csv":
+        csv.writer(out, lineterminator="\n").writerows([columns, *found])
+    else:
+        table = Table(*(Column(name, overflow="fold") for name in columns), header_style="bold")
+        for row in found:
+            table.add_row(*row)
+        width = None if sys.stdout.isatty() else 200
+        Console(file=out, width=width, markup=False, emoji=False).print(table)
+    click.echo(out.getvalue(), nl=False)
+
+
+def amounts(done: Commit) -> str:
+    """Say how many statements came and went by what is in the delta of a change."""
+    return (
+        f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
+    )
+
+
+def published(done: Commit | None, what: str) -> bool:
+    """Say what a change published, and return whether it did."""
+    if done and done.entry:
+        click.echo(f"Version {done.entry.version} published: {what}.")
+    return bool(done and done.entry)
+
+
+def tell_warnings(report: Report) -> None:
+    """Say how many warnings there are, if any."""
+    if warnings := report.count("warning"):
+        messages.print(f"{counted(warnings, 'warning')}; 'kg4p1000 validate' lists them.")

@@ -1,38 +1,46 @@
-"""Large files in, differences out: load and diff."""
+"""Changes of the store and what is read of it: load, clear, undo, diff and dump."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .. import loading
-from ..curation import Commit
+from .. import build, curation, loading, merging, proposals
+from ..errors import NotFound
 from ..settings import Settings
 from ..store import Store
 from ..store.changes import sorted_lines
-from ..texts import counted
-from .base import Verb, author, existing, messages, named_graph, progress, short, verb
+from ..texts import counted, meant
+from .base import (
+    amounts,
+    author,
+    choice,
+    dry_run,
+    existing,
+    log_message,
+    messages,
+    named_graph,
+    progress,
+    published,
+    ready,
+    short,
+    tell_warnings,
+    verb,
+)
 
 
-@verb("load", cls=Verb)
+@verb("load")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--graph", help="The named graph, such as graph:notes or an IRI.")
 @click.option("--replace", is_flag=True, help="Remove what the graph held before.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--message", default="", help="What the change log says of it.")
+@dry_run
+@log_message
 @click.option("--register", default="", help="Title of a graph that is not registered yet.")
 @click.option("--load-size", type=int, help="Largest file that is taken, in bytes.")
-def load_(
-    given: Settings,
-    file: Path,
-    graph: str | None,
-    replace: bool,
-    dry_run: bool,
-    message: str,
-    register: str,
-) -> None:
+def load_(given: Settings, file: Path, graph: str | None, **options: Any) -> None:
     """Add the statements of FILE (.nt, .ttl, .rdf, .owl, .jsonld, .nq, .trig; also .gz) to a named graph.
 
     Those of .nq and .trig, such as a dump, go into the graphs that they name; with --graph, those of one graph
@@ -40,67 +48,63 @@ def load_(
     large file is not kept in memory; it works while the service runs.
     """
     store = Store(given.store, keep=given.keep_versions)
+    name = named_graph(graph) if graph else None
     with progress(f"Loading {file.name}") as tell:
-        done = loading.load(
-            store,
-            given.files,
-            file,
-            named_graph(graph) if graph else None,
-            author=author(),
-            message=message,
-            replace=replace,
-            dry_run=dry_run,
-            limit=given.load_size,
-            tell=tell,
-            register=register,
-        )
-    if warnings := done.report.count("warning"):
-        messages.print(f"{counted(warnings, 'warning')}; 'kg4p1000 validate' lists them.")
+        options |= {"author": author(), "limit": given.load_size, "tell": tell}
+        done = loading.load(store, given.files, file, name, **options)
+    tell_warnings(done.report)
     for told in done.normalised:
         what = f"literal of {told['datatype']} is", f"literals of {told['datatype']} are"
         messages.print(
-            f"{counted(told['count'], *what)} kept by value, such as {told['sent']} as {told['kept']}.",
-            markup=False,
+            f"{counted(told['count'], *what)} kept by value, such as {told['sent']} as {told['kept']}."
         )
-    counts = _counts(done)
-    if done.entry:
-        click.echo(f"Version {done.entry.version} published: {counts}.")
-    elif dry_run:
-        click.echo(f"Nothing changed (dry run): {counts}.")
+    if done.entry or options["dry_run"]:
+        _tell(done)
     else:
         click.echo(f"Version {store.current} already says what the file says.")
 
 
-@verb("clear", cls=Verb)
+@verb("clear")
 @click.argument("graph")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-@click.option("--message", default="", help="What the change log says of it.")
-def clear_(given: Settings, graph: str, dry_run: bool, message: str) -> None:
+@dry_run
+@log_message
+def clear_(given: Settings, graph: str, **options: Any) -> None:
     """Remove all statements of GRAPH, such as graph:topic, as one change that 'undo' takes back."""
-    done = loading.clear(
-        existing(given),
-        given.files,
-        named_graph(graph),
-        author=author(),
-        message=message,
-        dry_run=dry_run,
-    )
-    counts = _counts(done)
-    click.echo(
-        f"Version {done.entry.version} published: {counts}."
-        if done.entry
-        else f"Nothing changed (dry run): {counts}."
-    )
+    store, name = existing(given), named_graph(graph)
+    _tell(loading.clear(store, given.files, name, author=author(), **options))
 
 
-@verb("diff", cls=Verb)
+def _tell(done: curation.Commit) -> None:
+    added, removed = done.counts
+    counts = f"{counted(added, 'statement')} added, {removed:,} removed, inferences among them"
+    if not published(done, counts):
+        click.echo(f"Nothing changed (dry run): {counts}.")
+
+
+@verb("undo")
+@click.argument("version", type=int)
+@dry_run
+@log_message
+def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
+    """Take back what VERSION changed, as a new version; works while the service runs."""
+    store, shapes = existing(given), build.load_shapes(given.files)
+    done = curation.undo(store, shapes, version, author(), message=message, dry_run=dry_run)
+    counts = amounts(done)
+    if not published(done, counts):
+        click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
+    elif merging.matters(done.delta.added | done.delta.removed):
+        with progress("Comparing the activities"):
+            anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
+        published(anew, "overlaps detected anew")
+
+
+@verb("diff")
 @click.argument("before", type=int)
 @click.argument("after", type=int)
 @click.option("--graph", help="Only one named graph, such as graph:notes.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["counts", "patch", "added", "removed"]),
+@choice(
+    "--format form",
+    *("counts", "patch", "added", "removed"),
     default="counts",
     help="counts: by graph. patch: RDF Patch. added, removed: N-Quads.",
 )
@@ -108,21 +112,75 @@ def diff_(given: Settings, before: int, after: int, graph: str | None, form: str
     """Say what changed from version BEFORE to version AFTER; what was changed and changed back is left out."""
     delta = existing(given).between(before, after)
     only = named_graph(graph) if graph else None
-    added, removed = (
-        [quad for quad in quads if only in (None, quad.graph_name)]
-        for quads in (delta.added, delta.removed)
-    )
+    sides = {
+        what: [quad for quad in quads if only in (None, quad.graph_name)]
+        for what, quads in (("removed", delta.removed), ("added", delta.added))
+    }
     if form == "counts":
-        came, went = (Counter(quad.graph_name for quad in quads) for quads in (added, removed))
+        went, came = (Counter(q.graph_name for q in quads) for quads in sides.values())
         for name in sorted(came.keys() | went.keys(), key=str):
             click.echo(f"{short(name)}\t+{came[name]}\t-{went[name]}")
-    wanted = {"removed": removed if form in ("patch", "removed") else []}
-    wanted["added"] = added if form in ("patch", "added") else []
+        return
     for what, mark in (("removed", "D "), ("added", "A ")):
-        for line in sorted_lines(wanted[what]):
+        for line in sorted_lines(sides[what] if form in ("patch", what) else ()):
             click.echo(f"{mark if form == 'patch' else ''}{line} .")
 
 
-def _counts(done: Commit) -> str:
-    added, removed = done.counts
-    return f"{counted(added, 'statement')} added, {removed:,} removed, inferences among them"
+@verb("dump")
+@click.option("--version", type=int, help="An older version than the published one.")
+@click.option("--graph", help="Only one named graph, such as graph:plan-2020.")
+@click.option("--to-files", is_flag=True, help="Write the data files of the graph instead.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="With --to-files: files too that no build has read as they are.",
+)
+def dump_(
+    given: Settings, version: int | None, graph: str | None, to_files: bool, overwrite: bool
+) -> None:
+    """Write the named graphs as sorted N-Quads to standard output, or back to the files of data/.
+
+    With --to-files, what stewards changed in the service stands in the files, as one line a statement,
+    ready to be reviewed and committed. A file that says what no build has brought into the graph stays as it is.
+    It is named, and so is a graph that has no file; the exit status is 1 then.
+    """
+    store = existing(given)
+    ready(store, version)
+    if to_files:
+        _write_files(store, given.files, version, overwrite)
+        return
+    wanted = named_graph(graph) if graph else None
+    quads = list(store.quads(version))
+    lines = [f"{quad} .\n" for quad in quads if wanted in (None, quad.graph_name)]
+    if wanted and not lines:
+        known = sorted({short(quad.graph_name) for quad in quads})
+        close = meant(short(wanted), known)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+        raise NotFound(f"There is no graph {short(wanted)}; {hint}")
+    for line in sorted(lines):
+        click.echo(line, nl=False)
+
+
+def _write_files(store: Store, files: Path, version: int | None, overwrite: bool) -> None:
+    done = build.write_files(store, files, version, overwrite=overwrite)
+    for path in done.changed:
+        click.echo(path)
+    if done.computed:
+        click.echo(
+            f"data/overlaps.ttl has the decisions; {done.computed:,} computed statements, such as confidences, differ"
+            " from the graph. 'kg4p1000 overlaps --to-file' computes them anew.",
+            err=True,
+        )
+    for path, count in done.left.items():
+        click.echo(
+            f"{path} was not written: {count:,} of its changes are in no build, or in conflict. 'kg4p1000 build'"
+            " tells of them; --overwrite drops them.",
+            err=True,
+        )
+    homes = {source.graph for source in build.sources(files)} | {curation.INFERRED}
+    without = Counter(q.graph_name.value for q in store.quads(version) if q.graph_name not in homes)
+    for name, count in sorted(without.items()):
+        were = counted(count, "statement was", "statements were")
+        click.echo(f"{name} has no file; {were} not written.", err=True)
+    if without or done.left:
+        raise SystemExit(1)

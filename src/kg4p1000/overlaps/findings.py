@@ -17,6 +17,7 @@ from itertools import chain
 import numpy as np
 from pyoxigraph import Literal, NamedNode, Triple
 
+from ..decisions import instant
 from ..terms import iri, mint, prefix_declarations
 from . import decisions as deciding
 from .clusters import Cluster, clusters, theme
@@ -136,12 +137,13 @@ class Detection:
             for row in select(prefix_declarations() + _RUN)
             if row["parameters"] == Literal(parameters)
         ]
+        ended = min(times, key=str) if times else instant(now)
         return triples | _facts(
             DETECTION,
             ("rdf:type", iri("k4p:Detection")),
             ("rdfs:label", Literal("Detection of overlaps", language="en")),
             ("k4p:parameters", Literal(parameters)),
-            ("prov:endedAtTime", min(times, key=str) if times else deciding.instant(now)),
+            ("prov:endedAtTime", ended),
             ("prov:wasAssociatedWith", AGENT),
         )
 

@@ -1,6 +1,6 @@
 """Mappings in SSSOM files, and the lists of verified terms that they may point to, as triples.
 
-A mapping that is broken is refused with file, line, column and repair; nothing is guessed. What a
+A file that is broken is refused by a BrokenFile with file, line, column and repair; nothing is guessed. What a
 mapping points to must stand in a list below ``mappings/verified/``, so that no identifier is invented.
 
 Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML header).
@@ -9,15 +9,14 @@ Source: SSSOM 1.1, https://mapping-commons.github.io/sssom/ (TSV with a YAML hea
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Collection, Mapping
+from itertools import takewhile
 from typing import Any, NoReturn
 
 import yaml
 from pyoxigraph import Literal, NamedNode, Triple
 
-from ..errors import BrokenFile
+from ..files import broken
 from ..terms import BASE, PREFIXES, iri, mint
 from ..texts import counted
 
@@ -59,321 +58,205 @@ _SHARE = re.compile(r"0([.][0-9]+)?|1([.]0+)?")
 _NOT_KEY = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True)
-class LinkedTerm:
-    """A term of another vocabulary whose address was seen at its source.
+class _Row(dict[str, str]):
+    """The cells of a row by column."""
 
-    Attributes:
-        labels: language tag to name; English is always there.
-    """
-
-    iri: NamedNode
-    labels: Mapping[str, str]
-    notation: str = ""
-
-
-@dataclass(frozen=True)
-class TermList:
-    """A list of verified terms: its header, and its terms by IRI."""
-
-    header: Mapping[str, str]
-    terms: Mapping[str, LinkedTerm]
-
-
-@dataclass(frozen=True)
-class Link:
-    """One row of a mapping file: a subject of ours, a predicate and a term of another vocabulary."""
-
-    subject: NamedNode
-    predicate: str
-    object: NamedNode
-    justification: str
-    confidence: Decimal
-    author: NamedNode
-    label: str
-    comment: str
-    key: str
-
-
-@dataclass(frozen=True)
-class MappingSet:
-    """A mapping file: its header, its prefixes and its rows."""
-
-    header: Mapping[str, Any]
-    iri: NamedNode
-    links: tuple[Link, ...]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a person decided about a mapping: a key of the list ``status``, and who."""
-
-    status: str
-    person: NamedNode
-
-
-@dataclass(frozen=True)
-class _Cell:
-    text: str
-    line: int
-    column: int
-    name: str
-
-
-class _Table:
-    """The header and the rows of a file; every fault is told with its place."""
-
-    def __init__(self, data: str, file: str, keys: tuple[str, ...], columns: tuple[str, ...]):
-        self.file = file
-        lines = data.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
-        first = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-        self.header = self._header("\n".join(line[1:] for line in lines[:first]), keys)
-        names = lines[first].split("\t") if first < len(lines) else []
-        if sorted(names) != sorted(columns):
-            lacking, more = sorted({*columns} - {*names}), sorted({*names} - {*columns})
-            why = "; ".join(
-                f"{word} {', '.join(found)}"
-                for word, found in (("add", lacking), ("remove", more))
-                if found
+    def __init__(self, file: str, line: int, names: list[str], text: str) -> None:
+        self.file, self.line = file, line
+        cells = text.split("\t")
+        if len(cells) != len(names):
+            why = (
+                f"the row has {counted(len(cells), 'cell')} and must have {len(names)};"
+                " separate them by tabs, and leave a cell empty where there is nothing to say"
             )
-            self.fail(
-                first + 1,
-                1,
-                f"the columns must be {', '.join(columns)}, each once{f'; {why}' if why else ''}",
-            )
-        self.rows = [
-            self._row(line, number, names)
-            for number, line in enumerate(lines[first + 1 :], first + 2)
-            if line or number < len(lines)
-        ]
+            _fail(file, line, 1, why)
+        super().__init__(zip(names, cells, strict=True))
+        for name, cell in self.items():
+            if cell != cell.strip():
+                self.refuse(name, "remove the spaces around it")
 
-    def fail(self, line: int, column: int, why: str) -> NoReturn:
-        raise BrokenFile(
-            f"{self.file}, line {line}, column {column}: {why}.",
-            file=self.file,
-            line=line,
-            column=column,
-        )
+    def refuse(self, name: str, why: str) -> NoReturn:
+        """Refuse a cell, with its place."""
+        before = takewhile(lambda column: column != name, self)
+        place = 1 + sum(len(self[column]) + 1 for column in before)
+        _fail(self.file, self.line, place, f"{name} is {self[name]!r}; {why}")
 
-    def refuse(self, cell: _Cell, why: str) -> NoReturn:
-        self.fail(cell.line, cell.column, f"{cell.name} is {cell.text!r}; {why}")
-
-    def _header(self, text: str, keys: tuple[str, ...]) -> dict[str, Any]:
-        try:
-            read = yaml.safe_load(text)
-        except yaml.YAMLError as e:
-            mark = getattr(e, "problem_mark", None)
-            line, column = (mark.line + 1, mark.column + 2) if mark else (1, 1)
-            why = getattr(e, "problem", None) or "it cannot be read"
-            self.fail(
-                line,
-                column,
-                f"the header is not YAML ({why}); write '# key: value' lines, with quotes around"
-                " values that have a colon",
-            )
-        if not isinstance(read, dict):
-            self.fail(1, 1, "the header is missing; begin the file with '# key: value' lines")
-        if missing := [key for key in keys if read.get(key) in (None, "")]:
-            self.fail(
-                1, 1, f"the header lacks {', '.join(missing)}; add a line '# {missing[0]}: …'"
-            )
-        if unknown := sorted(str(key) for key in read if key not in keys):
-            self.fail(
-                1, 1, f"the header has {unknown[0]!r}, which is not known; remove or rename it"
-            )
-        return read
-
-    def _row(self, line: str, number: int, columns: Sequence[str]) -> dict[str, _Cell]:
-        cells = line.split("\t")
-        if len(cells) != len(columns):
-            self.fail(
-                number,
-                1,
-                f"the row has {counted(len(cells), 'cell')} and must have {len(columns)};"
-                " separate them by tabs, and leave a cell empty where there is nothing to say",
-            )
-        row: dict[str, _Cell] = {}
-        column = 1
-        for name, text in zip(columns, cells, strict=True):
-            row[name] = _Cell(text, number, column, name)
-            if text != text.strip():
-                self.refuse(row[name], "remove the spaces around it")
-            column += len(text) + 1
-        return row
-
-    def needed(self, row: Mapping[str, _Cell], *names: str) -> None:
+    def require(self, *names: str) -> None:
+        """Refuse a row in which one of some cells is empty."""
         for name in names:
-            if not row[name].text:
-                self.refuse(row[name], "fill the cell in")
+            if not self[name]:
+                self.refuse(name, "fill the cell in")
 
 
-def read_terms(data: str, file: str) -> TermList:
-    """Read a list of verified terms.
+def _fail(file: str, line: int, column: int, why: str) -> NoReturn:
+    raise broken(file, f"{why}.", line, column)
 
-    Raises:
-        BrokenFile: with ``file``, ``line`` and ``column``.
-    """
-    table = _Table(data, file, _TERM_KEYS, TERM_COLUMNS)
-    terms: dict[str, LinkedTerm] = {}
-    for row in table.rows:
-        table.needed(row, "id", "label_en")
-        address = row["id"]
-        if not _IRI.fullmatch(address.text):
-            table.refuse(address, "write the whole address, beginning with http:// or https://")
-        if address.text in terms:
-            table.refuse(address, "the term stands in this list already; remove one of the rows")
-        labels = {lang: row[f"label_{lang}"].text for lang in ("en", "fr", "es")}
-        terms[address.text] = LinkedTerm(
-            NamedNode(address.text),
-            {lang: text for lang, text in labels.items() if text},
-            row["notation"].text,
+
+def _read(
+    data: str, file: str, keys: tuple[str, ...], columns: tuple[str, ...]
+) -> tuple[dict[str, Any], list[_Row]]:
+    """Return the header and the rows of a file; every fault is told with its place."""
+    lines = data.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    first = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    header = _header("\n".join(line[1:] for line in lines[:first]), file, keys)
+    names = lines[first].split("\t") if first < len(lines) else []
+    if sorted(names) != sorted(columns):
+        lacking, more = sorted({*columns} - {*names}), sorted({*names} - {*columns})
+        repairs = [f"; add {', '.join(lacking)}"] if lacking else []
+        repairs += [f"; remove {', '.join(more)}"] if more else []
+        why = f"the columns must be {', '.join(columns)}, each once{''.join(repairs)}"
+        _fail(file, first + 1, 1, why)
+    if not lines[-1]:
+        lines.pop()
+    return header, [_Row(file, n, names, line) for n, line in enumerate(lines, 1) if n > first + 1]
+
+
+def _header(text: str, file: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        read = yaml.safe_load(text)
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 2) if mark else (1, 1)
+        why = (
+            f"the header is not YAML ({getattr(e, 'problem', None) or 'it cannot be read'}); write"
+            " '# key: value' lines, with quotes around values that have a colon"
         )
-    return TermList(table.header, terms)
+        _fail(file, line, column, why)
+    if not isinstance(read, dict):
+        _fail(file, 1, 1, "the header is missing; begin the file with '# key: value' lines")
+    if missing := [key for key in keys if read.get(key) in (None, "")]:
+        why = f"the header lacks {', '.join(missing)}; add a line '# {missing[0]}: …'"
+        _fail(file, 1, 1, why)
+    if unknown := sorted(str(key) for key in read if key not in keys):
+        why = f"the header has {unknown[0]!r}, which is not known; remove or rename it"
+        _fail(file, 1, 1, why)
+    return read
+
+
+def read_terms(data: str, file: str) -> list[Triple]:
+    """Return what a list of verified terms says: their names, and where they come from."""
+    header, rows = _read(data, file, _TERM_KEYS, TERM_COLUMNS)
+    vocabulary = NamedNode(header["vocabulary"])
+    facts = [
+        (vocabulary, "dcterms:title", Literal(header["title"], language="en")),
+        (vocabulary, "dcterms:rights", Literal(header["rights"], language="en")),
+    ]
+    seen: set[str] = set()
+    for row in rows:
+        row.require("id", "label_en")
+        if not _IRI.fullmatch(row["id"]):
+            row.refuse("id", "write the whole address, beginning with http:// or https://")
+        if row["id"] in seen:
+            row.refuse("id", "the term stands in this list already; remove one of the rows")
+        seen.add(row["id"])
+        term = NamedNode(row["id"])
+        for language in ("en", "fr", "es"):
+            if label := row[f"label_{language}"]:
+                facts.append((term, "skos:prefLabel", Literal(label, language=language)))
+        if row["notation"]:
+            facts.append((term, "skos:notation", Literal(row["notation"])))
+        if term != vocabulary:
+            facts.append((term, "rdfs:isDefinedBy", vocabulary))
+    return [Triple(subject, iri(name), value) for subject, name, value in facts]
 
 
 def read_mappings(
     data: str,
     file: str,
-    verified: Mapping[str, LinkedTerm],
+    verified: Mapping[str, str],
     names: Mapping[str, Collection[str]] | None = None,
-) -> MappingSet:
-    """Read a mapping file.
+    judged: Mapping[NamedNode, tuple[str, NamedNode]] | None = None,
+) -> list[Triple]:
+    """Return the statements of a mapping file, each with who made it, how and how surely.
 
     Args:
-        verified: terms of other vocabularies by IRI; a mapping may point to no other.
+        verified: English names of terms of other vocabularies by IRI; a mapping may point to no other.
         names: English names of our own terms and things by IRI. The label of a subject must be one of
             its names, with or without its code ("A4.1 …") before it.
-
-    Raises:
-        BrokenFile: with ``file``, ``line`` and ``column``, and the repair in its text.
+        judged: what people decided, by mapping: its status, and who. A rejected one is told, not stated.
     """
-    table = _Table(data, file, _SET_KEYS, COLUMNS)
-    header = table.header
-    prefixes = header["curie_map"]
-    start = BASE + "id/mapping-set/"
+    header, rows = _read(data, file, _SET_KEYS, COLUMNS)
+    prefixes, start = header["curie_map"], BASE + "id/mapping-set/"
     if not str(header["mapping_set_id"]).startswith(start):
-        table.fail(1, 1, f"mapping_set_id must begin with {start}")
+        _fail(file, 1, 1, f"mapping_set_id must begin with {start}")
     if not isinstance(prefixes, dict):
-        table.fail(1, 1, "curie_map must list prefixes, each as '#   prefix: address'")
+        _fail(file, 1, 1, "curie_map must list prefixes, each as '#   prefix: address'")
     if other := [p for p in prefixes if PREFIXES.get(p, prefixes[p]) != prefixes[p]]:
-        table.fail(1, 1, f"the prefix {other[0]!r} is {PREFIXES[other[0]]} in this project")
-    links: dict[str, Link] = {}
-    for row in table.rows:
-        link = _link(row, table, prefixes, verified)
-        _named(row, table, (names or {}).get(link.subject.value, ()))
-        if link.key in links:
-            table.refuse(row["object_id"], "this pair is mapped already; remove one of the rows")
-        links[link.key] = link
-    return MappingSet(header, NamedNode(header["mapping_set_id"]), tuple(links.values()))
+        _fail(file, 1, 1, f"the prefix {other[0]!r} is {PREFIXES[other[0]]} in this project")
+    home = NamedNode(header["mapping_set_id"])
+    described = f"{header['mapping_set_description']} Version of the target: {header['object_source_version']}."
+    found = _about(
+        home,
+        {
+            "rdf:type": iri("k4p:MappingSet"),
+            "skos:prefLabel": Literal(header["mapping_set_title"], language="en"),
+            "dcterms:description": Literal(described, language="en"),
+            "dcterms:license": NamedNode(header["license"]),
+            "dcterms:issued": Literal(str(header["mapping_date"]), datatype=iri("xsd:date")),
+        },
+    )
+    seen: set[NamedNode] = set()
+    for row in rows:
+        statement, facts = _mapping(row, prefixes, verified, names or {})
+        key = _NOT_KEY.sub("-", f"{row['subject_id']}--{row['object_id']}").strip("-.")
+        this = mint("mapping", key)
+        if this in seen:
+            row.refuse("object_id", "this pair is mapped already; remove one of the rows")
+        seen.add(this)
+        status, person = (judged or {}).get(this, ("proposed", None))
+        facts |= {"k4p:inMappingSet": home, "k4p:status": iri(f"status:{status}")}
+        if person and status == "accepted":
+            facts["k4p:reviewedBy"] = person
+        found += _about(this, facts) + ([statement] if status != "rejected" else [])
+    return found
 
 
-def _link(
-    row: Mapping[str, _Cell],
-    table: _Table,
+def _about(subject: NamedNode, facts: Mapping[str, NamedNode | Literal]) -> list[Triple]:
+    return [Triple(subject, iri(name), value) for name, value in facts.items()]
+
+
+def _mapping(
+    row: _Row,
     prefixes: Mapping[str, str],
-    verified: Mapping[str, LinkedTerm],
-) -> Link:
+    verified: Mapping[str, str],
+    names: Mapping[str, Collection[str]],
+) -> tuple[Triple, dict[str, NamedNode | Literal]]:
+    """Return the statement that a mapping makes, and what is said of the mapping."""
+
     def node(name: str) -> NamedNode:
-        prefix, colon, local = row[name].text.partition(":")
+        prefix, colon, local = row[name].partition(":")
         if not colon or prefix not in prefixes or not _IRI.fullmatch(prefixes[prefix] + local):
-            table.refuse(row[name], f"write prefix:name with one of {', '.join(sorted(prefixes))}")
+            row.refuse(name, f"write prefix:name with one of {', '.join(sorted(prefixes))}")
         return NamedNode(prefixes[prefix] + local)
 
-    table.needed(row, *(name for name in COLUMNS if name != "comment"))
+    row.require(*(name for name in COLUMNS if name != "comment"))
     subject, target, author = node("subject_id"), node("object_id"), node("author_id")
     if not subject.value.startswith(BASE):
-        table.refuse(row["subject_id"], "the subject must be a term or thing of this project")
+        row.refuse("subject_id", "the subject must be a term or thing of this project")
     for name, allowed in (("predicate_id", PREDICATES), ("mapping_justification", JUSTIFICATIONS)):
-        if row[name].text not in allowed:
-            table.refuse(row[name], f"use one of {', '.join(sorted(allowed))}")
-    known = verified.get(target.value)
-    if not known:
-        table.refuse(row["object_id"], "add the term to a list in mappings/verified, once seen")
-    if row["object_label"].text != known.labels["en"]:
-        table.refuse(row["object_label"], f"the verified name is {known.labels['en']!r}; use it")
-    if not _SHARE.fullmatch(row["confidence"].text):
-        table.refuse(row["confidence"], "write a number from 0 to 1, such as 0.8")
-    said = (
-        f"{row['subject_label'].text} {PREDICATES[row['predicate_id'].text]} {known.labels['en']}"
-    )
-    key = _NOT_KEY.sub("-", f"{row['subject_id'].text}--{row['object_id'].text}").strip("-.")
-    return Link(
-        subject=subject,
-        predicate=row["predicate_id"].text,
-        object=target,
-        justification=row["mapping_justification"].text,
-        confidence=Decimal(row["confidence"].text),
-        author=author,
-        label=said,
-        comment=row["comment"].text,
-        key=key,
-    )
-
-
-def _named(row: Mapping[str, _Cell], table: _Table, names: Collection[str]) -> None:
-    """Refuse a label that is no name of its subject; a subject without names is told elsewhere."""
-    label, code = row["subject_label"], row["subject_id"].text.partition(":")[2]
-    if names and label.text not in names and label.text.removeprefix(f"{code} ") not in names:
-        table.refuse(label, f"the graph calls {row['subject_id'].text} {min(names)!r}; use it")
-
-
-def term_triples(listed: TermList) -> Iterator[Triple]:
-    """The names of verified terms, and where they come from."""
-    header = listed.header
-    vocabulary = NamedNode(header["vocabulary"])
-    yield Triple(vocabulary, iri("dcterms:title"), Literal(header["title"], language="en"))
-    yield Triple(vocabulary, iri("dcterms:rights"), Literal(header["rights"], language="en"))
-    for term in listed.terms.values():
-        for language, label in term.labels.items():
-            yield Triple(term.iri, iri("skos:prefLabel"), Literal(label, language=language))
-        if term.notation:
-            yield Triple(term.iri, iri("skos:notation"), Literal(term.notation))
-        if term.iri != vocabulary:
-            yield Triple(term.iri, iri("rdfs:isDefinedBy"), vocabulary)
-
-
-def mapping_triples(
-    mappings: MappingSet, judged: Mapping[str, Judgement] | None = None
-) -> Iterator[Triple]:
-    """The statements of a mapping file, each with who made it, how and how surely.
-
-    Args:
-        judged: what people decided, by IRI of the mapping; a rejected one is told, not stated.
-    """
-    header = mappings.header
-    described = f"{header['mapping_set_description']} Version of the target: {header['object_source_version']}."
-    for name, value in {
-        "rdf:type": iri("k4p:MappingSet"),
-        "skos:prefLabel": Literal(header["mapping_set_title"], language="en"),
-        "dcterms:description": Literal(described, language="en"),
-        "dcterms:license": NamedNode(header["license"]),
-        "dcterms:issued": Literal(str(header["mapping_date"]), datatype=iri("xsd:date")),
-    }.items():
-        yield Triple(mappings.iri, iri(name), value)
-    for link in mappings.links:
-        yield from _link_triples(link, mappings.iri, judged or {})
-
-
-def _link_triples(link: Link, home: NamedNode, judged: Mapping[str, Judgement]) -> Iterable[Triple]:
-    this = mint("mapping", link.key)
-    judgement = judged.get(this.value)
-    status = judgement.status if judgement else "proposed"
-    if status != "rejected":
-        yield Triple(link.subject, iri(link.predicate), link.object)
-    if judgement and status == "accepted":
-        yield Triple(this, iri("k4p:reviewedBy"), judgement.person)
-    for name, value in {
+        if row[name] not in allowed:
+            row.refuse(name, f"use one of {', '.join(sorted(allowed))}")
+    if target.value not in verified:
+        row.refuse("object_id", "add the term to a list in mappings/verified, once seen")
+    if row["object_label"] != (name := verified[target.value]):
+        row.refuse("object_label", f"the verified name is {name!r}; use it")
+    if not _SHARE.fullmatch(row["confidence"]):
+        row.refuse("confidence", "write a number from 0 to 1, such as 0.8")
+    # A subject without names is told elsewhere.
+    own, code = names.get(subject.value, ()), row["subject_id"].partition(":")[2]
+    if own and not {row["subject_label"], row["subject_label"].removeprefix(f"{code} ")} & {*own}:
+        row.refuse("subject_label", f"the graph calls {row['subject_id']} {min(own)!r}; use it")
+    label = f"{row['subject_label']} {PREDICATES[row['predicate_id']]} {row['object_label']}"
+    facts: dict[str, NamedNode | Literal] = {
         "rdf:type": iri("k4p:Mapping"),
-        "rdfs:label": Literal(link.label, language="en"),
-        "k4p:mappingSubject": link.subject,
-        "k4p:mappingPredicate": iri(link.predicate),
-        "k4p:mappingObject": link.object,
-        "k4p:justification": iri(link.justification),
-        "k4p:inMappingSet": home,
-        "k4p:confidence": Literal(str(link.confidence), datatype=iri("xsd:decimal")),
-        "k4p:status": iri(f"status:{status}"),
-        "prov:wasAttributedTo": link.author,
-    }.items():
-        yield Triple(this, iri(name), value)
-    if link.comment:
-        yield Triple(this, iri("k4p:reason"), Literal(link.comment, language="en"))
+        "rdfs:label": Literal(label, language="en"),
+        "k4p:mappingSubject": subject,
+        "k4p:mappingPredicate": iri(row["predicate_id"]),
+        "k4p:mappingObject": target,
+        "k4p:justification": iri(row["mapping_justification"]),
+        "k4p:confidence": Literal(row["confidence"], datatype=iri("xsd:decimal")),
+        "prov:wasAttributedTo": author,
+    }
+    if row["comment"]:
+        facts["k4p:reason"] = Literal(row["comment"], language="en")
+    return Triple(subject, iri(row["predicate_id"]), target), facts

@@ -325,7 +325,9 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
             how: sorted(found.values(), key=lambda n: n.order) for how, found in shared.items()
         },
         phrases=sorted(phrases),
-        decisions=[d for d in decided if d.pair == (pair["a"], pair["b"])][::-1],
+        decisions=[d for d in decided if decisions.pair_of(d.about) == (pair["a"], pair["b"])][
+            ::-1
+        ],
         states=decisions.STATUSES,
         kinds=_KINDS,
         thing=describe(subject, version),

@@ -1,26 +1,38 @@
-"""Overlaps of activities: listed with reasons, detected anew, decided on."""
+"""Overlaps of activities and mappings to other vocabularies: listed, detected anew, decided on."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.table import Table
 
-from .. import build, proposals, terms
-from ..overlaps import decisions
+from .. import build, decisions, mappings, proposals, terms
+from ..curation import Commit
+from ..overlaps.decisions import KINDS, STATUSES, ordered, overlap_iri
 from ..settings import Settings
 from ..texts import counted
-from .base import Verb, VerbGroup, asking, author, existing, main, messages, progress
+from .base import (
+    Verb,
+    VerbGroup,
+    amounts,
+    author,
+    choice,
+    decision,
+    existing,
+    main,
+    messages,
+    print_rows,
+    progress,
+    published,
+    reading,
+    select,
+    short,
+)
 
 if TYPE_CHECKING:
     from ..overlaps.findings import Detection, Finding
@@ -51,8 +63,8 @@ class _Confidence(click.FloatRange):
 @click.option(
     "--min-confidence", type=_Confidence(0, 1), default=0.0, help="Only pairs at least this sure."
 )
-@click.option("--status", type=click.Choice(decisions.STATUSES), help="Only pairs in this state.")
-@click.option("--kind", type=click.Choice(decisions.KINDS), help="Only pairs of this kind.")
+@choice("--status", *STATUSES, help="Only pairs in this state.")
+@choice("--kind", *KINDS, help="Only pairs of this kind.")
 @click.option(
     "--activities",
     type=click.Path(path_type=Path, exists=True),
@@ -69,9 +81,7 @@ class _Confidence(click.FloatRange):
 )
 @click.option("--update", is_flag=True, help="Detect anew and publish the result.")
 @click.option("--to-file", is_flag=True, help="Detect in the files and write data/overlaps.ttl.")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "csv", "json", "turtle"]), default="table"
-)
+@choice("--format form", "table", "csv", "json", "turtle", default="table")
 @click.pass_context
 def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
     """List all pairs of activities of different objectives, the surest overlaps first.
@@ -93,22 +103,19 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
     if options["update"]:
         with progress("Comparing the activities"):
             done = proposals.refresh(store, build.load_shapes(given.files), author=author())
-        if done and done.entry:
-            counts = f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
-            click.echo(f"Version {done.entry.version} published: {counts}.")
-        else:
+        if not (done and published(done, amounts(done))):
             click.echo(f"Version {store.current} already has these overlaps.")
         return
-    with asking(given, store) as select:
+    with reading(given, store) as readers:
         if options["activities"]:
-            _print(_others(select, options), options["form"])
-            return
-        _list(select, options)
+            _print(_others(partial(select, readers), options), options["form"])
+        else:
+            _list(partial(select, readers), options)
 
 
 def _see_that_they_go_together(ctx: click.Context, options: dict[str, Any]) -> None:
     """Refuse options that would be without effect."""
-    file = options["activities"] is not None
+    file = options["activities"]
     for name in _OF_THE_GRAPH if file else _OF_FILES:
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
             how = "does not go with" if file else "goes only with"
@@ -119,16 +126,21 @@ def _see_that_they_go_together(ctx: click.Context, options: dict[str, Any]) -> N
         raise click.UsageError("--between takes two objectives: overlaps are across objectives.")
 
 
-def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
-    from ..overlaps.findings import DETECTION, Detection  # noqa: PLC0415 - numpy is needed here only
+def _detection(query: Callable[[str], list[Any]]) -> Detection:
+    from ..overlaps.findings import Detection  # noqa: PLC0415 - numpy is needed here only
 
     with progress("Comparing the activities"):
-        detection = Detection.of(select)
-    found = _filtered(detection, options, select)
+        return Detection.of(query)
+
+
+def _list(query: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
+    detection = _detection(query)
+    found = _filtered(detection, options, query)
     if options["form"] == "turtle":
-        wanted = {DETECTION, *(decisions.overlap_iri(f.pair.key) for f in found)}
-        pairs = [f.pair.key for f in found]
-        made = detection.triples(select, also=pairs)
+        from ..overlaps.findings import DETECTION  # noqa: PLC0415 - numpy is needed here only
+
+        wanted = {DETECTION, *(overlap_iri(f.pair.key) for f in found)}
+        made = detection.triples(query, also=[f.pair.key for f in found])
         click.echo(terms.turtle(t for t in made if t.subject in wanted).decode(), nl=False)
         return
     rows = [detection.row(f) for f in found]
@@ -139,11 +151,11 @@ def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
 
 
 def _filtered(
-    detection: Detection, options: dict[str, Any], select: Callable[[str], list[Any]]
+    detection: Detection, options: dict[str, Any], query: Callable[[str], list[Any]]
 ) -> list[Finding]:
     wanted = set(options["between"] or ())
     for code in sorted(wanted - {a.group for a in detection.corpus.activities}):
-        there = sorted(row["code"].value for row in select(_OBJECTIVES))
+        there = sorted(row["code"].value for row in query(_OBJECTIVES))
         if code in there:
             raise click.UsageError(f"The plan lists no activities for objective {code}.")
         raise click.UsageError(f"There is no objective {code}; there are {', '.join(there)}.")
@@ -157,95 +169,106 @@ def _filtered(
     ]
 
 
-def _others(select: Callable[[str], list[Any]], options: dict[str, Any]) -> list[Row]:
-    """Activities of a file with their best partners in the graph, or among themselves."""
+def _others(query: Callable[[str], list[Any]], options: dict[str, Any]) -> list[Row]:
+    """Return the activities of a file with their best partners in the graph, or among themselves."""
     from ..overlaps import corpus, findings  # noqa: PLC0415 - numpy is needed here only
 
     given = corpus.read_table(options["activities"])
     with progress("Comparing the activities"):
-        rows = findings.compare(corpus.read(select), given, options["best"], alone=options["alone"])
+        rows = findings.compare(corpus.read(query), given, options["best"], alone=options["alone"])
     return [row for row in rows if float(row["confidence"]) >= options["min_confidence"]]
 
 
-def _print(rows: Sequence[Row], form: str) -> None:
-    if form == "csv":
-        out = io.StringIO()
-        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        click.echo(out.getvalue(), nl=False)
-    elif form == "json":
-        numbers = [
-            {**r, "score": float(r["score"]), "confidence": float(r["confidence"])} for r in rows
-        ]
-        click.echo(json.dumps(numbers, ensure_ascii=False, indent=2))
-    elif not rows:
+def _print(found: list[Row], form: str) -> None:
+    if form == "table" and not found:
         messages.print("No pair fits.")
-    else:
-        table = Table(header_style="bold")
-        for name in COLUMNS:
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*(row[name] for name in COLUMNS))
-        width = None if sys.stdout.isatty() else 200
-        shown = Console(file=io.StringIO(), width=width, markup=False, emoji=False)
-        shown.print(table)
-        click.echo(shown.file.getvalue(), nl=False)  # type: ignore[attr-defined]
+        return
+    number = float if form == "json" else str
+    kinds = {"score": number, "confidence": number}
+    rows = ([kinds.get(name, str)(row[name]) for name in COLUMNS] for row in found)
+    print_rows(COLUMNS, rows, form)
 
 
 @overlaps_.command("decide", cls=Verb)
 @click.argument("one")
 @click.argument("other")
-@click.option("--status", type=click.Choice(decisions.STATUSES), required=True)
-@click.option("--kind", type=click.Choice(decisions.KINDS), default=None, help="What kind it is.")
-@click.option("--author", "who", required=True, help="Name of the person who decided.")
-@click.option("--why", required=True, help="The reason, in English.")
-@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-def decide_(
-    given: Settings,
-    one: str,
-    other: str,
-    status: str,
-    kind: str | None,
-    who: str,
-    why: str,
-    dry_run: bool,
-) -> None:
+@decision(*STATUSES)
+@choice("--kind", *KINDS, help="What kind it is.")
+def decide_overlap(given: Settings, one: str, other: str, kind: str | None, **said: Any) -> None:
     """Record what a person decided about the pair ONE and OTHER, such as A4.2 D2.3.
 
     Earlier decisions stay in the graph; the last one holds. The ranking learns from it. A pair that is
     not stored, as its confidence is low, is stored with the decision.
     """
-    pair = decisions.ordered(one, other)
+    pair = ordered(one, other)
     store, shapes = existing(given), build.load_shapes(given.files)
-    done = proposals.decide(
-        store,
-        shapes,
-        pair,
-        status=status,
-        overlap_kind=kind or "",
-        author=who,
-        why=why,
-        dry_run=dry_run,
-    )
-    if not done.entry:
+    done = proposals.decide(store, shapes, pair, overlap_kind=kind or "", **said)
+    _tell(done, f"{'-'.join(pair)} is {said['status']}")
+    if done.entry:
+        with progress("Learning from it"):
+            learnt = proposals.refresh(store, shapes, author=author())
+        published(learnt, "the other overlaps judged anew")
+
+
+def _tell(done: Commit, what: str) -> None:
+    if not published(done, what):
         click.echo(f"Nothing changed: {counted(len(done.delta), 'statement')} would have.")
-        return
-    click.echo(f"Version {done.entry.version} published: {'-'.join(pair)} is {status}.")
-    with progress("Learning from it"):
-        learnt = proposals.refresh(store, shapes, author=author())
-    if learnt and learnt.entry:
-        click.echo(f"Version {learnt.entry.version} published: the other overlaps judged anew.")
 
 
 @overlaps_.command("queue", cls=Verb)
 @click.option("--first", type=click.IntRange(min=1), default=20, help="How many pairs.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@choice("--format form", "table", "csv", "json", default="table")
 def queue_(given: Settings, first: int, form: str) -> None:
     """List the pairs that wait for a decision, those first from which the ranking learns most."""
-    from ..overlaps.findings import Detection  # noqa: PLC0415 - numpy is needed here only
-
-    with asking(given, existing(given)) as select:
-        with progress("Comparing the activities"):
-            detection = Detection.of(select)
+    with reading(given, existing(given)) as readers:
+        detection = _detection(partial(select, readers))
         _print([detection.row(f) for f in detection.queue()[:first]], form)
+
+
+@main.group("mappings", cls=VerbGroup, invoke_without_command=True)
+@choice("--status", *mappings.STATUSES, help="Only those in this state.")
+@click.option("--set", "of", help="Only those of this set, such as agrovoc.")
+@choice("--format form", "table", "csv", default="table")
+@click.pass_context
+def mappings_(
+    ctx: click.Context, given: Settings, status: str | None, of: str | None, form: str
+) -> None:
+    """List the mappings to other vocabularies, with what people decided about them.
+
+    \b
+    kg4p1000 mappings --status proposed --set agrovoc
+    kg4p1000 mappings decide kg4p-ontology-Activity--prov-Activity --status rejected --author "…" --why "…"
+    """
+    if ctx.invoked_subcommand:
+        return
+    with reading(given, existing(given)) as readers:
+        held = decisions.standing(mappings.read(partial(select, readers)))
+        links = mappings.links(partial(select, readers))
+    rows = []
+    for link in links:
+        key, home = (node.value.rpartition("/")[2] for node in (link.iri, link.set))
+        if status in (None, link.status) and of in (None, home):
+            made = held.get(link.iri)
+            who = (made.who, made.time, made.reason) if made else ("", "", "")
+            rows.append((key, home, link.label, link.confidence, link.status, *who))
+    columns = ("mapping", "set", "statement", "confidence", "status", "reviewer", "when", "why")
+    print_rows(columns, rows, form)
+    if form == "table":
+        messages.print(f"{counted(len(rows), 'mapping')}.")
+
+
+@mappings_.command("decide", cls=Verb)
+@click.argument("mapping")
+@decision(*mappings.STATUSES)
+def decide_mapping(given: Settings, mapping: str, **said: Any) -> None:
+    """Record what a person decided about a MAPPING, by its key in the list.
+
+    Earlier decisions stay in the graph; the last one holds. What is rejected is no longer stated; its
+    record stays. 'kg4p1000 dump --to-files' brings the decision into data/decisions.ttl.
+    """
+    try:
+        node = terms.mint("mapping", mapping)
+    except ValueError as e:
+        raise click.UsageError(f"{mapping!r} is no key of a mapping: {e}.") from None
+    done = mappings.decide(existing(given), build.load_shapes(given.files), node, **said)
+    _tell(done, f"{short(node)} is {said['status']}")
