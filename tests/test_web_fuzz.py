@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import threading
 from urllib.parse import quote
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
-from kg4p1000.web import create_app, make_server
+from kg4p1000.web import create_app
 
 PATHS = [
     "/", "/sparql", "/update", "/graph-store", "/query/", "/query/activity-overlaps", "/id/activity/A4.2", "/page/goal/A",
@@ -62,19 +61,17 @@ METHODS = [
     "BREW",
     "PROPFIND",
 ]
-TRACES = re.compile(rb'Traceback|File "|\.py"?, line|site-packages|werkzeug|waitress|/src/kg4p1000')
+TRACES = re.compile(rb'Traceback|File "|\.py"?, line|site-packages|werkzeug|granian|/src/kg4p1000')
 
 
 @pytest.fixture(scope="module")
-def place(store, library):
+def place(store, library, served):
     readers = Readers(store, size=2, timeout=2, memory=300)
     more = {"access_log": "none", "query_timeout": 2.0, "query_size": 20_000, "upload_size": 20_000}
     app = create_app(Settings(store=store.path, **more), store, readers, library)
     app.config["MAX_CONTENT_LENGTH"] = 40_000
-    server = make_server(app, "127.0.0.1", 0, 6)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield ("127.0.0.1", server.effective_port)
-    server.close()
+    with served(app) as place:
+        yield place
     readers.close()
 
 

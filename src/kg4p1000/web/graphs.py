@@ -9,7 +9,7 @@ from ..errors import NotFound
 from ..terms import GRAPH
 from .names import from_rows
 from .negotiation import TRIPLES, chosen
-from .services import Row, asked_version, client_gone, page_version, services
+from .services import Row, asked_version, page_version, services
 from .streaming import cited, respond
 from .things import downloads, node
 from .vocabulary import GraphEntry, vocabulary
@@ -99,7 +99,6 @@ def whole_graph(iri: str, form: str, media_type: str) -> Response:
         default_graphs=[iri],
         rdf_format=form,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, media_type))
 

@@ -68,7 +68,7 @@ class Metrics(Collector):
             (
                 "kg4p1000_unread_bytes",
                 "Bytes of answers that wait to be read.",
-                self._of.visits.unread.size,
+                self._of.transfers.size,
             ),
         ):
             yield GaugeMetricFamily(name, what, value=value)

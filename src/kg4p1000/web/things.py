@@ -20,7 +20,7 @@ from .names import NAMING, Name, from_rows
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .questions import asked_by
 from .rendering import data_href, short, text
-from .services import asked_version, client_gone, page_version, services
+from .services import asked_version, page_version, services
 from .streaming import cited, respond
 from .vocabulary import Vocabulary, vocabulary
 
@@ -170,7 +170,6 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         default_graphs=None if merged else outside,
         rdf_format=choice.key,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, choice.media_type), text)
 

@@ -29,7 +29,7 @@ from .requests import (
     text_body,
     whole_body,
 )
-from .services import asked_version, client_gone, services
+from .services import asked_version, services
 from .streaming import cited, respond
 
 blueprint = Blueprint("write", __name__)
@@ -88,7 +88,6 @@ def read() -> Response:
         default_graphs=dataset,
         rdf_format=choice.key,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, choice.media_type))
 
@@ -142,7 +141,6 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     done = services().writer.change(
         author=account.name,
         role=int(account.role),
-        gone=client_gone(),
         message=given.get("message", "")[:1000],
         register=given.get("register", "")[:1000].strip(),
         dry_run=dry_run,
