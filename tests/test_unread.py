@@ -72,9 +72,11 @@ def within(seconds, check):
 
 
 def whole(connection):
-    """Read an answer to its end; False if it was cut."""
+    """Read an answer to its end; None if it was cut, or refused."""
     response = http.client.HTTPResponse(connection)
     response.begin()
+    if response.status == 503:
+        return None
     try:
         return json.loads(response.read())["results"]["bindings"]
     except (http.client.IncompleteRead, ConnectionResetError):

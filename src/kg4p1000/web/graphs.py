@@ -7,6 +7,7 @@ from pyoxigraph import Literal, NamedNode
 
 from ..errors import NotFound
 from ..terms import GRAPH
+from .declared import takes
 from .names import from_rows
 from .negotiation import TRIPLES, chosen
 from .services import Row, asked_version, page_version, services
@@ -42,6 +43,7 @@ def _value(row: Row, name: str) -> str:
 
 
 @blueprint.route("/graph/")
+@takes("version", "format", answers=TRIPLES)
 def index() -> Response | str:
     """List the named graphs; as RDF, the register."""
     choice = chosen(TRIPLES)
@@ -56,6 +58,7 @@ def index() -> Response | str:
 
 
 @blueprint.route("/graph/<topic>")
+@takes("version", "format", answers=TRIPLES)
 def graph(topic: str) -> Response | str:
     """One named graph: what it is, or all its statements as RDF."""
     subject = node(f"graph/{topic}")

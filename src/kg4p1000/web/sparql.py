@@ -33,6 +33,7 @@ from . import description, problems, results
 from .advice import advice
 from .authorization import account
 from .citation import citation, key_of
+from .declared import takes
 from .hints import HEADER, found_nothing, header, hints
 from .negotiation import RESULTS, TRIPLES, Choice, choose, prefers_page
 from .requests import (
@@ -86,6 +87,7 @@ class QueryRequest:
 
 
 @blueprint.route("/sparql", methods=["GET", "POST"])
+@takes(*_TAKEN, answers={**RESULTS, **TRIPLES}, body={QUERY: (), FORM: _TAKEN})
 def endpoint() -> Response | str:
     """Answer a query, or say what this endpoint is."""
     formats = tuple(request.args.getlist("format"))
