@@ -3,17 +3,22 @@
 import fcntl
 import os
 import shutil
+import socket
 import threading
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
+from granian.server import MTServer
 
 from kg4p1000 import build
 from kg4p1000.queries import Library
 from kg4p1000.settings import Settings
 from kg4p1000.store import MemoryGraph, Readers, Store
-from kg4p1000.web import create_app, make_server
+from kg4p1000.web import create_app, server
 
 ROOT = Path(__file__).parents[1]
 #: A part of the ontology, shapes, data and queries that is built in half a second.
@@ -155,16 +160,48 @@ def client(app):
     return app.test_client()
 
 
+class _Embedded(MTServer):
+    """Granian's server whose worker is a thread; meant for Python without a lock, it works with one, too."""
+
+    def _check_gil(self):
+        pass
+
+
+@contextmanager
+def _served(app, silence=60, **options):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()
+    given = server.options(Settings(host=place[0], port=place[1]))
+    embedded = _Embedded("kg4p1000", **(given | options))
+    how = {"target_loader": lambda: app, "wrap_loader": False}
+    thread = threading.Thread(target=embedded.serve, kwargs=how)
+    # Only the main thread of a process can say what happens at a signal.
+    with mock.patch("granian.server.common.set_main_signals"):
+        thread.start()
+        for _ in range(1000):
+            with suppress(OSError), socket.create_connection(place, timeout=5):
+                break
+            time.sleep(0.02)
+    server.drop_silent_clients(silence)
+    try:
+        yield place
+    finally:
+        embedded.signal_handler_interrupt()
+        thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def served():
+    """Serves an application by the real server, in a thread so that tests can look inside; gives host and port."""
+    return _served
+
+
 @pytest.fixture(scope="session")
 def address(app):
     """Where a real server answers."""
-    # As `kg4p1000 serve` has it: a thread for all that may run or wait, and some more.
-    server = make_server(app, "127.0.0.1", 0, 4 + 8 + 32 + 8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    server.close()
-    thread.join(5)
+    with _served(app) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
-    "errors", "settings", "logs", "processes", "supervisor", "terms", "texts", "files", "access", "store", "sparql", "queries", "questions", "ontology", "reasoner", "validation",
+    "errors", "settings", "logs", "processes", "terms", "texts", "files", "access", "store", "sparql", "queries", "questions", "ontology", "reasoner", "validation",
     "sources", "curation", "decisions", "overlaps", "mappings", "merging", "build", "loading", "release", "quality", "proposals", "writer", "checks", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.
@@ -33,8 +33,8 @@ HOMES = {
     "rich": {"cli"},
     "scipy": {"overlaps"},
     "shacl": {"validation"},
+    "granian": {"web"},
     "sklearn": {"overlaps"},
-    "waitress": {"web"},
     "werkzeug": {"web"},
     "yaml": {"queries", "sources"},
 }

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("KILLS", "12"))
 #: Kinds of processes by a word of their command.
 KINDS = {
-    "web": b"--alone",
+    "web": b"--multiprocessing-fork",
     "writer": b"kg4p1000.writer",
     "reader": b"kg4p1000.store.reader",
     "supervisor": b"serve",
@@ -103,9 +103,14 @@ class Service:
                 words = path.read_bytes()
             except OSError:
                 continue
-            own = str(self.folder).encode() in words or f"\0{self.port}\0".encode() in words
+            own = str(self.folder).encode() in words or (kind == "web" and self.has_started(path))
             if own and KINDS[kind] in words:
                 yield int(path.parent.name)
+
+    def has_started(self, path):
+        """Whether a process is a child of the first one."""
+        fields = path.with_name("stat").read_text().rpartition(")")[2].split()
+        return fields[1] == str(self.process.pid)
 
     def answers(self, seconds=60):
         """Whether a new query is answered within some time."""

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from flask import request
 
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
-from kg4p1000.web import create_app, make_server
+from kg4p1000.web import create_app
 
 ROOT = Path(__file__).parent.parent
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -76,7 +75,7 @@ def configuration(folder, port, backend):
 
 
 @pytest.fixture(scope="module")
-def proxy(store, library, tmp_path_factory):
+def proxy(store, library, served, tmp_path_factory):
     """A service as it is without any setting but low limits, behind nginx: port, certificate, protocols seen."""
     folder = tmp_path_factory.mktemp("nginx")
     subprocess.run(
@@ -92,10 +91,10 @@ def proxy(store, library, tmp_path_factory):
     app = create_app(given, store, readers, library)
     protocols = []
     app.before_request(lambda: protocols.append(request.environ["SERVER_PROTOCOL"]))
-    server = make_server(app, "127.0.0.1", 0, 52)
-    threading.Thread(target=server.run, daemon=True).start()
+    server = served(app)
+    _, backend = server.__enter__()
     port = free_port()
-    (folder / "nginx.conf").write_text(configuration(folder, port, server.effective_port))
+    (folder / "nginx.conf").write_text(configuration(folder, port, backend))
     nginx = subprocess.Popen([NGINX, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
     try:
         until = time.monotonic() + 30
@@ -112,7 +111,7 @@ def proxy(store, library, tmp_path_factory):
     finally:
         nginx.terminate()
         nginx.wait(timeout=30)
-        server.close()
+        server.__exit__(None, None, None)
         readers.close()
 
 
@@ -144,7 +143,7 @@ def get(proxy, path, client, **headers):
 @pytest.mark.parametrize(
     ("path", "number"),
     [
-        (ASK, 1),  # answered on the short way
+        (ASK, 1),
         (f"/sparql?query={quote('SELECT * WHERE { ?s ?p ?o } LIMIT 3000')}", 2),
         ("/query/activity-overlaps?objective=A4&other=D2&format=csv", 3),
     ],

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -170,10 +171,18 @@ def processes():
             pass  # it has ended meanwhile
 
 
+def children(parent):
+    for pid, words in processes():
+        with suppress(FileNotFoundError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(parent):
+                yield pid, words
+
+
 def test_the_service_is_started_again_when_its_process_is_killed(service):
     address, _ = service
     port = address.rpartition(":")[2].encode()
-    (pid,) = [n for n, words in processes() if {port, b"--alone"} <= set(words)]
+    (parent,) = [n for n, words in processes() if port in words]
+    (pid,) = [n for n, words in children(parent) if b"--multiprocessing-fork" in words]
     os.kill(pid, signal.SIGKILL)
     until = time.monotonic() + 300
     while True:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import threading
 import time
 from contextlib import ExitStack, suppress
 from urllib.parse import quote
@@ -12,7 +11,7 @@ import pytest
 
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
-from kg4p1000.web import create_app, make_server
+from kg4p1000.web import create_app
 
 #: About 8 MB as JSON: far more than the buffers of a connection take.
 LONG = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f } LIMIT 20000"
@@ -21,8 +20,8 @@ SEVERAL = 4
 
 
 @pytest.fixture
-def served(store, library, tmp_path):
-    """Starts a service with settings; gives where it answers, and its visits."""
+def start(store, library, served, tmp_path):
+    """Starts a service with settings; gives where it answers, and its long answers."""
     with ExitStack() as stack:
 
         def start(silence=60, **given):
@@ -31,14 +30,12 @@ def served(store, library, tmp_path):
             app = create_app(
                 Settings(store=store.path, access_log=str(log), **given), store, readers, library
             )
-            server = make_server(app, "127.0.0.1", 0, 90)
-            server.adj.channel_timeout = silence
-            server.adj.cleanup_interval = silence / 2
             stack.callback(readers.close)
-            stack.callback(server.close)
-            threading.Thread(target=server.run, daemon=True).start()
-            return ("127.0.0.1", server.effective_port), app.extensions["kg4p1000"].visits
+            start.readers.append(readers)
+            place = stack.enter_context(served(app, silence))
+            return place, app.extensions["kg4p1000"].transfers
 
+        start.readers = []
         yield start
 
 
@@ -75,37 +72,39 @@ def within(seconds, check):
 
 
 def whole(connection):
-    """Read an answer to its end; False if it was cut."""
+    """Read an answer to its end; None if it was cut, or refused."""
     response = http.client.HTTPResponse(connection)
     response.begin()
+    if response.status == 503:
+        return None
     try:
         return json.loads(response.read())["results"]["bindings"]
     except (http.client.IncompleteRead, ConnectionResetError):
         return None
 
 
-def test_an_answer_counts_as_under_way_until_its_client_has_read_it(served):
-    place, visits = served(client_concurrency=SEVERAL)
+def test_an_answer_counts_as_under_way_until_its_client_has_read_it(start):
+    place, transfers = start(client_concurrency=SEVERAL)
     with ExitStack() as stack:
         unread = [stack.enter_context(ask(place, LONG)) for _ in range(SEVERAL)]
         assert [status(connection) for connection in unread] == [200] * SEVERAL
-        within(60, lambda: len(visits.unread._sent) == SEVERAL)  # made to their ends
+        within(60, lambda: len(transfers._open) == SEVERAL)  # made to their ends
         assert point(place, "192.0.2.1") == 429
         assert point(place, "192.0.2.2") == 200
         reading = unread[0]
-        while len(visits.unread._sent) == SEVERAL:
+        while len(transfers._open) == SEVERAL:
             reading.recv(1 << 20)
         assert point(place, "192.0.2.1") == 200
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
     within(60, lambda: point(place, "192.0.2.1") == 200)
 
 
-def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(served):
-    place, visits = served(client_spool=4, spool=1000)
+def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(start):
+    place, transfers = start(client_spool=4, spool=1000)
     with ask(place, ENDLESS) as unread:
         assert status(unread) == 200
-        within(60, lambda: visits.unread.size > 1 << 20)
-        within(60, lambda: visits.unread.size < 1 << 20)
+        within(60, lambda: transfers.size > 1 << 20)
+        within(60, lambda: transfers.size < 1 << 20)
         with ask(place, LONG.replace("20000", "60000"), "192.0.2.2") as other:
             assert len(whole(other)) == 60000  # several times what it may leave unread
         rest = b""
@@ -113,26 +112,26 @@ def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(served):
             while piece := unread.recv(1 << 16):
                 rest += piece
         assert not rest.endswith(b"0\r\n\r\n")
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
 
 
-def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_served(served):
-    place, visits = served(client_spool=1000, spool=30)
+def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_served(start):
+    place, transfers = start(client_spool=1000, spool=30)
     most = 0
     with ExitStack() as stack:
         unread = [stack.enter_context(ask(place, LONG, f"192.0.2.{n}")) for n in range(20)]
         for n in range(200):
-            most = max(most, visits.unread.size)
+            most = max(most, transfers.size)
             assert point(place, f"198.51.100.{n}") == 200
             time.sleep(0.02)
         assert most <= 45 << 20  # what is being written comes on top
         cut = [whole(connection) is None for connection in unread]
         assert 0 < sum(cut) < len(cut)
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
 
 
-def test_beside_forty_unread_answers_a_fresh_client_is_served(served):
-    place, visits = served()
+def test_beside_forty_unread_answers_a_fresh_client_is_served(start):
+    place, transfers = start()
     with ExitStack() as stack:
         unread = [stack.enter_context(ask(place, LONG, f"192.0.2.{n}")) for n in range(40)]
         for n in range(20):
@@ -140,44 +139,43 @@ def test_beside_forty_unread_answers_a_fresh_client_is_served(served):
             assert point(place, f"198.51.100.{n}") == 200
             assert time.monotonic() - began < 50
         assert {status(connection) for connection in unread} <= {200, 503}
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
 
 
-def test_an_http_1_0_client_that_waits_for_too_much_is_told(served):
-    place, visits = served(client_spool=2)
+def test_an_http_1_0_client_that_waits_for_too_much_is_told(start):
+    place, transfers = start(client_spool=2)
     with ask(place, ENDLESS, version="HTTP/1.0") as connection:
         assert status(connection) == 503
     with ask(place, LONG.replace("20000", "2000"), version="HTTP/1.0") as connection:
         assert len(whole(connection)) == 2000
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
 
 
-def test_the_addresses_of_one_network_of_ipv6_are_one_client(served):
-    place, visits = served(client_spool=10, spool=1000)
+def test_the_addresses_of_one_network_of_ipv6_are_one_client(start):
+    place, transfers = start(client_spool=10, spool=1000)
     with ExitStack() as stack:
         # Each is below the limit by itself, and all together are several times above it.
         for n in range(1, 13):
             stack.enter_context(ask(place, LONG, f"2001:db8::{n}"))
-        within(100, lambda: visits.unread.size > 4 << 20)
+        within(100, lambda: transfers.size > 4 << 20)
         most, until = 0, time.monotonic() + 10
         while time.monotonic() < until:
-            most = max(most, visits.unread.size)
+            most = max(most, transfers.size)
             time.sleep(0.05)
         assert most < 20 << 20
-    within(60, lambda: visits.unread.size == 0)
+    within(60, lambda: transfers.size == 0)
 
 
-def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(served):
-    place, visits = served(client_spool=2)
+def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(start):
+    place, transfers = start(client_spool=2)
     with ask(place, ENDLESS, version="HTTP/1.0") as connection:
         assert status(connection) == 503
-        readers = visits._of.readers
-        within(20, lambda: not readers.running())  # its own limit is a minute
-        within(20, lambda: visits.unread.size == 0)
+        within(20, lambda: not start.readers[-1].running())  # its own limit is a minute
+        within(20, lambda: transfers.size == 0)
 
 
-def test_a_client_that_reads_slowly_gets_all_of_it(served):
-    place, _ = served(silence=2)
+def test_a_client_that_reads_slowly_gets_all_of_it(start):
+    place, _ = start(silence=2)
     with ask(place, LONG) as slow:
         data, until = b"", time.monotonic() + 10  # several times the time for silence
         while time.monotonic() < until:
@@ -190,9 +188,9 @@ def test_a_client_that_reads_slowly_gets_all_of_it(served):
     assert data.count(b'"type"') > 100_000
 
 
-def test_an_answer_that_nobody_reads_is_held_no_longer_than_the_time_for_silence(served):
-    place, visits = served(silence=2)
+def test_an_answer_that_nobody_reads_is_held_no_longer_than_the_time_for_silence(start):
+    place, transfers = start(silence=2)
     with ask(place, LONG) as unread:
         assert status(unread) == 200
-        within(60, lambda: visits.unread.size > 1 << 20)
-        within(100, lambda: visits.unread.size == 0)
+        within(60, lambda: transfers.size > 1 << 20)
+        within(100, lambda: transfers.size == 0)

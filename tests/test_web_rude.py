@@ -15,7 +15,7 @@ import pytest
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.store.lanes import Occupancy
-from kg4p1000.web import create_app, make_server
+from kg4p1000.web import create_app
 
 FREE = Occupancy(0, 0, 0)
 #: Far more than the buffers of a connection take.
@@ -23,17 +23,13 @@ LARGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f } LIMIT 60000"
 
 
 @pytest.fixture
-def served(store, library):
+def service(store, library, served):
     """Where a service of few readers answers, and its readers."""
     readers = Readers(store, size=2, timeout=20, memory=512, queue=8)
     readers.warm()
     app = create_app(Settings(store=store.path, access_log="none"), store, readers, library)
-    # As `kg4p1000 serve` has it: a thread for all that may run or wait, and some more.
-    server = make_server(app, "127.0.0.1", 0, 2 + 8 + 8 + 8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield ("127.0.0.1", server.effective_port), readers
-    server.close()
+    with served(app) as place:
+        yield place, readers
     readers.close()
 
 
@@ -47,16 +43,16 @@ def point(place, text="ASK {}", timeout=30):
     return response.status
 
 
-def test_silent_connections_keep_nobody_waiting(served):
-    place, _ = served
+def test_silent_connections_keep_nobody_waiting(service):
+    place, _ = service
     with ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(socket.create_connection(place, timeout=30))
         assert [point(place, f"ASK {{}} #{n}") for n in range(10)] == [200] * 10
 
 
-def test_slow_headers_and_slow_bodies_keep_nobody_waiting_and_are_answered_at_last(served):
-    place, _ = served
+def test_slow_headers_and_slow_bodies_keep_nobody_waiting_and_are_answered_at_last(service):
+    place, _ = service
     body = b"ASK {}"
     whole = (
         b"POST /sparql HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -80,8 +76,8 @@ def test_slow_headers_and_slow_bodies_keep_nobody_waiting_and_are_answered_at_la
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(served):
-    place, readers = served
+def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(service):
+    place, readers = service
     with socket.create_connection(place, timeout=60) as connection:
         request = f"GET /sparql?query={quote(LARGE)}&format=csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
@@ -100,8 +96,8 @@ def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(served):
     assert answer.count(b"\r\n") > 60_000
 
 
-def test_a_long_answer_is_sent_on_and_not_kept_in_memory(served):
-    place, _ = served
+def test_a_long_answer_is_sent_on_and_not_kept_in_memory(service):
+    place, _ = service
     connection = http.client.HTTPConnection(*place, timeout=60)
     connection.request("GET", f"/sparql?query={quote(LARGE.replace('60000', '150000'))}")
     response = connection.getresponse()
@@ -138,8 +134,8 @@ def resident():
 
 
 @pytest.mark.slow
-def test_two_hundred_clients_get_honest_answers_and_leave_nothing_behind(served):
-    place, readers = served
+def test_two_hundred_clients_get_honest_answers_and_leave_nothing_behind(service):
+    place, readers = service
     assert point(place) == 200
     outcomes, broken = Counter(), []
 

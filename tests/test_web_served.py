@@ -84,7 +84,7 @@ def raw(address, request):
 
 def test_an_http_1_0_client_gets_a_length_for_a_long_answer(address):
     head, body = raw(address, f"GET /sparql?{urlencode({'query': LONG})} HTTP/1.0\r\n\r\n")
-    assert f"Content-Length: {len(body)}" in head
+    assert f"content-length: {len(body)}" in head.lower()
     assert len(json.loads(body)["results"]["bindings"]) == 5000
 
 
@@ -105,7 +105,7 @@ def test_head_sends_no_body(address):
 
 def test_the_query_of_a_client_that_has_gone_is_stopped(address, readers):
     place = urlsplit(address)
-    query = "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?gone }"
+    query = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?gone }"
     with socket.create_connection((place.hostname, place.port)) as connection:
         request = f"GET /sparql?{urlencode({'query': query})} HTTP/1.1\r\nHost: x\r\n\r\n"
         connection.sendall(request.encode())

@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -13,8 +12,8 @@ import pytest
 import kg4p1000.web
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
-from kg4p1000.web import create_app, make_server
-from kg4p1000.web.visits import NO_LINE, AccessLog, Visit
+from kg4p1000.web import create_app
+from kg4p1000.web.access_log import AccessLog, Record
 
 HUGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f }"
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -28,7 +27,6 @@ def logged(store, library, tmp_path):
     app = create_app(Settings(store=store.path, access_log=str(path)), store, readers, library)
 
     def lines():
-        app.extensions["kg4p1000"].visits.log.flush()
         text = path.read_text("utf-8") if path.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
@@ -37,13 +35,11 @@ def logged(store, library, tmp_path):
 
 
 @pytest.fixture
-def served(logged):
+def service(logged, served):
     """The same, on a socket."""
     app, lines = logged
-    server = make_server(app, "127.0.0.1", 0, 4)
-    threading.Thread(target=server.run, daemon=True).start()
-    yield ("127.0.0.1", server.effective_port), lines
-    server.close()
+    with served(app) as place:
+        yield place, lines
 
 
 def send(place, target, enough=None):
@@ -80,8 +76,8 @@ def test_a_request_is_a_line_of_json(logged):
     assert "broken" not in line
 
 
-def test_a_short_answer_is_a_line_like_a_long_one(served):
-    place, lines = served
+def test_a_short_answer_is_a_line_like_a_long_one(service):
+    place, lines = service
     send(place, "/sparql?query=ASK%7B%7D")
     first = line_when_written(lines)
     with socket.create_connection(place, timeout=30) as connection:
@@ -114,8 +110,8 @@ def test_the_line_of_a_problem_names_it(logged):
     assert second["client"] == "198.51.100.1"
 
 
-def test_the_line_of_a_transfer_that_broke_off_says_so_and_why(served):
-    place, lines = served
+def test_the_line_of_a_transfer_that_broke_off_says_so_and_why(service):
+    place, lines = service
     data = send(place, f"/sparql?query={quote(HUGE)}&timeout=0.5")
     assert data.startswith(b"HTTP/1.1 200")
     line = line_when_written(lines)
@@ -123,23 +119,12 @@ def test_the_line_of_a_transfer_that_broke_off_says_so_and_why(served):
     assert line["bytes"] > 64 * 1024
 
 
-def test_the_line_of_a_client_that_left_says_so(served):
-    place, lines = served
+def test_the_line_of_a_client_that_left_says_so(service):
+    place, lines = service
     send(place, f"/sparql?query={quote(HUGE)}&timeout=15", enough=100_000)
     line = line_when_written(lines)
     assert (line["outcome"], line["broken"]) == ("client-gone", True)
     assert line["ms"] < 14_000
-
-
-def test_a_part_of_an_answer_is_never_kept_for_others(app):
-    """The client goes while its query runs, before anything was sent."""
-    query = "SELECT ?s WHERE { ?s a k4p:Goal } # left"
-    target = f"/sparql?format=csv&query={quote(query)}"
-    client = app.test_client()
-    left = client.get(target, environ_overrides={"waitress.client_disconnected": lambda: True})
-    assert left.status_code == 499
-    response = client.get(target)
-    assert (response.status_code, response.data.count(b"\n")) == (200, 7)
 
 
 def test_the_lines_go_to_a_new_file_when_the_old_one_was_moved(logged, tmp_path):
@@ -153,29 +138,14 @@ def test_the_lines_go_to_a_new_file_when_the_old_one_was_moved(logged, tmp_path)
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, caplog):
     log = AccessLog(str(tmp_path / "no-such-folder" / "access.log"))
-    log.add(Visit("1", "x", "GET", "/", NO_LINE))
-    log.flush()
+    log.write(Record("x", "GET", "/", "1", 0))
     assert "No such file or directory" in caplog.text
-
-
-def test_lines_are_written_without_being_asked(tmp_path, monkeypatch):
-    path = tmp_path / "access.log"
-    log = AccessLog(str(path))
-    monkeypatch.setattr(AccessLog, "_LONG", 0)
-    log.add(Visit("1", "x", "GET", "/", NO_LINE))
-    log.tick()
-    assert path.read_text().count("\n") == 1
-    monkeypatch.setattr(AccessLog, "_LONG", 1000)
-    for _ in range(AccessLog._MANY):
-        log.add(Visit("1", "x", "GET", "/", NO_LINE))
-    assert path.read_text().count("\n") == 1 + AccessLog._MANY
 
 
 def test_strange_words_make_no_second_line(tmp_path):
     path = tmp_path / "access.log"
     log = AccessLog(str(path))
-    log.add(Visit("1", "x", 'G"\n', "/\n{}\u2028é\ud800", NO_LINE))
-    log.flush()
+    log.write(Record("x", 'G"\n', "/\n{}\u2028é\ud800", "1", 0))
     assert json.loads(path.read_text())["path"] == "/\n{}\u2028é\ud800"
 
 

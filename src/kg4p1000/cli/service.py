@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import click
 
-from .. import processes, supervisor
+from .. import processes
 from ..access import Tokens, doubts
 from ..errors import BadSettings
 from ..queries import Library
@@ -25,16 +27,12 @@ from .base import Service, Verb, existing, main, messages, progress, verb
 @click.option("--readers", type=int, help="Number of queries that run at once.")
 @click.option("--query-timeout", type=float, help="Seconds after which a query is stopped.")
 @click.option("--query-memory", type=int, help="Megabytes that a query may take.")
-@click.option("--alone", is_flag=True, hidden=True, help="Serve in this process, unwatched.")
-def serve_(given: Settings, alone: bool) -> None:
+def serve_(given: Settings) -> None:
     """Serve the published graph: pages, SPARQL endpoint, linked data and downloads.
 
     The service runs in a process of its own, which is started again if it ends by a fault.
     """
     _require_port(given.host, given.port)
-    if alone:
-        _serve_here(given)
-        return
     for doubt in doubts(given):
         messages.print(f"Warning: {doubt}")
     store = Store(given.store, keep=given.keep_versions)
@@ -53,14 +51,16 @@ def serve_(given: Settings, alone: bool) -> None:
         f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
         f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
     )
-    supervisor.keep_running([sys.executable, "-m", "kg4p1000.cli", *sys.argv[1:], "--alone"])
+    from ..web import server  # noqa: PLC0415 - Flask and granian are needed here only
+
+    server.run(given, partial(_application, given))
 
 
 def _require_port(host: str, port: int) -> None:
-    """See that the service can listen; it would else end, and be started again, for ever.
+    """See that the service can listen.
 
     Raises:
-        BadSettings: it cannot; exit code 2, which the supervisor takes for an answer.
+        BadSettings: it cannot.
     """
     if port > 65535:
         raise BadSettings(f"The port is {port} and must be 1 to 65535.")
@@ -79,9 +79,12 @@ def _require_port(host: str, port: int) -> None:
         ) from e
 
 
-def _serve_here(given: Settings) -> None:
+def _application(given: Settings) -> Any:
+    """Make the application, in the process that answers."""
     from .. import web  # noqa: PLC0415 - Flask is needed here only
+    from ..web import server  # noqa: PLC0415
 
+    server.begin_worker()
     store = Store(given.store, keep=given.keep_versions)
     if not store.writable:
         messages.print("The store cannot be written: changes are refused, queries are answered.")
@@ -95,13 +98,8 @@ def _serve_here(given: Settings) -> None:
         rebuilds=Rebuilds(store, given.keep_versions),
     )
     app = web.create_app(given, store, readers, Library(given.files / "queries"))
-    # A thread for each query that may run or wait, and some for pages, health and downloads.
-    threads = given.readers + given.slow_readers + given.queue + 8
     Thread(target=readers.warm, daemon=True).start()
-    try:
-        web.serve(app, given.host, given.port, threads=threads)
-    finally:
-        readers.close()
+    return app
 
 
 @verb("backup", cls=Verb)

@@ -7,16 +7,13 @@ policy holds on all of them.
 from __future__ import annotations
 
 import contextlib
-import logging
-import signal
+import re
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from flask import Flask, Response, g, request
 from jinja2 import Environment
 
-from .. import processes
 from ..access import Clients, Tokens, networks
 from ..errors import KgError, MalformedRequest
 from ..queries import Library
@@ -39,22 +36,19 @@ from . import (
     things,
     write,
 )
+from .access_log import AccessLog
 from .authorization import account
 from .citation import Cache
-from .datasets import KnownGraphs
+from .middleware import AT_ONCE, RECORD, REFUSED, Middleware
 from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
-from .server import Server
 from .services import Services, attach, kept_version, services
-from .shortcut import Short
-from .visits import VISIT, AccessLog, Edge, Visits
+from .transfers import PLACES, Transfers
 from .wording import said
 
-_log = logging.getLogger(__name__)
-
 #: Addresses that cost nothing, or that must answer when nothing else does.
-_UNCOUNTED = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
+_CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
 #: Addresses that no version of the graph has an own answer of, beside those that name one in their path.
 _TIMELESS = {"static", "home.favicon", "home.robots", "home.latest_dump", "overlaps.decide"}
 #: Parameters of pages; areas that look themselves which ones they have.
@@ -62,9 +56,13 @@ _PARAMETERS = (
     "version", "format", "page", "part", "lang", "objective", "other", "kind", "status", "confidence", "graph", "default",
 )  # fmt: skip
 _OWN_PARAMETERS = ("sparql", "queries", "static")
+#: Headers that pages of other sites may send whether they ask or not; and how many they may ask for.
+_KNOWN_NAMES = (
+    "Accept", "Accept-Datetime", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Range",
+)  # fmt: skip
+_NAME, _MOST_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"), 100
 #: Room beyond the largest query for a request to be read before we refuse it in our own words.
 _SLACK = 1 << 20
-_IDENT = "kg4p1000"
 
 
 def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
@@ -91,14 +89,11 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
                 settings.client_rate, settings.client_burst, settings.client_concurrency
             ),
             cache=Cache(settings.cache_size << 20),
-            known_graphs=KnownGraphs(readers),
+            transfers=Transfers(PLACES, settings.client_spool << 20, settings.spool << 20),
             census=background.census(readers),
             examiner=background.examiner(library, readers, settings.files / "queries"),
         )
         joined.metrics = operations.Metrics(joined)
-        joined.visits = Visits(
-            joined, networks(settings.trusted_proxies), AccessLog(settings.access_log)
-        )
         attach(joined)
     for area in (api, home, sparql, queries, overlaps, things, ontology, graphs, write, operations):
         app.register_blueprint(area.blueprint)
@@ -109,69 +104,20 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     app.after_request(_finish)
     app.context_processor(_footer(store))
     app.url_defaults(_keep_version(app))
-    app.wsgi_app = Edge(app.wsgi_app, joined.visits)  # type: ignore[method-assign]
+    app.wsgi_app = Middleware(  # type: ignore[method-assign]
+        app.wsgi_app, joined, networks(settings.trusted_proxies), AccessLog(settings.access_log)
+    )
     return app
 
 
-def make_server(app: Flask, host: str, port: int, threads: int, *, short: bool = True) -> Server:
-    """A server for the application, listening but not yet running; port 0 takes a free one.
-
-    Args:
-        threads: more than queries may run and wait at once, for a query that was begun without one needs a
-            thread to be brought to its end.
-        short: whether small queries may be answered on the short way; the answers are the same.
-    """
-    joined: Services = app.extensions["kg4p1000"]
-    return Server(
-        app,
-        joined.visits,
-        Short(joined, _IDENT) if short else None,
-        host=host,
-        port=port,
-        threads=threads,
-        ident=_IDENT,
-        server_name=host,  # for links to a client that names no host
-        max_request_body_size=app.config["MAX_CONTENT_LENGTH"] + _SLACK,
-        # Whose X-Forwarded-For counts is decided by `access.client_address`.
-        clear_untrusted_proxy_headers=False,
-        # Results are spooled to disk rather than holding a thread for a slow line.
-        outbuf_high_watermark=1 << 40,
-        connection_limit=1000,
-        channel_timeout=60,
-        # Reading on while a request is answered is how waitress notices that a client has gone.
-        channel_request_lookahead=1,
-    )
-
-
-def serve(app: Flask, host: str, port: int, threads: int) -> None:
-    """Run the application until the process is told to stop."""
-    server = make_server(app, host, port, threads)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-    app.extensions["kg4p1000"].reading.warm()
-    if processes.can_deny_network():
-        processes.deny_network()  # it listens already, and calls nobody
-    try:
-        server.run()
-    finally:
-        server.close()
-        app.extensions["kg4p1000"].reading.close()
-        app.extensions["kg4p1000"].writer.close()
-        app.extensions["kg4p1000"].examiner.close()
-
-
 def _begin() -> None:
-    visit = g.visit = request.environ[VISIT]
-    visit.endpoint = request.endpoint or "none"
+    record = g.visit = request.environ[RECORD]
+    record.endpoint = request.endpoint or "none"
     _refuse_long_headers()
-    if visit.endpoint in _UNCOUNTED or request.method == "OPTIONS":
+    if refused := request.environ.get(REFUSED):
+        raise refused
+    if record.endpoint in _CHEAP or request.method == "OPTIONS":
         return
-    if not visit.counted:
-        services().clients.enter(visit.client)
-        visit.counted = True
     named_host()
     account()
     try:
@@ -204,7 +150,28 @@ def _finish(response: Response) -> Response:
     if g.get("version"):
         response.vary.add("Accept-Datetime")
     g.visit.version = g.get("version") or 0
+    if request.method == "OPTIONS":
+        _allow(response)
+    # Files, as results have a place already.
+    if response.is_streamed and (response.content_length or 0) > AT_ONCE:
+        try:
+            services().transfers.enter(g.visit)
+        except KgError as busy:
+            response.close()
+            return problems.answer(busy)
     return response
+
+
+def _allow(response: Response) -> None:
+    """Say what pages of other sites may send; no header of a request can do harm here."""
+    asked = request.headers.get("Access-Control-Request-Headers", "")
+    names = dict.fromkeys(name.strip() for name in asked.split(",", _MOST_NAMES)[:_MOST_NAMES])
+    known = [name.lower() for name in _KNOWN_NAMES]
+    more = [name for name in names if _NAME.fullmatch(name) and name.lower() not in known]
+    response.headers["Access-Control-Max-Age"] = "86400"
+    response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
+    response.headers["Access-Control-Allow-Headers"] = ", ".join([*_KNOWN_NAMES, *more])
+    response.vary.add("Access-Control-Request-Headers")
 
 
 def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:

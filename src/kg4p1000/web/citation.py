@@ -19,8 +19,8 @@ from werkzeug.http import http_date, parse_date
 
 from ..errors import BadParameter
 from ..store import Store
-from .visits import Headers
 
+Headers = list[tuple[str, str]]
 #: Longest address that names an answer; proxies refuse long headers.
 _SHORT_ADDRESS = 2048
 _YEAR = "public, max-age=31536000"
@@ -28,10 +28,13 @@ _YEAR = "public, max-age=31536000"
 
 @dataclass(frozen=True)
 class Answer:
-    """A short answer as it is kept."""
+    """A short answer as it is kept: what is sent, the version that it is of, and the name of the question."""
 
     body: bytes
+    status: str
+    headers: Headers
     version: int
+    asked: str
 
 
 class Cache:
@@ -44,10 +47,10 @@ class Cache:
     def __init__(self, size: int) -> None:
         self.size, self.used = size, 0
         self.hits = self.misses = 0
-        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, ...], Answer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: tuple[str, ...]) -> Answer | None:
         """A kept answer."""
         with self._lock:
             answer = self._answers.get(key)
@@ -58,7 +61,7 @@ class Cache:
             self._answers.move_to_end(key)
             return answer
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: tuple[str, ...], answer: Answer) -> None:
         """Keep an answer, if there is room for it at all."""
         if len(answer.body) > self.size // 8:
             return

@@ -8,9 +8,10 @@ from pyoxigraph import Literal, NamedNode
 from ..errors import NotFound
 from ..store import Row
 from ..terms import GRAPH
+from .declared import takes
 from .labels import graph_entry, names_of, vocabulary
 from .negotiation import TRIPLES, chosen
-from .services import asked_version, client_gone, page_version, services
+from .services import asked_version, page_version, services
 from .streaming import cited, respond
 from .things import downloads, node
 
@@ -37,6 +38,7 @@ def _value(row: Row, name: str) -> str:
 
 
 @blueprint.route("/graph/")
+@takes("version", "format", answers=TRIPLES)
 def index() -> Response | str:
     """List the named graphs; as RDF, the register."""
     choice = chosen(TRIPLES)
@@ -51,6 +53,7 @@ def index() -> Response | str:
 
 
 @blueprint.route("/graph/<topic>")
+@takes("version", "format", answers=TRIPLES)
 def graph(topic: str) -> Response | str:
     """One named graph: what it is, or all its statements as RDF."""
     subject = node(f"graph/{topic}")
@@ -95,7 +98,6 @@ def whole_graph(iri: str, form: str, media_type: str) -> Response:
         default_graphs=[iri],
         rdf_format=form,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, media_type))
 

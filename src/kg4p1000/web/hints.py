@@ -51,7 +51,7 @@ def rowless(body: bytes, form: str) -> bool:
     return next(iter(ox.parse_query_results(body, format=_RESULTS[form])), None) is None
 
 
-def told_nothing(body: bytes, asked: str, form: str) -> bool:
+def found_nothing(body: bytes, asked: str, form: str) -> bool:
     """Whether a whole result has no row, only counts of 0, no triple, or is a plain no.
 
     Args:

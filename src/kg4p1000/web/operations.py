@@ -17,6 +17,7 @@ from ..errors import KgError, StoreUnusable
 from ..store import Readers, Store
 from ..store.chain import newest_faults
 from .authorization import require
+from .declared import JSON, takes
 from .services import Services, services
 
 blueprint = Blueprint("operations", __name__)
@@ -68,13 +69,14 @@ class Metrics(Collector):
             (
                 "kg4p1000_unread_bytes",
                 "Bytes of answers that wait to be read.",
-                self._of.visits.unread.size,
+                self._of.transfers.size,
             ),
         ):
             yield GaugeMetricFamily(name, what, value=value)
 
 
 @blueprint.route("/health")
+@takes(answers=JSON)
 def health() -> tuple[Response, int]:
     """Whether queries are answered (200, else 503), whether changes can be made, and what is wrong."""
     store, readers = services().store, services().readers
@@ -125,6 +127,7 @@ def _readable(store: Store, readers: Readers) -> tuple[int, list[str]]:
 
 
 @blueprint.route("/metrics")
+@takes(answers={"txt": ("text/plain",)})
 def metrics() -> Response:
     """Figures in the text format of Prometheus."""
     data = generate_latest(services().metrics.registry)
@@ -132,6 +135,7 @@ def metrics() -> Response:
 
 
 @blueprint.route("/admin/queries")
+@takes(answers=JSON, token=True)
 def running() -> Response:
     """The queries that run now; for admins."""
     require(Role.ADMIN)
@@ -152,6 +156,7 @@ def running() -> Response:
 
 
 @blueprint.route("/admin/queries/<identifier>", methods=["DELETE"])
+@takes(answers=JSON, token=True)
 def kill(identifier: str) -> tuple[str, int]:
     """Stop a running query; for admins."""
     require(Role.ADMIN)

@@ -82,7 +82,8 @@ def by_status(code: int, detail: str) -> KgError:
     return other
 
 
-def _answer(error: KgError) -> Response:
+def answer(error: KgError) -> Response:
+    """Answer with the problem of an error."""
     g.visit.outcome = error.slug or f"http-{error.status}"
     problem = document(error)
     if prefers_page(request.accept_mimetypes):
@@ -115,8 +116,8 @@ def _kg_error(error: KgError) -> Response:
         _log.error("%s %s: %s", g.visit.id, error.slug, error.detail)
     if error.status == 500:
         # Raised where nobody meant it for a client, so its text may tell of the inside.
-        return _answer(type(error)())
-    return _answer(error)
+        return answer(type(error)())
+    return answer(error)
 
 
 def _http_exception(error: HTTPException) -> Response:
@@ -124,7 +125,7 @@ def _http_exception(error: HTTPException) -> Response:
     given = error.get_response()
     if error.code is None or error.code < 400:
         return Response(given.get_data(), given.status_code, list(given.headers))
-    response = _answer(_translated(error))
+    response = answer(_translated(error))
     for name in ("Allow", "Content-Range"):
         if name in given.headers:
             response.headers[name] = given.headers[name]
@@ -143,7 +144,7 @@ def _translated(error: HTTPException) -> KgError:
 
 def _unexpected(error: Exception) -> Response:
     _log.error("%s failed", g.visit.id, exc_info=error)
-    return _answer(KgError())
+    return answer(KgError())
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ from .labels import Name, names_of
 from .negotiation import RESULTS, TRIPLES, chosen
 from .problems import document
 from .rendering import text
-from .services import asked_version, client_gone, page_version, services
+from .services import asked_version, page_version, services
 from .streaming import cited, respond
 
 blueprint = Blueprint("queries", __name__)
@@ -79,9 +79,7 @@ def run(query_name: str) -> Response | str:
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
     version = asked_version(request.args)
-    return services().library.run(
-        services().readers, query.name, values, form, version, client_gone()
-    )
+    return services().library.run(services().readers, query.name, values, form, version)
 
 
 def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterable
+from queue import Empty, SimpleQueue
 from urllib.parse import parse_qsl
 
 from flask import request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import LengthRequired, RequestTimeout
 from werkzeug.http import parse_etags
 
-from ..errors import BadParameter, MalformedRequest, TooLarge, WrongMediaType
+from ..errors import BadParameter, Busy, MalformedRequest, TooLarge, WrongMediaType
 from ..sparql import refuse_foreign
 from ..terms import PREFIXES
 from ..texts import meant
@@ -23,6 +26,9 @@ QUERY = "application/sparql-query"
 UPDATE = "application/sparql-update"
 #: Characters of a header at most; to read some takes time that grows faster than their length.
 LONGEST_HEADER = 8192
+#: Bodies that may be received at once, each of which holds a thread; and seconds that one may take.
+UPLOADS, _PATIENCE = 32, 60.0
+_uploads = threading.BoundedSemaphore(UPLOADS)
 #: Parameters of a request at most.
 _FIELDS = 10_000
 #: Parameters that clients of their own accord send.
@@ -139,14 +145,10 @@ def whole_body(limit: int) -> bytes:
         WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip or deflate.
         MalformedRequest: what should be compressed is not, or is cut.
     """
-    if (request.content_length or 0) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
-    data = request.get_data(cache=False, parse_form_data=False)
-    if len(data) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+    data = _received(limit)
     match request.headers.get("Content-Encoding", "identity").strip().lower():
         case "identity" | "":
             return data.removeprefix(BOM_UTF8)
@@ -158,6 +160,40 @@ def whole_body(limit: int) -> bytes:
             raise WrongMediaType(
                 f"The body is coded as {coding[:100]}; send it by gzip, by deflate or as it is."
             )
+
+
+def _received(limit: int) -> bytes:
+    """Read the body in a thread of its own, for its client may send it slowly or not at all."""
+    length, is_chunked = request.content_length, "Transfer-Encoding" in request.headers
+    if (length or 0) > limit:
+        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+    if length == 0:
+        return b""
+    if is_chunked and request.path != "/sparql":
+        # The server does not say whether the end of such a body was its end; a part would pass for a whole.
+        raise LengthRequired("Send the body of a change with its Content-Length.")
+    if not _uploads.acquire(blocking=False):
+        raise Busy(
+            "Many bodies are being received; please try again in a few seconds.", retry_after=5
+        )
+    read, received = request.environ["wsgi.input"].read, SimpleQueue[bytes]()
+
+    def receive() -> None:
+        try:
+            received.put(read(length or limit + 1))
+        finally:
+            _uploads.release()
+
+    threading.Thread(target=receive, daemon=True).start()
+    try:
+        data = received.get(timeout=_PATIENCE)
+    except Empty:
+        raise RequestTimeout(f"The body did not come within {_PATIENCE:g} s.") from None
+    if len(data) > limit:
+        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+    if length and len(data) < length:
+        raise MalformedRequest(f"The body has ended after {len(data):,} of {length:,} bytes.")
+    return data
 
 
 def _unpacked(data: bytes, limit: int, coding: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -20,17 +19,13 @@ from ..sparql import Reading
 from ..store import Readers, Row, Store, Term, rows
 from .background import Background
 from .citation import Cache, named_version
-from .datasets import KnownGraphs
 from .requests import named_host
+from .transfers import Transfers
 
 if TYPE_CHECKING:
     from ..writer import Writer
 
 _NAME = "kg4p1000"
-#: Set by waitress.
-_DISCONNECTED = "waitress.client_disconnected"
-#: In the environment of a request: what gives the query that was begun on the short way, once.
-BEGUN = "kg4p1000.begun"
 
 
 @dataclass
@@ -46,13 +41,11 @@ class Services:
     tokens: Tokens
     clients: Clients
     cache: Cache
+    transfers: Transfers
     examiner: Background[Outcome]
-    known_graphs: KnownGraphs
     census: Background[dict[str, int]]
     #: Set by `create_app`; gathers its figures from the other collaborators.
     metrics: Any = None
-    #: Set by `create_app`; what happens around every request.
-    visits: Any = None
 
     def select(
         self,
@@ -72,7 +65,6 @@ class Services:
             bindings=bindings,
             default_graphs=default_graphs,
             version=version,
-            gone=client_gone(),
         )
         solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
         return list(rows(cast(ox.QuerySolutions, solutions)))
@@ -86,11 +78,6 @@ def attach(services: Services) -> None:
 def services() -> Services:
     """The collaborators of the application that answers the request."""
     return cast(Services, current_app.extensions[_NAME])
-
-
-def client_gone() -> Callable[[], bool]:
-    """What tells whether the client of this request has closed its connection."""
-    return cast(Callable[[], bool], request.environ.get(_DISCONNECTED, lambda: False))
 
 
 def asked_version(values: MultiDict[str, str]) -> int | None:
@@ -115,6 +102,21 @@ def base() -> str:
     return services().settings.public_url.rstrip("/") or f"{request.scheme}://{named_host()}"
 
 
+def resolved_version(text: str) -> int:
+    """Return the version that a request means: the one that it names, or the published one.
+
+    Raises:
+        BadParameter: what it names is no version.
+        StoreUnusable: nothing was published yet.
+    """
+    store = services().store
+    moment = request.headers.get("Accept-Datetime", "")
+    version = named_version(text.strip(), moment, store) or store.current
+    if not version:
+        raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
+    return version
+
+
 def page_version() -> int:
     """The version that a page is made from, the same for all queries of the page.
 
@@ -122,10 +124,7 @@ def page_version() -> int:
         NotFound: the request names a version that is not there.
         StoreUnusable: nothing was published yet.
     """
-    store = services().store
-    version = asked_version(request.args) or store.current
-    if not version:
-        raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
-    store.entry(version)
+    version = resolved_version(request.args.get("version", ""))
+    services().store.entry(version)
     g.version = version
     return version

@@ -1,65 +1,59 @@
 """Results as responses: with a length when they are short, in pieces when they are long.
 
 A result that breaks off after bytes went out ends as a broken transfer, so that nobody takes it for
-whole: the exception leaves the generator, and waitress closes the connection without the final
+whole: the exception leaves the iterator, and the server closes the connection without the final
 chunk. HTTP/1.0 has no such mark, so there the whole result is awaited.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from flask import Response, g, request
 
-from ..errors import KgError
+from ..errors import KgError, SlowReader
 from ..store import Result
+from .access_log import Record
 from .citation import citation, key_of
-from .services import base, client_gone, services
-from .visits import Visit
+from .services import base, services
 
 _log = logging.getLogger(__name__)
 #: Results up to this size are awaited: they get a length, and a limit that is met gets its 503.
-SHORT = 64 * 1024
+SHORT = 256 * 1024
 
 
-def respond(
-    result: Result, media_type: str, keep: Callable[[bytes], None] = lambda body: None
-) -> Response:
+def respond(result: Result, media_type: str) -> Response:
     """The response for a result.
-
-    Args:
-        keep: is given the body when it is a short one.
 
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
+        Busy: the result is long, and too many such are being sent.
     """
-    gone, visit = client_gone(), g.visit
-    visit.result = result
-    length = None
-    if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        try:
-            while not result.wait(gone):
-                services().visits.unread.grow(visit)
-        except KgError:
-            result.close()
-            raise
-        length = result.size
-    chunks = result.chunks(gone)
-    head: list[bytes] = []
-    size = 0
-    body: bytes | Iterator[bytes]
-    for chunk in chunks:
-        head.append(chunk)
-        size += len(chunk)
-        if size > SHORT:
-            body = _rest(head, chunks, visit)
-            break
-    else:
-        body = b"".join(head)
-        keep(body)
+    record: Record = g.visit
+    content_type = f"{media_type}; charset=utf-8"
     g.version = result.version
-    response = Response(body, content_type=f"{media_type}; charset=utf-8")
+    try:
+        length = None
+        if request.environ["SERVER_PROTOCOL"] != "HTTP/1.1":
+            services().transfers.enter(record, result)
+            while not result.wait():
+                pass
+            length = result.size
+        chunks, head, size = _chunks(result), [], 0
+        for chunk in chunks:
+            head.append(chunk)
+            size += len(chunk)
+            if size > SHORT:
+                services().transfers.enter(record, result)
+                break
+        else:
+            return Response(b"".join(head), content_type=content_type)
+    except KgError:
+        result.close()
+        raise
+    response = Response(_rest(head, chunks, record), content_type=content_type)
+    response.call_on_close(result.close)
     if length is not None:
         response.content_length = length
     return response
@@ -83,12 +77,19 @@ def cited(response: Response, query: str = "", exact: bool = True) -> Response:
     return response.make_conditional(request) if key else response
 
 
-def _rest(head: list[bytes], chunks: Iterator[bytes], visit: Visit) -> Iterator[bytes]:
-    # Runs after the context of the request has ended, so that the visit is handed over.
+def _chunks(result: Result) -> Iterator[bytes]:
+    try:
+        yield from result.chunks()
+    except ValueError:  # the spool was closed, see `transfers`
+        raise SlowReader("Too many answers waited to be read.", retry_after=60) from None
+
+
+def _rest(head: list[bytes], chunks: Iterator[bytes], record: Record) -> Iterator[bytes]:
+    # Runs after the context of the request has ended, so that the record is handed over.
     yield from head
     try:
         yield from chunks
     except KgError as problem:
-        visit.outcome = problem.slug
-        _log.warning("%s broke off: %s", visit.id, problem.detail)
+        record.outcome = problem.slug
+        _log.warning("%s broke off: %s", record.id, problem.detail)
         raise

@@ -19,7 +19,7 @@ from .labels import Name, names_of, vocabulary
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .queries import asked_by
 from .rendering import Sheet, data_href, short, text
-from .services import asked_version, client_gone, page_version, services
+from .services import asked_version, page_version, services
 from .streaming import cited, respond
 
 blueprint = Blueprint("things", __name__)
@@ -190,7 +190,6 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         default_graphs=None if merged else [text(row["graph"]) for row in graphs],
         rdf_format=choice.key,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, choice.media_type), query)
 

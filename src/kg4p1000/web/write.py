@@ -15,6 +15,7 @@ from ..access import Account, Role
 from ..errors import MalformedRequest, NotFound, Refused, WrongMediaType
 from ..writer import GRAPH_TYPES
 from .authorization import require
+from .declared import JSON, takes
 from .hints import HEADER, header, hints
 from .negotiation import TRIPLES_ONLY, chosen
 from .requests import (
@@ -29,19 +30,22 @@ from .requests import (
     text_body,
     whole_body,
 )
-from .services import asked_version, client_gone, services
+from .services import asked_version, services
 from .streaming import cited, respond
 
 blueprint = Blueprint("write", __name__)
 
-_TAKEN = (
-    "update", "using-graph-uri", "using-named-graph-uri", "graph", "default", "dry-run", "message", "version", "format",
-)  # fmt: skip
+_UPDATE = ("update", "using-graph-uri", "using-named-graph-uri")
+_CHANGE = ("dry-run", "message")
+_TAKEN = (*_UPDATE, *_CHANGE, "graph", "default", "version", "format")
+#: What all changes have in common.
+_CHANGES: dict[str, Any] = {"answers": JSON, "token": True, "conditional": True}
 _WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
 _ANY = "ASK { ?s ?p ?o }"
 
 
 @blueprint.route("/update", methods=["POST"])
+@takes(*_UPDATE, "register", *_CHANGE, body={UPDATE: (), FORM: _UPDATE}, **_CHANGES)
 def update() -> Response:
     """Take a SPARQL update: direct, or as the parameter ``update`` of a form; for stewards."""
     account = require(Role.STEWARD)
@@ -73,6 +77,7 @@ def update() -> Response:
 
 
 @blueprint.route("/graph-store", methods=["GET"])
+@takes("graph", "default", "version", "format", answers=TRIPLES_ONLY)
 def read() -> Response:
     """A graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
     name = _named(default_too=True)
@@ -88,12 +93,12 @@ def read() -> Response:
         default_graphs=dataset,
         rdf_format=choice.key,
         version=version,
-        gone=client_gone(),
     )
     return cited(respond(result, choice.media_type))
 
 
 @blueprint.route("/graph-store", methods=["PUT", "POST"])
+@takes("graph", "register", *_CHANGE, body=dict.fromkeys(GRAPH_TYPES, ()), **_CHANGES)
 def write() -> Response:
     """Replace a graph (PUT) or add to it (POST); for stewards."""
     account = require(Role.STEWARD)
@@ -113,6 +118,7 @@ def write() -> Response:
 
 
 @blueprint.route("/graph-store", methods=["DELETE"])
+@takes("graph", *_CHANGE, **_CHANGES)
 def delete() -> Response:
     """Remove all statements of a graph; for stewards."""
     account = require(Role.STEWARD)
@@ -120,6 +126,7 @@ def delete() -> Response:
 
 
 @blueprint.route("/versions/<int:version>/undo", methods=["POST"])
+@takes(*_CHANGE, **_CHANGES)
 def undo(version: int) -> Response:
     """Take back what a version changed, as a new version; for stewards."""
     account = require(Role.STEWARD)
@@ -142,7 +149,6 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
     done = services().writer.change(
         author=account.name,
         role=int(account.role),
-        gone=client_gone(),
         message=given.get("message", "")[:1000],
         register=given.get("register", "")[:1000].strip(),
         dry_run=dry_run,

@@ -1,4 +1,4 @@
-"""Content coding: answers compressed by gzip for who takes it (RFC 9110, sections 8.4 and 12.5.3).
+"""Answers compressed by gzip for who takes it (RFC 9110, sections 8.4 and 12.5.3).
 
 Only short answers are compressed as a whole; a stream is compressed as it comes, piece by piece, so that its first
 byte is as early and a part of it is never taken for the whole: what breaks off has no end of gzip either.
@@ -9,11 +9,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from werkzeug.http import parse_accept_header
 
+from .citation import Headers
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
 #: Shorter bodies fit one packet anyway, and cost more to compress than they save.
-LEAST = 1000
+_LEAST = 1000
 _LEVEL = 5
 #: zlib's sign for a stream with the head and the tail of gzip.
 _GZIP = 31
@@ -24,6 +30,43 @@ _TYPES = (
     "application/n-quads", "application/rdf+xml", "application/xml", "application/rdf-patch",
     "application/problem+json", "application/link-format", "image/svg+xml", "application/yaml",
 )  # fmt: skip
+
+
+def coded(
+    environ: WSGIEnvironment, status: str, headers: Headers, body: Iterable[bytes]
+) -> tuple[Headers, Iterable[bytes]]:
+    """Compress an answer where its client takes that, and return its headers and body.
+
+    Args:
+        body: a list of one where it is there as a whole.
+    """
+    known = {name.lower(): value for name, value in headers}
+    # A 304 has no type, and says of the answer that it stands for what that would have said.
+    if not status.startswith("304") and not known.get("content-type", "").startswith(_TYPES):
+        return headers, body
+    headers = [pair for pair in headers if pair[0].lower() != "vary"]
+    headers.append(("Vary", ", ".join(filter(None, (known.get("vary"), "Accept-Encoding")))))
+    is_whole = isinstance(body, list)
+    if (
+        status[:3] in ("204", "206", "304")
+        or "content-encoding" in known
+        or int(known.get("content-length", _LEAST)) < _LEAST
+        # A client of HTTP/1.0 cannot tell the end of what has no length.
+        or not (is_whole or environ["SERVER_PROTOCOL"] == "HTTP/1.1")
+        or not takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
+    ):
+        return headers, body
+    headers = [pair for pair in headers if pair[0].lower() not in ("content-length", "etag")]
+    headers.append(("Content-Encoding", "gzip"))
+    if tag := known.get("etag"):
+        # The same answer in other bytes: a strong validator would be a lie.
+        headers.append(("ETag", tag if tag.startswith("W/") else f"W/{tag}"))
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return headers, body
+    if is_whole:
+        body = [compressed(*body)]
+        return [*headers, ("Content-Length", str(len(body[0])))], body
+    return headers, stream(body)
 
 
 @lru_cache(maxsize=256)
@@ -39,11 +82,6 @@ def takes_gzip(accept_encoding: str) -> bool:
     gzip = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0)))
     # What is not named is taken too, but what is named is wanted.
     return gzip > 0 and gzip >= wanted.get("identity", 0)
-
-
-def compressible(content_type: str) -> bool:
-    """Whether a media type is one that compression makes smaller."""
-    return content_type.startswith(_TYPES)
 
 
 def compressed(body: bytes) -> bytes:

@@ -1,0 +1,223 @@
+"""What happens around every request, whoever answers it: its id, limits of its client, headers, compression, access log.
+
+A WSGI middleware, not hooks of Flask, for two reasons: answers that are kept whole are sent from here without
+Flask, and what a transfer comes to is known when the server closes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..access import Network, address_outside, client_address, trusted
+from ..errors import KgError
+from .access_log import AccessLog, Record
+from .citation import Answer, Headers
+from .compression import coded
+from .services import Services
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+
+#: Where the record of a request stands in its environment, and why it is refused, if it is.
+RECORD, REFUSED = "kg4p1000.record", "kg4p1000.refused"
+#: Bodies up to so many bytes are sent at once, and hold no thread while their client reads.
+AT_ONCE = 1 << 20
+#: Addresses that cost nothing, or that must answer when nothing else does.
+_UNCOUNTED = ("/static/", "/favicon.svg", "/robots.txt", "/health", "/metrics")
+#: Longest query string of an answer that is kept.
+_LONGEST = 8192
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
+
+_ALWAYS: Headers = [
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    # Queries stand in addresses; no other site is to learn them.
+    ("Referrer-Policy", "same-origin"),
+    # Everything here is public and takes no account.
+    ("Access-Control-Allow-Origin", "*"),
+]
+_EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Empty, KG-Hint, KG-Unknown-Graphs, KG-Version, Link, Location,"
+    " Memento-Datetime, Retry-After, X-Request-Id",
+)
+
+
+class Middleware:
+    """A WSGI application around the one of Flask.
+
+    Args:
+        of: whose limits, cache and figures count.
+        proxies: whose X-Forwarded-For, -Proto and -Host count, beside those of this machine.
+    """
+
+    def __init__(
+        self, app: WSGIApplication, of: Services, proxies: tuple[Network, ...], log: AccessLog
+    ) -> None:
+        self._app, self._of, self._proxies, self._log = app, of, proxies, log
+        self._warned = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        record = environ[RECORD] = self._begin(environ)
+        try:
+            self._limit(record, environ)
+            key = self._key(record, environ)
+            if key and (kept := self._of.cache.get(key)):
+                record.version, record.asked = kept.version, kept.asked
+                record.endpoint = "sparql.endpoint"
+                status, headers, body = kept.status, kept.headers, [kept.body]
+            else:
+                status, headers, body = self._ask(record, environ)
+                if key and record.repeatable and type(body) is list:
+                    self._of.cache.put(
+                        key, Answer(body[0], status, headers, record.version, record.asked)
+                    )
+            self._observe(record, int(status[:3]))
+            start_response(status, [*headers, *_always(record)])
+        except BaseException:
+            self.end(record)
+            raise
+        if type(body) is list:
+            record.size = len(body[0])
+            self.end(record)
+        return body
+
+    def _begin(self, environ: WSGIEnvironment) -> Record:
+        remote = environ.get("REMOTE_ADDR", "")
+        if not environ.get("HTTP_HOST", "x"):
+            del environ["HTTP_HOST"]  # the server's own address is taken then
+        scheme, host = (environ.get(f"HTTP_X_FORWARDED_{name}", "") for name in ("PROTO", "HOST"))
+        if scheme or host:
+            scheme, host = address_outside(remote, scheme, host, self._proxies)
+            environ["wsgi.url_scheme"] = scheme or environ["wsgi.url_scheme"]
+            environ["HTTP_HOST"] = host or environ.get("HTTP_HOST", "")
+        client = remote
+        if forwarded := environ.get("HTTP_X_FORWARDED_FOR", ""):
+            client = client_address(remote, forwarded, self._proxies)
+            if not self._warned and not trusted(remote, self._proxies):
+                self._warned = True
+                _log.warning(
+                    "a request from %s came with X-Forwarded-For, which does not count; if a proxy of yours is there,"
+                    ' set trusted_proxies = "%s", else all its clients are limited as one (told once)',
+                    remote,
+                    remote,
+                )
+        now = time.monotonic()
+        path = environ.get("PATH_INFO", "")
+        return Record(client, environ["REQUEST_METHOD"], path, str(uuid.uuid4()), now, now)
+
+    def _limit(self, record: Record, environ: WSGIEnvironment) -> None:
+        """Count a request against the limits of its client; Flask says so where it is refused."""
+        if record.path.startswith(_UNCOUNTED) or record.method == "OPTIONS":
+            return
+        try:
+            self._of.clients.enter(record.client)
+            record.counted = True
+        except KgError as e:
+            environ[REFUSED] = e
+
+    def _key(self, record: Record, environ: WSGIEnvironment) -> tuple[str, ...] | None:
+        """All that the answer to a query depends on; None where it is not to be kept."""
+        if (
+            record.path != "/sparql"
+            or record.method != "GET"
+            or len(environ["QUERY_STRING"]) > _LONGEST
+            or not environ.keys().isdisjoint((REFUSED, "HTTP_AUTHORIZATION", "HTTP_IF_NONE_MATCH"))
+        ):
+            return None
+        names = ("ACCEPT", "ACCEPT_ENCODING", "ACCEPT_DATETIME", "HOST")
+        with suppress(KgError):
+            return (
+                str(self._of.store.current),
+                environ["QUERY_STRING"],
+                environ["wsgi.url_scheme"],
+                *(environ.get(f"HTTP_{name}", "") for name in names),
+            )
+        return None
+
+    def _ask(
+        self, record: Record, environ: WSGIEnvironment
+    ) -> tuple[str, Headers, Iterable[bytes]]:
+        """Let Flask answer; the body is a list where it is there as a whole."""
+        begun: list[Any] = []
+
+        def start(status: str, headers: Headers, failed: Any = None) -> Any:
+            begun[:] = status, headers
+
+        pieces = self._app(environ, start)
+        status, headers = begun
+        length = next((int(v) for k, v in headers if k.lower() == "content-length"), AT_ONCE + 1)
+        if status[:3] in ("204", "304") or (length <= AT_ONCE and record.method != "HEAD"):
+            try:
+                pieces, body = [b"".join(pieces)], pieces
+            finally:
+                body.close()  # type: ignore[attr-defined]
+        headers, body = coded(environ, status, headers, pieces)
+        return (
+            status,
+            headers,
+            body if type(body) is list else _Transfer(body, pieces, record, self),
+        )
+
+    def _observe(self, record: Record, status: int) -> None:
+        record.status, record.first = status, time.monotonic()
+        method = record.method if record.method in _METHODS else "other"
+        latency = self._of.metrics.latency.labels(record.endpoint, method, str(status))
+        latency.observe(record.first - record.began)
+
+    def end(self, record: Record) -> None:
+        """Note that an answer has been sent, or was given up."""
+        if record.counted:
+            record.counted = False
+            self._of.clients.leave(record.client)
+        self._of.transfers.leave(record)
+        self._log.write(record)
+
+
+def _always(record: Record) -> Headers:
+    """The headers that every response has."""
+    headers = [*_ALWAYS, ("X-Request-Id", record.id)]
+    if record.method != "OPTIONS":
+        headers.append(_EXPOSED)
+    if record.version:
+        headers.append(("KG-Version", str(record.version)))
+    return headers
+
+
+class _Transfer:
+    """An answer that is sent piece by piece."""
+
+    def __init__(
+        self, body: Iterable[bytes], source: Any, record: Record, middleware: Middleware
+    ) -> None:
+        self._body, self._source, self._record, self._middleware = body, source, record, middleware
+        self._whole = record.method == "HEAD"
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._body:
+            self._record.size += len(piece)
+            yield piece
+        self._whole = True
+
+    def close(self) -> None:
+        """End the request; called by the server, however far it got."""
+        record = self._record
+        try:
+            self._source.close()
+        finally:
+            record.broken = not self._whole
+            if record.broken and record.outcome == "ok":
+                record.outcome = "client-gone"
+            self._middleware.end(record)
