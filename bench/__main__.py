@@ -34,6 +34,7 @@ def _parts(seconds: float, kills: int) -> dict[str, tuple[Part, tuple[int, ...]]
         "runaways": (endurance.runaway_queries, (1_000_000,)),
         "oxigraph-runaways": (endurance.oxigraph_runaways, (1_000_000,)),
         "crowd": (lambda r, w, n: endurance.crowd(r, w, n, 6 * seconds), (1_000_000,)),
+        "rude": (endurance.rude, (1_000_000,)),
         "kills": (lambda r, w, n: endurance.kills(r, w, kills), small),
     }
 

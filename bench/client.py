@@ -198,6 +198,15 @@ def processes(pid: int) -> list[int]:
     return found
 
 
+def web_process(pid: int) -> int:
+    """The process of our service that answers; 0 while there is none."""
+    for child in processes(pid)[1:]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if b"--multiprocessing-fork" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return child
+    return 0
+
+
 def cpu(pid: int) -> float:
     """Seconds of processor time of a process and what it has started."""
     ticks = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -118,7 +119,7 @@ def crowd(report: Report, work: Path, size: int, seconds: float = 60) -> None:
     """Two hundred clients, and forty connections that never say a word."""
     ours, _ = data.store(work, size)
     with servers.ours(ours.path) as server:
-        web = client.processes(server.pid)[1]
+        web = client.web_process(server.pid)
         at = urlsplit(server.endpoint)
         client.load(server.endpoint, speed.new_queries(size), connections=200, seconds=5)
         before = (client.memory(web), len(client.processes(server.pid)))
@@ -143,6 +144,68 @@ def crowd(report: Report, work: Path, size: int, seconds: float = 60) -> None:
             )
         ],
         "One query in fifty is an aggregate over all statements. 503 and 429 are honest refusals with Retry-After.",
+    )
+
+
+def rude(report: Report, work: Path, size: int, seconds: float = 10) -> None:
+    """Fresh clients beside a thousand that send the head of a request byte by byte, and a hundred that do not read."""
+    ours, _ = data.store(work, size)
+    rows: list[tuple[object, ...]] = []
+    with servers.ours(ours.path) as server, contextlib.ExitStack() as stack:
+        at = urlsplit(server.endpoint)
+
+        def connect(sent: bytes) -> socket.socket:
+            connection = stack.enter_context(socket.create_connection((at.hostname, at.port)))
+            connection.sendall(sent)
+            return connection
+
+        def fresh() -> tuple[float, Counter[int]]:
+            slowest, statuses, until = 0.0, Counter[int](), time.monotonic() + seconds
+            while time.monotonic() < until:
+                answer = client.ask(server.endpoint, f"ASK {{ ?s ?p ?o{time.time_ns()} }}")
+                slowest, statuses[answer.status] = (
+                    max(slowest, answer.seconds),
+                    statuses[answer.status] + 1,
+                )
+            return slowest, statuses
+
+        rows.append(("nobody", *fresh()))
+        head = client.address_of(
+            at.path, "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f } LIMIT 20000"
+        ).encode()
+        for number in range(100):
+            client_ = f"198.51.100.{number}".encode()
+            connect(
+                b"GET "
+                + head
+                + b" HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: "
+                + client_
+                + b"\r\n\r\n"
+            )
+        client.until(lambda: _busy(server.pid) < 0.1, 60)
+        rows.append(("100 unread answers", *fresh()))
+        slow = [connect(b"GET /spar") for _ in range(1000)]
+        dripping = threading.Event()
+
+        def drip() -> None:
+            while not dripping.wait(1):
+                for connection in slow:
+                    with contextlib.suppress(OSError):
+                        connection.sendall(b"q")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        rows.append(("1,000 dripping connections and 100 unread answers", *fresh()))
+        dripping.set()
+        thread.join()
+    report.table(
+        f"A fresh client beside rude ones, {size:,} statements",
+        ("beside", "slowest answer s", "by status"),
+        [
+            (beside, f"{slowest:.2f}", ", ".join(f"{k}: {n:,}" for k, n in statuses.items()))
+            for beside, slowest, statuses in rows
+        ],
+        "Of the unread answers, 64 are sent at once; the others were refused with 503.",
     )
 
 
@@ -221,11 +284,15 @@ def kills(report: Report, work: Path, count: int = 100) -> None:
 def _kill(server: servers.Server, count: int) -> Counter[str]:
     chance = random.Random(4)
     killed: Counter[str] = Counter()
+    spared = 0.0
     while killed.total() < count:
         time.sleep(chance.uniform(0.05, 4))
-        web, *children = client.processes(server.pid)[1:] or [0]
-        # Mostly the processes that come and go; now and then the web process itself.
-        victim = chance.choice(children) if children and chance.random() > 0.15 else web
+        web = client.web_process(server.pid)
+        children = client.processes(web)[1:] if web else []
+        # Mostly the processes that come and go; now and then the web process itself, but not so often that the
+        # service takes its end for a fault that comes again, and ends.
+        often = time.monotonic() < spared or chance.random() > 0.15
+        victim = chance.choice(children) if children and often else 0 if often else web
         try:
             if not victim:
                 continue
@@ -234,5 +301,6 @@ def _kill(server: servers.Server, count: int) -> Counter[str]:
             continue
         killed["web process" if victim == web else "reader or writer"] += 1
         if victim == web:
+            spared = time.monotonic() + 8
             client.until(lambda: client.ask(server.endpoint, "ASK {}").status == 200, 30)
     return killed

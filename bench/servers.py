@@ -63,7 +63,6 @@ def ours(
     command += ["--port", str(port), "--query-timeout", str(timeout), "--readers", str(readers)]
     with _started(command, KG4P1000_CHANGE_TIMEOUT=str(change_timeout)) as pid:
         _await(f"http://127.0.0.1:{port}/health")
-        # The service itself is a child of its supervisor.
         yield Server("kg4p1000", f"http://127.0.0.1:{port}/sparql", pid)
 
 

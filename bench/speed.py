@@ -218,7 +218,7 @@ def export(report: Report, work: Path, size: int) -> None:
     ours, _ = data.store(work, size)
     rows_asked = min(1_000_000, size)
     with servers.ours(ours.path, timeout=120) as server:
-        web = client.processes(server.pid)[1]
+        web = client.web_process(server.pid)
         client.ask(server.endpoint, "SELECT * WHERE { ?s ?p ?o } LIMIT 1000")
         before = client.memory(web)
         answers = [

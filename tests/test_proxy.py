@@ -45,11 +45,12 @@ def free_port():
 def site(folder, port, backend):
     """The site of deploy/, with its certificate and ports replaced."""
     text = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{backend}")
     for old, new in [
+        ("/var/cache/nginx/kg4p1000", str(folder / "cache")),
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         (f"/etc/ssl/certs/{NAME}.pem", str(folder / "cert.pem")),
         (f"/etc/ssl/private/{NAME}.key", str(folder / "key.pem")),
-        ("127.0.0.1:8000", f"127.0.0.1:{backend}"),
     ]:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -172,6 +173,31 @@ def test_the_same_over_http_2(proxy):
     assert done.stdout.startswith("HTTP/2 200")
     assert f"https://{NAME}/" in done.stdout
     assert "http://" not in done.stdout
+
+
+def test_an_answer_of_a_numbered_version_is_kept_and_others_are_not(proxy):
+    codes = "SELECT ?code WHERE { ?goal a k4p:Goal ; skos:notation ?code } ORDER BY ?code"
+    path = f"/sparql?query={quote(codes)}"
+    numbered = [get(proxy, f"{path}&version=1", f"192.0.2.{n}") for n in range(110, 114)]
+    assert [headers["X-Cache"] for _, headers, _ in numbered] == ["MISS", "MISS", "HIT", "HIT"]
+    assert {body for _, _, body in numbered} == {numbered[0][2]}
+    assert all(headers["KG-Version"] == "1" for _, headers, _ in numbered)
+    table = get(proxy, f"{path}&version=1", "192.0.2.114", Accept="text/csv")
+    assert table[2].split() == [b"code", *(b"%c" % c for c in b"ABCDEF")]
+    plain = [get(proxy, path, f"192.0.2.{n}")[1] for n in range(115, 118)]
+    assert all("X-Cache" not in headers for headers in plain)
+
+
+def test_a_numbered_answer_that_is_cut_arrives_broken_and_is_not_kept(proxy):
+    for number in (120, 121, 122):
+        connection = Connection(*proxy[:2])
+        asked = {"Host": NAME, "X-Test-Client": f"192.0.2.{number}"}
+        connection.request("GET", f"/sparql?query={HUGE}&timeout=2&version=1", headers=asked)
+        response = connection.getresponse()
+        assert (response.status, response.headers["X-Cache"]) == (200, "MISS")
+        with pytest.raises(http.client.IncompleteRead):
+            response.read()
+        connection.close()
 
 
 @pytest.mark.parametrize("path", [ASK, "/"])

@@ -69,7 +69,6 @@ def place(store, library, served):
     readers = Readers(store, size=2, timeout=2, memory=300)
     more = {"access_log": "none", "query_timeout": 2.0, "query_size": 20_000, "upload_size": 20_000}
     app = create_app(Settings(store=store.path, **more), store, readers, library)
-    app.config["MAX_CONTENT_LENGTH"] = 40_000
     with served(app) as place:
         yield place
     readers.close()

@@ -56,19 +56,16 @@ _PARAMETERS = (
     "version", "format", "page", "part", "lang", "objective", "other", "kind", "status", "confidence", "graph", "default",
 )  # fmt: skip
 _OWN_PARAMETERS = ("sparql", "queries", "static")
-#: Headers that pages of other sites may send whether they ask or not; and how many they may ask for.
+#: Headers that pages of other sites may send whether they ask or not.
 _KNOWN_NAMES = (
     "Accept", "Accept-Datetime", "Authorization", "Content-Type", "If-Match", "If-None-Match", "Range",
 )  # fmt: skip
-_NAME, _MOST_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"), 100
-#: Room beyond the largest query for a request to be read before we refuse it in our own words.
-_SLACK = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
 def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
     """The web application over a store."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = max(settings.query_size, settings.upload_size) + _SLACK
     _prepare(app.jinja_env)
     with app.app_context():
         joined = Services(
@@ -151,7 +148,15 @@ def _finish(response: Response) -> Response:
         response.vary.add("Accept-Datetime")
     g.visit.version = g.get("version") or 0
     if request.method == "OPTIONS":
-        _allow(response)
+        asked = request.headers.get("Access-Control-Request-Headers", "").split(",")[:100]
+        # No header of a request can do harm here.
+        names = (*_KNOWN_NAMES, *filter(_NAME.fullmatch, map(str.strip, asked)))
+        response.headers["Access-Control-Allow-Headers"] = ", ".join(
+            {name.lower(): name for name in names}.values()
+        )
+        response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
+        response.headers["Access-Control-Max-Age"] = "86400"
+        response.vary.add("Access-Control-Request-Headers")
     # Files, as results have a place already.
     if response.is_streamed and (response.content_length or 0) > AT_ONCE:
         try:
@@ -160,18 +165,6 @@ def _finish(response: Response) -> Response:
             response.close()
             return problems.answer(busy)
     return response
-
-
-def _allow(response: Response) -> None:
-    """Say what pages of other sites may send; no header of a request can do harm here."""
-    asked = request.headers.get("Access-Control-Request-Headers", "")
-    names = dict.fromkeys(name.strip() for name in asked.split(",", _MOST_NAMES)[:_MOST_NAMES])
-    known = [name.lower() for name in _KNOWN_NAMES]
-    more = [name for name in names if _NAME.fullmatch(name) and name.lower() not in known]
-    response.headers["Access-Control-Max-Age"] = "86400"
-    response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
-    response.headers["Access-Control-Allow-Headers"] = ", ".join([*_KNOWN_NAMES, *more])
-    response.vary.add("Access-Control-Request-Headers")
 
 
 def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:
