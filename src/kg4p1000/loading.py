@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
@@ -85,7 +85,7 @@ def load(
         )
 
     def change(draft: Draft) -> None:
-        with _explained(path), _Read(path, limit, tell) as file:
+        with _opened(path, limit, tell) as file:
             is_large = path.stat().st_size > _LARGE
             understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
         if not understood:
@@ -129,7 +129,7 @@ def _publish(
 
 def _taken(
     draft: Draft,
-    file: _Read,
+    file: _Limited,
     form: ox.RdfFormat,
     graph: NamedNode | None,
     *,
@@ -253,30 +253,28 @@ def _form(path: Path) -> ox.RdfFormat:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Tell errors of a file with their place; those of a full disk are left to whoever writes."""
+def _opened(path: Path, limit: int, tell: Tell) -> Iterator[_Limited]:
+    """Open a file, unpacked, and tell its errors with their place; those of a full disk are left to whoever writes."""
     try:
-        yield
+        with path.open("rb") as packed:
+            is_packed, size = path.suffix.lower() == ".gz", path.stat().st_size
+            file = gzip.GzipFile(fileobj=packed) if is_packed else packed
+            yield _Limited(file, limit, lambda: tell(packed.tell(), size))
     except SyntaxError as e:
         raise broken(path, e) from e
     except (FileNotFoundError, PermissionError, IsADirectoryError, gzip.BadGzipFile, EOFError) as e:
         raise files.unreadable(path, e) from e
 
 
-class _Read(io.RawIOBase):
-    """A file, unpacked, that is read up to a limit and tells how far."""
+class _Limited:
+    """A file that is read up to a limit and tells how far."""
 
-    def __init__(self, path: Path, limit: int, tell: Tell) -> None:
-        self._packed = path.open("rb")
-        self._file = (
-            gzip.GzipFile(fileobj=self._packed) if path.suffix.lower() == ".gz" else self._packed
-        )
-        self._size = path.stat().st_size
-        self._limit, self._tell = limit, tell
+    def __init__(self, file: IO[bytes], limit: int, tell: Callable[[], None]) -> None:
+        self._file, self._limit, self._tell = file, limit, tell
         self._read = self._told = 0
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes; none at the end."""
+        """Return the next bytes; none at the end."""
         data = self._file.read(size)
         if not self._read:
             data = data.removeprefix(BOM_UTF8)
@@ -289,15 +287,5 @@ class _Read(io.RawIOBase):
             )
         if self._read - self._told > _TELL or not data:
             self._told = self._read
-            self._tell(self._packed.tell(), self._size)
+            self._tell()
         return data
-
-    def readable(self) -> bool:
-        """That it can be read."""
-        return True
-
-    def close(self) -> None:
-        """Close the file."""
-        if not self.closed:
-            self._packed.close()
-        super().close()

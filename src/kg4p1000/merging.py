@@ -153,7 +153,7 @@ def unknown(base: frozenset[Quad], said: frozenset[Quad], wanted: frozenset[Quad
 
 
 def matters(quads: Iterable[Quad]) -> bool:
-    """Whether a change of these quads can change the overlaps."""
+    """Return whether a change of these quads can change the overlaps."""
     return any(
         q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
         for q in quads

@@ -90,14 +90,17 @@ def _told() -> Iterator[None]:
         raise SystemExit(2 if e.slug in _USAGE else 1) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help='The knowledge graph of the "4 per 1000" Implementation Plan: build, check, query and serve it.',
+)
 @click.version_option(__version__)
 @click.option("--store", type=click.Path(path_type=Path), help="Folder of the store.")
 @click.option("--files", type=click.Path(path_type=Path), help="Folder of the knowledge files.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
 @click.pass_context
 def main(ctx: click.Context, **flags: Any) -> None:
-    """The knowledge graph of the "4 per 1000" Implementation Plan: build, check, query and serve it."""
+    """Take the options that all verbs share."""
     logs.begin()
     ctx.obj = {**(ctx.obj or {}), **{k: v for k, v in flags.items() if v is not None}}
 
