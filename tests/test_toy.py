@@ -6,7 +6,7 @@ from kg4p1000.store import Readers
 
 def test_the_small_knowledge_passes_every_check(toy, toy_store):
     store = toy_store()
-    readers = Readers(store, 1)
+    readers = Readers(store, 1, timeout=600)
     found = {
         what: verify(lambda *_: None) for what, verify in checks.all_checks(store, toy, readers)
     }

@@ -81,10 +81,10 @@ def both(store, library):
     found = []
     pools = []
     for short in (True, False):
-        readers = Readers(store, size=2, timeout=20, memory=512)
+        readers = Readers(store, size=2, timeout=600, memory=512)
         readers.warm()
         app = create_app(
-            Settings(store=store.path, access_log="none", query_timeout=20, client_burst=1e6),
+            Settings(store=store.path, access_log="none", query_timeout=600, client_burst=1e6),
             store, readers, library,
         )  # fmt: skip
         server = make_server(app, "127.0.0.1", 0, 4, short=short)
@@ -248,7 +248,7 @@ def test_a_client_that_leaves_while_its_query_runs_harms_nobody(both):
 
 def test_nothing_is_left_of_clients_that_left(store, library):
     """Neither places in the lanes, nor in the limits of the client, nor queries that run on."""
-    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers = Readers(store, size=2, timeout=600, memory=512)
     readers.warm()
     more = {
         "trusted_proxies": "127.0.0.1",
