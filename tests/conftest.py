@@ -133,7 +133,7 @@ def store(own):
 
 @pytest.fixture(scope="session")
 def readers(store):
-    pool = Readers(store, size=4, timeout=20, memory=512)
+    pool = Readers(store, size=4, timeout=600, memory=512)
     yield pool
     pool.close()
 
@@ -146,7 +146,7 @@ def library():
 @pytest.fixture(scope="session")
 def settings(store):
     return Settings(
-        store=store.path, files=ROOT, query_timeout=20, query_memory=512, access_log="none"
+        store=store.path, files=ROOT, query_timeout=600, query_memory=512, access_log="none"
     )
 
 

@@ -63,7 +63,7 @@ def web(toy, toy_library):
     made = []
 
     def make(store):
-        readers = Readers(store, 2, timeout=20, memory=512, rebuilds=Rebuilds(store, 3))
+        readers = Readers(store, 2, timeout=600, memory=512, rebuilds=Rebuilds(store, 3))
         app = create_app(
             Settings(store=store.path, files=toy, access_log="none"), store, readers, toy_library
         )
@@ -157,7 +157,7 @@ class Service:
             stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def ask(self, path, seconds=60):
+    def ask(self, path, seconds=300):
         """Status and document, as soon as there is an answer."""
         until = time.monotonic() + seconds
         while True:
@@ -171,7 +171,7 @@ class Service:
                 assert time.monotonic() < until
                 time.sleep(0.1)
 
-    def becomes(self, status, seconds=60):
+    def becomes(self, status, seconds=300):
         """What the health is, when it is answered with a status."""
         until = time.monotonic() + seconds
         while (found := self.ask("/health"))[0] != status:
@@ -182,7 +182,7 @@ class Service:
     def end(self):
         """What it said."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=30)[1].decode()
+        return self.process.communicate(timeout=300)[1].decode()
 
 
 def test_serve_on_a_read_only_disk_serves_and_warns(remount):

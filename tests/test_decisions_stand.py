@@ -44,7 +44,7 @@ def graph(toy_store, shapes):
 @pytest.fixture
 def service(graph, library):
     """A client, and headers of a steward and an admin."""
-    readers = Readers(graph, size=1, timeout=20, memory=512)
+    readers = Readers(graph, size=1, timeout=600, memory=512)
     app = create_app(Settings(store=graph.path, files=TOY), graph, readers, library)
     kept = Tokens(graph.path / "tokens.json")
     tokens = {

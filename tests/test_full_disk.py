@@ -87,13 +87,13 @@ def aside(graph):
 
 @pytest.mark.parametrize("left", [0, 100_000, 2_000_000])
 def test_a_change_without_room_is_refused_and_leaves_nothing(graph, small, left):
-    readers = Readers(graph, size=1, timeout=20, memory=512)
+    readers = Readers(graph, size=1, timeout=600, memory=512)
     before, log = count(readers), sorted((graph.path / "log").iterdir())
     filler = fill(small, left)
     with pytest.raises(DiskFull, match="no room left"):
         publish(graph, many(25_000))
     readers.close()
-    readers = Readers(graph, size=1, timeout=20, memory=512)  # a new process, on the full disk
+    readers = Readers(graph, size=1, timeout=600, memory=512)  # a new process, on the full disk
     assert (graph.current, count(readers)) == (1, before)
     assert sorted((graph.path / "log").iterdir()) == log
     assert aside(graph) == []
@@ -137,7 +137,7 @@ def test_acceptance_needs_no_more_room_than_was_taken_before(graph, small):
 
 def test_a_change_by_http_without_room_is_a_507(graph, small, library):
     settings = Settings(store=graph.path)
-    readers = Readers(graph, size=1, timeout=20, memory=512)
+    readers = Readers(graph, size=1, timeout=600, memory=512)
     app = create_app(settings, graph, readers, library)
     token = Tokens(graph.path / "tokens.json").create("Ada", "admin")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sparql-update"}
@@ -156,7 +156,7 @@ def test_a_change_by_http_without_room_is_a_507(graph, small, library):
 
 def test_a_result_without_room_ends_as_a_fault_and_the_next_is_answered(graph, small, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(small))
-    readers = Readers(graph, size=1, timeout=20, memory=512)
+    readers = Readers(graph, size=1, timeout=600, memory=512)
     filler = fill(small)
     result = readers.query("SELECT * WHERE { ?s ?p ?o . ?s ?q ?r }")
     with pytest.raises(DiskFull):

@@ -11,7 +11,7 @@ import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
 from everything import for_each
-from kg4p1000 import build, curation, ontology
+from kg4p1000 import curation, ontology
 from kg4p1000.build import parse_file
 from kg4p1000.ontology import INFERRED, rules
 from kg4p1000.reasoner import consistency
@@ -185,6 +185,7 @@ def test_our_rules_derive_what_owlrl_derives_about_our_terms(ontology_triples):
     assert relevant(mine) == theirs
 
 
+@pytest.mark.slow
 def test_nothing_follows_from_a_mention_that_is_rejected(ontology_triples):
     mentioned = Triple(iri("activity:A4.2"), iri("k4p:mentions"), iri("database:wocat"))
 
@@ -205,8 +206,8 @@ def test_nothing_follows_from_a_mention_that_is_rejected(ontology_triples):
     assert (str(mentioned.subject), str(mentioned.predicate), str(mentioned.object)) not in theirs
 
 
-def test_a_mention_that_is_rejected_later_takes_its_inferences_along(own):
-    store, shapes = own(), build.load_shapes(ROOT)
+def test_a_mention_that_is_rejected_later_takes_its_inferences_along(toy_store, toy_shapes):
+    store, shapes = toy_store(), toy_shapes
     proposed, rejected = (
         ox.Quad(iri("mention:A1.1-unfccc"), iri("k4p:status"), iri(f"status:{status}"), iri("graph:mentions"))
         for status in ("proposed", "rejected")

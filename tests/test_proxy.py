@@ -84,7 +84,7 @@ def proxy(store, library, served, tmp_path_factory):
          "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
-    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers = Readers(store, size=2, timeout=600, memory=512)
     readers.warm()
     given = Settings(
         store=store.path, files=ROOT, access_log="none", client_rate=0.01, client_burst=3.0

@@ -37,7 +37,7 @@ each_with_parameters = for_each("path", WITH_PARAMETERS, ids=lambda path: path.s
 @pytest.fixture(scope="module")
 def readers(store) -> Iterator[Readers]:
     """Readers of a store built from the files of the repository, inferences included."""
-    readers = Readers(store, 2)
+    readers = Readers(store, 2, timeout=600)
     yield readers
     readers.close()
 

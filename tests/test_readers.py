@@ -50,14 +50,24 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def readers(store):
+    readers = Readers(store, size=2, timeout=120, memory=300)
+    yield readers
+    readers.close()
+
+
+@pytest.fixture
+def impatient(store):
+    """Readers whose limit of time is short."""
     readers = Readers(store, size=2, timeout=1, memory=300)
     yield readers
     readers.close()
 
 
 def point(readers, **options):
+    """Ask for one label, which is given all the time that a busy machine may take."""
     found = readers.query(
-        "SELECT ?o WHERE { <http://example.org/n7> <http://example.org/label> ?o }", **options
+        "SELECT ?o WHERE { <http://example.org/n7> <http://example.org/label> ?o }",
+        **{"timeout": 120, **options},
     )
     return found.json()["results"]["bindings"][0]["o"]["value"]
 
@@ -83,14 +93,14 @@ USUAL = {"cross-product", "string-blow-up"}
         for name, query in RUNAWAYS.items()
     ],
 )
-def test_a_runaway_query_is_stopped_and_the_next_one_answered(readers, query):
+def test_a_runaway_query_is_stopped_and_the_next_one_answered(impatient, query):
     with pytest.raises((TimeLimit, MemoryLimit)):
-        readers.query(query).read()
-    assert point(readers) == LABEL
+        impatient.query(query).read()
+    assert point(impatient) == LABEL
 
 
 def test_a_query_that_takes_too_much_memory_is_stopped(store):
-    readers = Readers(store, size=1, timeout=20, memory=100)
+    readers = Readers(store, size=1, timeout=600, memory=100)
     with pytest.raises(MemoryLimit) as caught:
         readers.query(RUNAWAYS["string-blow-up"]).read()
     assert caught.value.members == {"limit_megabytes": 100}
@@ -134,7 +144,7 @@ def in_background(readers, query, outcomes):
     return thread
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen"
@@ -167,8 +177,8 @@ def test_no_reader_process_outlives_its_runaway(store):
     readers.close()
 
 
-def test_a_result_that_was_cut_raises_after_its_first_bytes(readers):
-    chunks = readers.query(RUNAWAYS["streamed-cross-product"], result_format="csv").chunks()
+def test_a_result_that_was_cut_raises_after_its_first_bytes(impatient):
+    chunks = impatient.query(RUNAWAYS["streamed-cross-product"], result_format="csv").chunks()
     assert next(chunks).startswith(b"a0,a1,a2")
     with pytest.raises(TimeLimit):
         for _ in chunks:
@@ -233,7 +243,7 @@ def test_a_running_query_can_be_listed_and_killed(readers):
 
 
 def test_a_query_whose_client_has_gone_is_stopped(store):
-    readers = Readers(store, size=1, timeout=30, memory=300)
+    readers = Readers(store, size=1, timeout=120, memory=300)
     with pytest.raises(ClientGone):
         readers.query(RUNAWAYS["cross-product"], gone=lambda: True)
     wait_until(lambda: readers.lanes.occupancy.fast == 0)
@@ -242,7 +252,7 @@ def test_a_query_whose_client_has_gone_is_stopped(store):
 
 
 def test_a_result_that_nobody_reads_on_stops_its_query(store):
-    readers = Readers(store, size=1, timeout=30, memory=300)
+    readers = Readers(store, size=1, timeout=120, memory=300)
     chunks = readers.query(RUNAWAYS["streamed-cross-product"]).chunks()
     next(chunks)
     chunks.close()
@@ -266,10 +276,10 @@ def test_a_query_nested_too_deeply_harms_nobody(readers):
 
 
 def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
-    readers = Readers(store, size=1, timeout=3, memory=300)
+    readers = Readers(store, size=1, timeout=6, memory=300)
     chunks = readers.query("SELECT * WHERE { ?a ?b ?c . ?c ?d ?e } LIMIT 20000").chunks()
     first = next(chunks)
-    time.sleep(3.5)
+    time.sleep(6.5)
     whole = first + b"".join(chunks)
     assert whole.endswith(b"}")
     readers.close()

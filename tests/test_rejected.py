@@ -63,7 +63,7 @@ def without(own, change):
 def both(own):
     """Readers of a store in which all was rejected, and of one in which it was never said."""
     pools = [
-        Readers(without(own, change), size=2, timeout=60, memory=512)
+        Readers(without(own, change), size=2, timeout=600, memory=512)
         for change in (lambda about: map(rejected, about), lambda _: ())
     ]
     yield pools

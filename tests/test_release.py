@@ -337,7 +337,7 @@ def migrated(tmp_path_factory):
     release.migrate(files)
     store = Store(tmp_path_factory.mktemp("migrated") / "store")
     build(store, files, author="tests")
-    readers = Readers(store, 2)
+    readers = Readers(store, 2, timeout=600)
     yield files, store, readers
     readers.close()
 

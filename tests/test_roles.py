@@ -22,7 +22,7 @@ def graph(toy_store, tmp_path):
 
 @pytest.fixture
 def client(graph, toy_settings, toy_library):
-    readers = Readers(graph, size=2, timeout=20, memory=300)
+    readers = Readers(graph, size=2, timeout=600, memory=300)
     app = create_app(
         Settings(store=graph.path, files=toy_settings.files), graph, readers, toy_library
     )

@@ -45,7 +45,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def readers(store):
-    readers = Readers(store, size=2, timeout=1, memory=300)
+    readers = Readers(store, size=2, timeout=600, memory=300)
     yield readers
     readers.close()
 

@@ -25,7 +25,7 @@ def start(store, library, served, tmp_path):
     with ExitStack() as stack:
 
         def start(silence=60, **given):
-            readers = Readers(store, size=2, timeout=60, memory=512, queue=60)
+            readers = Readers(store, size=2, timeout=600, memory=512, queue=60)
             log = tmp_path / "access.log"
             app = create_app(
                 Settings(store=store.path, access_log=str(log), **given), store, readers, library
@@ -88,23 +88,23 @@ def test_an_answer_counts_as_under_way_until_its_client_has_read_it(start):
     with ExitStack() as stack:
         unread = [stack.enter_context(ask(place, LONG)) for _ in range(SEVERAL)]
         assert [status(connection) for connection in unread] == [200] * SEVERAL
-        within(60, lambda: len(transfers._open) == SEVERAL)  # made to their ends
+        within(300, lambda: len(transfers._open) == SEVERAL)  # made to their ends
         assert point(place, "192.0.2.1") == 429
         assert point(place, "192.0.2.2") == 200
         reading = unread[0]
         while len(transfers._open) == SEVERAL:
             reading.recv(1 << 20)
         assert point(place, "192.0.2.1") == 200
-    within(60, lambda: transfers.size == 0)
-    within(60, lambda: point(place, "192.0.2.1") == 200)
+    within(300, lambda: transfers.size == 0)
+    within(300, lambda: point(place, "192.0.2.1") == 200)
 
 
 def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(start):
     place, transfers = start(client_spool=4, spool=1000)
     with ask(place, ENDLESS) as unread:
         assert status(unread) == 200
-        within(60, lambda: transfers.size > 1 << 20)
-        within(60, lambda: transfers.size < 1 << 20)
+        within(300, lambda: transfers.size > 1 << 20)
+        within(300, lambda: transfers.size < 1 << 20)
         with ask(place, LONG.replace("20000", "60000"), "192.0.2.2") as other:
             assert len(whole(other)) == 60000  # several times what it may leave unread
         rest = b""
@@ -112,7 +112,7 @@ def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(start):
             while piece := unread.recv(1 << 16):
                 rest += piece
         assert not rest.endswith(b"0\r\n\r\n")
-    within(60, lambda: transfers.size == 0)
+    within(300, lambda: transfers.size == 0)
 
 
 def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_served(start):
@@ -127,7 +127,7 @@ def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_serv
         assert most <= 45 << 20  # what is being written comes on top
         cut = [whole(connection) is None for connection in unread]
         assert 0 < sum(cut) < len(cut)
-    within(60, lambda: transfers.size == 0)
+    within(300, lambda: transfers.size == 0)
 
 
 def test_beside_forty_unread_answers_a_fresh_client_is_served(start):
@@ -139,7 +139,7 @@ def test_beside_forty_unread_answers_a_fresh_client_is_served(start):
             assert point(place, f"198.51.100.{n}") == 200
             assert time.monotonic() - began < 50
         assert {status(connection) for connection in unread} <= {200, 503}
-    within(60, lambda: transfers.size == 0)
+    within(300, lambda: transfers.size == 0)
 
 
 def test_an_http_1_0_client_that_waits_for_too_much_is_told(start):
@@ -148,7 +148,7 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(start):
         assert status(connection) == 503
     with ask(place, LONG.replace("20000", "2000"), version="HTTP/1.0") as connection:
         assert len(whole(connection)) == 2000
-    within(60, lambda: transfers.size == 0)
+    within(300, lambda: transfers.size == 0)
 
 
 def test_the_addresses_of_one_network_of_ipv6_are_one_client(start):
@@ -163,14 +163,14 @@ def test_the_addresses_of_one_network_of_ipv6_are_one_client(start):
             most = max(most, transfers.size)
             time.sleep(0.05)
         assert most < 20 << 20
-    within(60, lambda: transfers.size == 0)
+    within(300, lambda: transfers.size == 0)
 
 
 def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(start):
     place, transfers = start(client_spool=2)
     with ask(place, ENDLESS, version="HTTP/1.0") as connection:
         assert status(connection) == 503
-        within(20, lambda: not start.readers[-1].running())  # its own limit is a minute
+        within(300, lambda: not start.readers[-1].running())  # its own limit is ten minutes
         within(20, lambda: transfers.size == 0)
 
 
@@ -192,5 +192,5 @@ def test_an_answer_that_nobody_reads_is_held_no_longer_than_the_time_for_silence
     place, transfers = start(silence=2)
     with ask(place, LONG) as unread:
         assert status(unread) == 200
-        within(60, lambda: transfers.size > 1 << 20)
+        within(300, lambda: transfers.size > 1 << 20)
         within(100, lambda: transfers.size == 0)

@@ -80,10 +80,10 @@ def both(store, library, served):
     with ExitStack() as stack:
         places = []
         for cache in (64, 0):
-            readers = Readers(store, size=2, timeout=20, memory=512)
+            readers = Readers(store, size=2, timeout=600, memory=512)
             readers.warm()
             app = create_app(
-                Settings(store=store.path, access_log="none", query_timeout=20, cache_size=cache),
+                Settings(store=store.path, access_log="none", query_timeout=600, cache_size=cache),
                 store, readers, library,
             )  # fmt: skip
             places.append(stack.enter_context(served(app)))

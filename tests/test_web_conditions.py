@@ -26,7 +26,7 @@ def built(toy_store):
 
 @pytest.fixture(scope="module")
 def service(built, toy_settings, toy_library):
-    readers = Readers(built, size=2, timeout=20, memory=300)
+    readers = Readers(built, size=2, timeout=600, memory=300)
     given = Settings(store=built.path, files=toy_settings.files, keep_versions=2)
     app = create_app(given, built, readers, toy_library)
     token = Tokens(built.path / "tokens.json").create("Kim", "admin")

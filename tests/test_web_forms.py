@@ -45,7 +45,7 @@ def test_programs_get_the_same_error_as_before(client):
 @pytest.fixture(scope="module")
 def web(own, settings, library):
     store = own()
-    pool = Readers(store, size=2, timeout=20, memory=512)
+    pool = Readers(store, size=2, timeout=600, memory=512)
     app = create_app(
         settings.__class__(**{**vars(settings), "store": store.path}), store, pool, library
     )

@@ -70,7 +70,7 @@ FOREIGN = [
 def place(own, library, settings):
     """A store of its own, and a client of the service over it."""
     store = own()
-    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers = Readers(store, size=2, timeout=600, memory=512)
     app = create_app(settings, store, readers, library)
     yield store, app.test_client()
     app.extensions["kg4p1000"].writer.close()

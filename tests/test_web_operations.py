@@ -20,7 +20,7 @@ def make(store, library, tmp_path):
     made = []
 
     def make(**more):
-        readers = Readers(store, size=2, timeout=20, memory=512)
+        readers = Readers(store, size=2, timeout=600, memory=512)
         made.append(readers)
         app = create_app(Settings(store=store.path, **more), store, readers, library)
         app.extensions["kg4p1000"].tokens = Tokens(tmp_path / "tokens.json")
@@ -80,7 +80,7 @@ def test_an_admin_can_list_and_stop_a_running_query(make):
     )
     thread.start()
     admin, client = authorized(app, "admin"), app.test_client()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while not (running := client.get("/admin/queries", headers=admin).json):
         assert time.monotonic() < until
     assert running[0]["query"] == LONG

@@ -158,7 +158,7 @@ def test_work_packages_and_the_queue_list_what_the_graph_has(client):
 def deciding(toy, toy_store, toy_library, tmp_path):
     """A service over a store of its own, and the headers of a steward and of a contributor."""
     store = toy_store(tmp_path / "store")
-    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers = Readers(store, size=2, timeout=600, memory=512)
     app = create_app(Settings(store=store.path, files=toy), store, readers, toy_library)
     kept = Tokens(store.path / "tokens.json")
     tokens = {role: kept.create(f"{role} Kim", role) for role in ("steward", "contributor")}

@@ -25,7 +25,7 @@ LARGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f } LIMIT 60000"
 @pytest.fixture
 def service(store, library, served):
     """Where a service of few readers answers, and its readers."""
-    readers = Readers(store, size=2, timeout=20, memory=512, queue=8)
+    readers = Readers(store, size=2, timeout=600, memory=512, queue=8)
     readers.warm()
     app = create_app(Settings(store=store.path, access_log="none"), store, readers, library)
     with served(app) as place:

@@ -21,7 +21,7 @@ def built(own):
 
 @pytest.fixture(scope="module")
 def app(built, settings, library):
-    readers = Readers(built, size=2, timeout=10, memory=300)
+    readers = Readers(built, size=2, timeout=600, memory=300)
     made = Settings(store=built.path, files=settings.files, upload_size=200_000)
     app = create_app(made, built, readers, library)
     app.extensions["kg4p1000"].census.results(1, patience=60)

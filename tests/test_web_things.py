@@ -255,7 +255,7 @@ def small(tmp_path, settings, library):
         with store.draft() as draft:
             draft.apply(Delta.of(quads))
             draft.publish("tests", attack, "test")
-    pool = Readers(store, size=2)
+    pool = Readers(store, size=2, timeout=600)
     yield create_app(settings, store, pool, library).test_client()
     pool.close()
 

@@ -32,7 +32,7 @@ def versioned(tmp_path_factory, library):
 
 @pytest.fixture
 def web(versioned, library):
-    readers = Readers(versioned, size=2, timeout=5, memory=300)
+    readers = Readers(versioned, size=2, timeout=600, memory=300)
     app = create_app(Settings(store=versioned.path), versioned, readers, library)
     yield app.test_client()
     readers.close()

@@ -22,7 +22,7 @@ UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 @pytest.fixture
 def logged(store, library, tmp_path):
     """A service, and a function that reads its access log."""
-    readers = Readers(store, size=2, timeout=20, memory=512)
+    readers = Readers(store, size=2, timeout=600, memory=512)
     path = tmp_path / "access.log"
     app = create_app(Settings(store=store.path, access_log=str(path)), store, readers, library)
 

@@ -31,7 +31,7 @@ def built(toy_store):
 @pytest.fixture(scope="module")
 def app(built, toy_settings, toy_library):
     """One service with one writer process; tests undo what they change."""
-    readers = Readers(built, size=2, timeout=10, memory=300)
+    readers = Readers(built, size=2, timeout=600, memory=300)
     app = create_app(
         Settings(store=built.path, files=toy_settings.files, upload_size=200_000),
         built,
@@ -273,7 +273,7 @@ NESTED = b"""<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "%b">%b]>
 def test_a_statement_that_the_log_could_not_give_back_is_refused(
     built, toy_settings, toy_library, tokens, address, kind, body
 ):
-    readers = Readers(built, size=1, timeout=10, memory=300)
+    readers = Readers(built, size=1, timeout=600, memory=300)
     roomy = Settings(store=built.path, files=toy_settings.files, upload_size=20_000_000)
     app = create_app(roomy, built, readers, toy_library)
     before = built.current
