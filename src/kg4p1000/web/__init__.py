@@ -42,6 +42,7 @@ from . import (
 from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
+from .ontology import said
 from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
@@ -49,7 +50,6 @@ from .server import Server
 from .services import Services, attach, kept_version, services
 from .shortcut import Short
 from .visits import VISIT, AccessLog, Edge, Visits
-from .wording import said
 
 _log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from ..errors import BadParameter
 from ..sparql import RDF_FORMATS
 from ..store import Entry, Store
 from ..terms import BASE, PREFIXES, TERMS, iri
-from .labels import vocabulary
+from .labels import register
 from .negotiation import TRIPLES, chosen
 from .queries import goals_of
 from .rendering import text
@@ -324,7 +324,7 @@ def of_service(form: str) -> bytes:
         limits=Literal(limits, language="en"),
         graphs=[
             (NamedNode(graph["iri"]), Literal(graph["title"], language="en"))
-            for graph in (vocabulary(version).graphs.values() if version else ())
+            for graph in (register(version).values() if version else ())
         ],
         counts=_terms(services().census.results(version).get("graphs", {})) if version else {},
     )

@@ -1,16 +1,15 @@
-"""What things and terms are called on pages, from the words of a version: labels, codes, inverses, named graphs."""
+"""What things, terms and named graphs are called on pages: labels, codes and notes."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pyoxigraph import Literal, NamedNode
 
-from ..store import Row
 from ..terms import GRAPH, ID, PREFIXES, curie, iri, natural_key
 from .background import once_per_version
 from .rendering import href, short, text
@@ -64,71 +63,11 @@ _REGISTERS = {
     "https://ror.org/": "ROR",
     "https://sws.geonames.org/": "GeoNames",
 }
-#: How a property that has no inverse reads from the other end.
-_BACKWARDS = {
-    "rdf:type": "instances",
-    "rdfs:subClassOf": "narrower classes",
-    "rdfs:subPropertyOf": "narrower properties",
-    "rdfs:domain": "properties that start here",
-    "rdfs:range": "properties that lead here",
-    "rdfs:isDefinedBy": "defines",
-    "owl:inverseOf": "inverse property",
-    "skos:inScheme": "codes",
-    "skos:topConceptOf": "top codes",
-    "skos:broader": "narrower codes",
-    "dcterms:isPartOf": "has part",
-    "dcterms:isVersionOf": "has version",
-    "dcterms:source": "is the source of",
-    "dcterms:license": "is the licence of",
-    "dcterms:isReferencedBy": "references",
-    "p-plan:isStepOfPlan": "has step",
-    "prov:wasAttributedTo": "is the author of",
-    "prov:wasDerivedFrom": "was the ground for",
-    "org:classification": "classifies",
-    "sh:targetClass": "shapes that check it",
-    "sh:class": "shapes that ask for it",
-    "sh:path": "shapes of this property",
-    "sh:property": "is a rule of",
-    "k4p:status": "is the status of",
-    "k4p:horizon": "is the horizon of",
-    "k4p:indicator": "is measured in",
-    "k4p:unit": "is the unit of",
-    "k4p:organisationType": "organisations of this type",
-    "k4p:overlapKind": "overlaps of this kind",
-    "k4p:relationKind": "relations of this kind",
-    "k4p:quantifier": "measures with it",
-    "k4p:mentionOf": "mentions of it",
-    "k4p:givesActionKind": "annotations with it",
-    "k4p:givesDeliverable": "annotations with it",
-    "k4p:givesTargetGroup": "annotations with it",
-    "k4p:givesTopic": "annotations with it",
-    "k4p:actionKind": "activities of this kind",
-    "k4p:deliverable": "activities with this deliverable",
-    "k4p:targetGroup": "activities for this group",
-    "k4p:topic": "activities on this topic",
-    "k4p:primaryActionKind": "activities first of all of this kind",
-    "k4p:primaryDeliverable": "activities with this deliverable first of all",
-    "k4p:primaryTargetGroup": "activities first of all for this group",
-    "k4p:primaryTopic": "activities first of all on this topic",
-}
-_BACKWARDS_BY_IRI = {iri(name).value: label for name, label in _BACKWARDS.items()}
 _NAMES = f"""SELECT ?thing ?property ?name WHERE {{{{
   VALUES ?thing {{{{ {{things}} }}}}
   {{{{ ?thing ?property ?name }}}} UNION {{{{ GRAPH graph:shapes {{{{ ?thing ?property ?name }}}} }}}}
   FILTER(?property IN ({_NAMING}))
 }}}}"""
-_TERMS = f"""SELECT ?thing ?property ?name WHERE {{
-  VALUES ?graph {{ graph:ontology graph:codes graph:graphs }}
-  GRAPH ?graph {{ ?thing ?property ?name FILTER(?property IN ({_NAMING})) }}
-}}"""
-_INVERSES = """SELECT ?one ?other WHERE { GRAPH graph:ontology {
-  { ?one owl:inverseOf|^owl:inverseOf ?other }
-  UNION { ?one a owl:SymmetricProperty BIND(?one AS ?other) } FILTER(isIRI(?one) && isIRI(?other))
-} }"""
-_NARROWER = """SELECT ?one ?other WHERE { GRAPH graph:ontology {
-  ?other (rdfs:subClassOf|rdfs:subPropertyOf)+ ?one
-  FILTER(isIRI(?one) && isIRI(?other) && ?one != ?other)
-} }"""
 _REGISTER = """SELECT ?graph ?property ?value WHERE { GRAPH graph:graphs { ?graph ?property ?value }
   FILTER(STRSTARTS(STR(?graph), STR(graph:)) && !isBlank(?value))
 }"""
@@ -202,10 +141,7 @@ class Names(dict[str, Name]):
 def names_of(things: Iterable[str], version: int) -> Names:
     """Read the names of things from the published graphs and the shapes."""
     written = " ".join(f"<{thing}>" for thing in set(things) if not _UNWRITABLE.search(thing))
-    return _names(services().select(_NAMES.format(things=written), version)) if written else Names()
-
-
-def _names(rows: Iterable[Row]) -> Names:
+    rows = services().select(_NAMES.format(things=written), version) if written else []
     found: dict[str, list[tuple[int, Literal]]] = defaultdict(list)
     for row in rows:
         if isinstance(row["thing"], NamedNode) and isinstance(row["name"], Literal):
@@ -242,44 +178,6 @@ def _language_rank(language: str) -> int:
     return 0 if language.partition("-")[0] == "en" else 1 if not language else 2
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """The words of one version.
-
-    Attributes:
-        inverses: property to its inverse; a symmetric one to itself.
-        narrower: property or class to all below it.
-        graphs: the register, by IRI.
-    """
-
-    names: Names
-    inverses: dict[str, str]
-    narrower: dict[str, set[str]]
-    graphs: dict[str, dict[str, Any]]
-
-    def property_name(self, value: str, incoming: bool) -> Name:
-        """Return what a property is called, or how it reads from the other end."""
-        name = self.names[value]
-        if not incoming:
-            return name
-        return replace(name, text=_BACKWARDS_BY_IRI.get(value, f"← {name.text}"), lang="en")
-
-
-@once_per_version
-def vocabulary(version: int) -> Vocabulary:
-    """Return the words of a version, which every page needs."""
-    select = services().select
-    narrower: dict[str, set[str]] = defaultdict(set)
-    for row in select(_NARROWER, version):
-        narrower[text(row["one"])].add(text(row["other"]))
-    return Vocabulary(
-        _names(select(_TERMS, version)),
-        {text(row["one"]): text(row["other"]) for row in select(_INVERSES, version)},
-        dict(narrower),
-        _graphs(select(_REGISTER, version)),
-    )
-
-
 def graph_entry(graph: str, **said: str) -> dict[str, Any]:
     """Return a named graph as the register has it: its address, short name, title, whether it is editable ..."""
     topic = graph.removeprefix(GRAPH)
@@ -287,9 +185,11 @@ def graph_entry(graph: str, **said: str) -> dict[str, Any]:
     return {"iri": graph, "topic": topic, "title": topic} | said | flags
 
 
-def _graphs(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+@once_per_version
+def register(version: int) -> dict[str, dict[str, Any]]:
+    """Return the named graphs as the register of a version has them, by address."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in rows:
+    for row in services().select(_REGISTER, version):
         said = found[text(row["graph"])]
         if name := _REGISTERED.get(curie(text(row["property"])) or ""):
             said[name] = text(row["value"])

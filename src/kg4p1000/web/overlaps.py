@@ -22,7 +22,7 @@ from ..terms import curie, natural_key
 from ..texts import counted, meant, number
 from .authorization import require
 from .describe import describe
-from .labels import Name, names_of, vocabulary
+from .labels import Name, names_of, register
 from .negotiation import chosen, prefers_page
 from .rendering import Sheet, text
 from .requests import FORM, conditions, decoded, is_dry_run, whole_body
@@ -329,7 +329,7 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
         states=decisions.STATUSES,
         kinds=_KINDS,
         thing=describe(subject, version),
-        words=vocabulary(version),
+        register=register(version),
         downloads=downloads(pair["iri"]),
         **shown,
     )
@@ -357,7 +357,7 @@ def decide(pair: str) -> Response | Redirect:
         return jsonify(_decided(pair, _json_body(), account))
     given = decoded(whole_body(_LARGEST)).to_dict()
     try:
-        done = _decided(pair, given, _steward(given.get("token", "")))
+        done = _decided(pair, given, require(Role.STEWARD, given.get("token", "").strip()))
     except KgError as problem:
         return _again(pair, given, problem)
     if done["version"] is None:
@@ -407,17 +407,3 @@ def _json_body() -> dict[str, str]:
             'Send a form, or a JSON object of texts such as {"status": "accepted", "why": "…"}.'
         )
     return given
-
-
-def _steward(token: str) -> Account:
-    """Who decides: by the header, or by the token of a form, which people without scripts need."""
-    if not token:
-        return require(Role.STEWARD)
-    account = services().tokens.account(token.strip())
-    if account is None:
-        raise Unauthorized("The token is not known, expired or revoked.")
-    if account.role < Role.STEWARD:
-        raise Forbidden(
-            f"This needs the role steward, and the token has {account.role.name.lower()}."
-        )
-    return account

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -15,7 +14,7 @@ from ..sparql import RDF_FORMATS
 from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS, natural_key
 from ..texts import meant, number
 from .describe import describe
-from .labels import Name, names_of, vocabulary
+from .labels import Name, names_of, register
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .queries import asked_by
 from .rendering import Sheet, data_href, short, text
@@ -74,15 +73,6 @@ _PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
 
 
-@dataclass(frozen=True)
-class Download:
-    """A format in which data can be had."""
-
-    name: str
-    media_type: str
-    href: str
-
-
 def _findings(subject: NamedNode, version: int) -> list[dict[str, Any]]:
     """The findings about a thing and, of an objective, about its activities, those that are surest first."""
     rows = services().select(_FINDINGS, version, thing=subject)
@@ -112,10 +102,10 @@ def node(path: str) -> NamedNode:
         raise NotFound(f"There is nothing at /{path}.") from None
 
 
-def downloads(subject: str) -> list[Download]:
-    """Return the formats in which one of our things can be had."""
+def downloads(subject: str) -> list[dict[str, str]]:
+    """Return the formats in which one of our things can be had, with their addresses."""
     return [
-        Download(name, RDF_FORMATS[key][0], data_href(subject, suffix))
+        {"name": name, "media_type": RDF_FORMATS[key][0], "href": data_href(subject, suffix)}
         for suffix, (key, name) in SUFFIXES.items()
     ]
 
@@ -147,7 +137,7 @@ def page(subject: NamedNode) -> str:
         thing=thing.without({f["finding"] for f in findings}),
         findings=findings,
         trail=sorted(trail, key=_level),
-        words=vocabulary(version),
+        register=register(version),
         questions=[] if code == subject.value else asked_by(services().library, code),
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
@@ -240,6 +230,7 @@ def kind_page(kind: str) -> str:
         raise NotFound(
             f"There are no things of the kind {kind!r}; there are {', '.join(ID_TYPES)}."
         )
+    cls = TERMS + kind.capitalize()
     listed = [text(row["other"]) for row in rows]
     found = names_of(listed, version)
     names = sorted((found[thing] for thing in listed), key=lambda name: name.order)
@@ -248,7 +239,7 @@ def kind_page(kind: str) -> str:
     last = max(1, -(-len(names) // _ON_A_PAGE))
     return render_template(
         "kind.html",
-        kind=vocabulary(version).names.get(TERMS + kind.capitalize()) or Name("", kind),
+        kind=names_of([cls], version).get(cls, Name("", kind)),
         key=kind,
         sheet=Sheet(names, max(1, min(number, last)), _ON_A_PAGE),
     )
