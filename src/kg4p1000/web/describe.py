@@ -239,7 +239,7 @@ def _value(term: Term, names: Names, nested: dict[str, list[tuple[Name, list[Cel
 
 
 def _nested(rows: Iterable[Row], names: Names) -> dict[str, list[tuple[Name, list[Cell]]]]:
-    """What is said of the nodes without a name, such as restrictions and lists."""
+    """Return what is said of the nodes without a name, such as restrictions and lists."""
     found: dict[str, dict[str, list[Cell]]] = {}
     for row in rows:
         shown = _value(row["value"], names, {}).cell

@@ -198,7 +198,7 @@ def _now() -> Edition:
 
 
 def _language() -> str:
-    """The language of the page: ``lang``, else what the browser likes best of ours, else English."""
+    """Return the language of the page: ``lang``, else what the browser likes best of ours, else English."""
     asked = request.args.get("lang", "")
     if asked and asked not in LANGUAGES:
         raise BadParameter(
@@ -209,7 +209,7 @@ def _language() -> str:
 
 @blueprint.route("/ontology", strict_slashes=False)
 def index() -> Response:
-    """The whole ontology: its modules and terms, or its graph as RDF."""
+    """Show the whole ontology: its modules and terms, or its graph as RDF."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return _varied(whole_graph(GRAPH + "ontology", choice.key, choice.media_type))
@@ -218,7 +218,7 @@ def index() -> Response:
 
 @blueprint.route("/ontology/module/<module>")
 def module(module: str) -> Response | str:
-    """A module with all its terms and its diagram, or what the graph says of it as data."""
+    """Show a module with all its terms and its diagram, or what the graph says of it as data."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return answer(node(f"ontology/module/{module}"), choice)
@@ -227,7 +227,7 @@ def module(module: str) -> Response | str:
 
 @blueprint.route("/ontology/<term>")
 def term(term: str) -> Response | str:
-    """A class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
+    """Show a class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
     if term[:1].isdigit():
         return release(term)
     subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
@@ -241,7 +241,7 @@ def term(term: str) -> Response | str:
 @blueprint.route("/releases/ontology/<number>")
 @blueprint.route("/releases/ontology/<number>/<module>")
 def release(number: str, module: str = "") -> Response:
-    """A released version of the ontology, or of one of its modules, from the record of the release.
+    """Show a released version of the ontology, or of one of its modules, from the record of the release.
 
     Raises:
         NotFound: there is no such release or module; says which there are.
@@ -266,7 +266,7 @@ def _released(number: str) -> tuple[list[Triple], Reference]:
 
 
 def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
-    """What a release says of a module and of its terms, with their nodes without names."""
+    """Return what a release says of a module and of its terms, with their nodes without names."""
     home, about = NamedNode(module), dict[object, list[Triple]]()
     for triple in triples:
         about.setdefault(triple.subject, []).append(triple)
@@ -281,7 +281,7 @@ def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
 
 
 def _found(book: Reference, name: str) -> str:
-    """The IRI of a module by its short name.
+    """Return the IRI of a module by its short name.
 
     Raises:
         NotFound: says which there are.
@@ -316,7 +316,7 @@ def _module(edition: Edition, name: str) -> Response:
 
 
 def _address(edition: Edition, module: str = "") -> str:
-    """The IRI of the ontology or of a module, of a release its version IRI."""
+    """Return the IRI of the ontology or of a module, of a release its version IRI."""
     if edition.number:
         return f"{BASE}releases/ontology/{edition.number}/{module}".rstrip("/")
     return MODULES + module if module else ONTOLOGY
@@ -345,7 +345,7 @@ def _term(edition: Edition, term: str) -> Response:
 
 
 def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
-    """The mappings of a term, the surest first."""
+    """Return the mappings of a term, the surest first."""
     found = {}
     for row in services().select(_MAPPINGS, version, term=subject):
         match = {name: text(term) for name, term in row.items()}
@@ -356,7 +356,7 @@ def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
 
 
 def _page(template: str, edition: Edition, **values: Any) -> Response:
-    """A page of the reference, with what all of them are made with."""
+    """Render a page of the reference, with what all of them are made with."""
     book, tongue, number = edition.book, edition.tongue, edition.number
     page = render_template(
         template,

@@ -84,7 +84,7 @@ Pair = dict[str, Any]
 
 
 def _pairs(version: int) -> list[Pair]:
-    """The stored overlaps, surest first; of those that are equally sure, the one with the higher score.
+    """Return the stored overlaps, surest first; of those that are equally sure, the one with the higher score.
 
     One whose confidence is no number is left out, for it has no place among the others.
     """
@@ -106,7 +106,7 @@ def _pairs(version: int) -> list[Pair]:
 
 @blueprint.route("/overlaps/")
 def index() -> Response:
-    """The matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
+    """Show the matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
     choice = chosen(_OFFERS)
     version = page_version()
     titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
@@ -150,7 +150,7 @@ def _csv(pairs: Iterable[Pair]) -> Response:
 
 
 def _sheet(pairs: Sequence[Pair]) -> Sheet:
-    """The page of a list that the request asks for by ``page``.
+    """Return the page of a list that the request asks for by ``page``.
 
     Raises:
         BadParameter: there is no such page.
@@ -167,7 +167,7 @@ def _sheet(pairs: Sequence[Pair]) -> Sheet:
 
 
 def _checked(given: Mapping[str, str], codes: Sequence[str]) -> dict[str, str]:
-    """The filters of a request, in the capitals of what they name.
+    """Return the filters of a request, in the capitals of what they name.
 
     Raises:
         BadParameter: one asks for what there is not, or the confidence is not a number from 0 to 1.
@@ -204,7 +204,7 @@ def _fits(pair: Pair, filters: Mapping[str, str]) -> bool:
 
 
 def _cells(version: int, pairs: Iterable[Pair]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What two objectives have in common, by their codes in order.
+    """Return what two objectives have in common, by their codes in order.
 
     Returns:
         How many overlaps, their summed confidence and its shade from 0 to 5, and what is stated: kinds of the
@@ -235,7 +235,7 @@ def _cells(version: int, pairs: Iterable[Pair]) -> dict[tuple[str, str], dict[st
 
 @blueprint.route("/overlaps/clusters")
 def clusters() -> str:
-    """Groups of activities of several objectives that could make one work package."""
+    """Show groups of activities of several objectives that could make one work package."""
     version = page_version()
     rows = services().select(_CLUSTERS, version)
     names = names_of((text(row["member"]) for row in rows), version)
@@ -256,7 +256,7 @@ def clusters() -> str:
 
 @blueprint.route("/overlaps/queue")
 def queue() -> str:
-    """The pairs that wait for a decision, those first from which the ranking learns most."""
+    """List the pairs that wait for a decision, those first from which the ranking learns most."""
     found = {(pair["a"], pair["b"]): pair for pair in _pairs(page_version())}
     order = decisions.queue(
         {key: pair["confidence"] for key, pair in found.items()},
@@ -267,7 +267,7 @@ def queue() -> str:
 
 @blueprint.route("/overlaps/<pair>")
 def one(pair: str) -> str | Redirect:
-    """Two activities side by side, what they share, and what was decided."""
+    """Show two activities side by side, what they share, and what was decided."""
     version = page_version()
     found = _stored(pair, version)
     if found is None:
@@ -296,7 +296,7 @@ def _named(pair: str) -> str:
 
 
 def _page(pair: Pair, version: int, **shown: object) -> str:
-    """The page of a pair.
+    """Render the page of a pair.
 
     Args:
         shown: what of its form was filled in, and what is wrong with it.
@@ -381,7 +381,7 @@ def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str,
 
 
 def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
-    """The form once more, as it was filled in but for the token, with what is wrong at its field.
+    """Show the form once more, as it was filled in but for the token, with what is wrong at its field.
 
     Raises:
         KgError: the one given, where nobody reads a page, or there is none of this pair.

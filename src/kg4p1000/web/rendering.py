@@ -95,7 +95,7 @@ def cell(term: Term) -> Cell:
 
 
 def short(iri: str) -> str:
-    """The CURIE of an IRI, or the IRI itself."""
+    """Return the CURIE of an IRI, or the IRI itself."""
     return curie(iri) or iri
 
 
@@ -127,13 +127,13 @@ def data_href(iri: str, suffix: str) -> str:
 
 
 def local(path: str) -> str:
-    """The address of a path of this service, in the version that the page at hand is of."""
+    """Return the address of a path of this service, in the version that the page at hand is of."""
     version = kept_version()
     return f"{request.script_root}/{path}{f'?version={quote(version)}' if version else ''}"
 
 
 def bdi(text: object) -> Markup:
-    """A text of the graph for a page, apart from the text around it where it could turn that."""
+    """Return a text of the graph for a page, apart from the text around it where it could turn that."""
     told = text if isinstance(text, Markup) else escape(balanced(str(text)))
     return Markup("<bdi>%s</bdi>") % told if turns(told) else told
 
@@ -144,10 +144,10 @@ def source(text: str) -> Markup:
 
 
 def text(term: object) -> str:
-    """What an IRI or a literal says; nothing for other terms, which have no name."""
+    """Return what an IRI or a literal says; nothing for other terms, which have no name."""
     return term.value if isinstance(term, NamedNode | Literal) else ""
 
 
 def graph_name(iri: str) -> str:
-    """The short name of a named graph."""
+    """Return the short name of a named graph."""
     return iri.removeprefix(GRAPH)

@@ -74,7 +74,7 @@ _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
 
 
 def _findings(subject: NamedNode, version: int) -> list[dict[str, Any]]:
-    """The findings about a thing and, of an objective, about its activities, those that are surest first."""
+    """Return the findings about a thing and, of an objective, about its activities, those that are surest first."""
     rows = services().select(_FINDINGS, version, thing=subject)
     columns = ("one", "other", "kind", "status")
     ends = {row[c].value for row in rows for c in columns if isinstance(row[c], NamedNode)}
@@ -151,7 +151,7 @@ def _level(name: Name) -> tuple[int, int]:
 
 
 def _nothing(subject: NamedNode, sentence: str = "") -> NotFound:
-    """That there is no such thing, and which may have been meant."""
+    """Say that there is no such thing, and which may have been meant."""
     space, hint = subject.value[: subject.value.rindex("/") + 1], ""
     if space.startswith((ID, CODE)):
         rows = services().select(_LIST, asked_version(request.args), start=Literal(space))
@@ -203,7 +203,7 @@ def thing(kind: str, key: str) -> Redirect:
 
 @blueprint.route("/page/<kind>/<key>")
 def thing_page(kind: str, key: str) -> str | Redirect:
-    """The page of a thing; that of an overlap is where the two activities stand side by side."""
+    """Show the page of a thing; that of an overlap is where the two activities stand side by side."""
     subject = node(f"id/{kind}/{key}")
     named = kind == "overlap" and _PAIR.fullmatch(key)
     if named and services().select(_OVERLAP, page_version(), thing=subject):
@@ -213,7 +213,7 @@ def thing_page(kind: str, key: str) -> str | Redirect:
 
 @blueprint.route("/data/<kind>/<key>")
 def thing_data(kind: str, key: str) -> Response:
-    """The data of a thing, in the format of its ending or, without one, by Accept."""
+    """Send the data of a thing, in the format of its ending or, without one, by Accept."""
     stem, dot, suffix = key.rpartition(".")
     if dot and suffix in SUFFIXES:
         form, _ = SUFFIXES[suffix]
@@ -248,11 +248,11 @@ def kind_page(kind: str) -> str:
 @blueprint.route("/code/<scheme>")
 @blueprint.route("/code/<scheme>/<code>")
 def code(scheme: str, code: str = "") -> Response | str:
-    """A code list or one of its codes, as a page or as data."""
+    """Show a code list or one of its codes, as a page or as data."""
     return answer(node(f"code/{scheme}/{code}".rstrip("/")), chosen(TRIPLES))
 
 
 @blueprint.route("/shapes/<name>")
 def shape(name: str) -> Response | str:
-    """A shape, as a page or as data."""
+    """Show a shape, as a page or as data."""
     return answer(node(f"shapes/{name}"), chosen(TRIPLES))
