@@ -317,11 +317,14 @@ class Drawing:
 
     def _place(self) -> None:
         """Give each box its place: what is wider, and what leads to others, in a row above."""
+        wider: dict[str, set[str]] = {term: set() for term in self.boxes}
         above: dict[str, set[str]] = {term: set() for term in self.boxes}
         for start, end, label in self.links:
-            upper, lower = (start, end) if label else (end, start)
-            above[lower] |= {upper} - {lower}
-        rows = [*self._rows(above)]
+            if label:
+                above[end] |= {start} - {end}
+            else:
+                wider[start].add(end)
+        rows = [*self._rows(wider, above)]
         wide = [sum(box.width + _ACROSS for box in row) for row in rows]
         y = 8.0
         for row, width in zip(rows, wide, strict=True):
@@ -331,14 +334,17 @@ class Drawing:
                 x += box.width + _ACROSS
             y += max(box.height for box in row) + _GAP
 
-    def _rows(self, above: Mapping[str, set[str]]) -> Iterator[list[Box]]:
+    def _rows(
+        self, wider: Mapping[str, set[str]], above: Mapping[str, set[str]]
+    ) -> Iterator[list[Box]]:
         waiting, order = [*self.boxes], dict[str, float]()
         while waiting:
-            # Where classes lead to each other in a circle, the first of them begins.
-            ready = [term for term in waiting if not above[term] & {*waiting}] or waiting[:1]
+            # Where classes lead to each other in a circle, the first of the widest begins.
+            widest = [term for term in waiting if not wider[term] & {*waiting}] or waiting[:1]
+            ready = [term for term in widest if not above[term] & {*waiting}] or widest[:1]
             waiting = [term for term in waiting if term not in ready]
             for term in ready:  # below what it is linked with
-                known = [order[upper] for upper in above[term] if upper in order]
+                known = [order[upper] for upper in above[term] | wider[term] if upper in order]
                 order[term] = sum(known) / len(known) if known else len(ready) / 2
             row: list[Box] = []
             for place, term in enumerate(sorted(ready, key=lambda t: (order[t], t))):
