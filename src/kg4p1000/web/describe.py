@@ -15,9 +15,8 @@ from pyoxigraph import BlankNode, NamedNode
 from ..errors import NotFound
 from ..store import Row, Term
 from ..terms import GRAPH, iri, natural_key
-from .labels import Name, Names, names_of
 from .reference import Reference, reference
-from .rendering import Cell, cell, text
+from .rendering import Cell, Name, Names, cell, names_of, text
 from .services import services
 
 #: Incoming statements that a page shows at most; it says so when there are more.

@@ -8,8 +8,8 @@ from pyoxigraph import Literal, NamedNode
 from ..errors import NotFound
 from ..store import Row
 from ..terms import GRAPH
-from .labels import graph_entry, names_of, register
 from .negotiation import TRIPLES, chosen
+from .rendering import graph_entry, names_of, register
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 from .things import downloads, node

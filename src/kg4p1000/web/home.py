@@ -32,10 +32,9 @@ from ..errors import BadParameter
 from ..sparql import RDF_FORMATS
 from ..store import Entry, Store
 from ..terms import BASE, PREFIXES, TERMS, iri
-from .labels import register
 from .negotiation import TRIPLES, chosen
 from .queries import goals_of
-from .rendering import text
+from .rendering import register, text
 from .services import base, page_version, services
 
 blueprint = Blueprint("home", __name__)

@@ -18,10 +18,9 @@ from ..texts import number
 from .background import once_per_version
 from .describe import describe
 from .graphs import whole_graph
-from .labels import names_of, register
 from .negotiation import TRIPLES, chosen
 from .reference import MODULES, ONTOLOGY, Drawing, Reference, reference
-from .rendering import href, short, text
+from .rendering import href, names_of, register, short, text
 from .services import kept_version, page_version, services
 from .things import answer, downloads, node
 

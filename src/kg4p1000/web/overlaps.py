@@ -22,9 +22,8 @@ from ..terms import curie, natural_key
 from ..texts import counted, meant, number
 from .authorization import require
 from .describe import describe
-from .labels import Name, names_of, register
 from .negotiation import chosen, prefers_page
-from .rendering import Sheet, text
+from .rendering import Name, Sheet, names_of, register, text
 from .requests import FORM, conditions, decoded, is_dry_run, whole_body
 from .services import page_version, services
 from .things import downloads
@@ -111,7 +110,7 @@ def index() -> Response:
     version = page_version()
     titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
-    pairs, problem, sheet = _pairs(version), None, Sheet([], 1, _A_PAGE)
+    pairs, problem, sheet = _pairs(version), None, Sheet.of([], 1, _A_PAGE)
     filters = {name: request.args.get(name, "").strip() for name in _FILTERS}
     try:
         filters = _checked(filters, codes)
@@ -156,14 +155,14 @@ def _sheet(pairs: Sequence[Pair]) -> Sheet:
         BadParameter: there is no such page.
     """
     given = request.args.get("page", "").strip() or "1"
-    last = Sheet(pairs, 1, _A_PAGE).last
+    last = Sheet.of(pairs, 1, _A_PAGE).last
     if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= last):
         raise BadParameter(
             f"page is {given!r} and must be a number from 1 to {last}: this list has"
             f" {counted(len(pairs), 'pair')}, {_A_PAGE} a page.",
             parameter="page",
         )
-    return Sheet(pairs, int(given), _A_PAGE)
+    return Sheet.of(pairs, int(given), _A_PAGE)
 
 
 def _checked(given: Mapping[str, str], codes: Sequence[str]) -> dict[str, str]:

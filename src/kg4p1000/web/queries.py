@@ -19,10 +19,9 @@ from ..store import Result
 from . import results
 from .advice import advice, advise
 from .hints import rowless
-from .labels import Name, names_of
 from .negotiation import RESULTS, TRIPLES, chosen
 from .problems import document
-from .rendering import text
+from .rendering import Name, names_of, text
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 

@@ -14,10 +14,9 @@ from ..sparql import RDF_FORMATS
 from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS, natural_key
 from ..texts import meant, number
 from .describe import describe
-from .labels import Name, names_of, register
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .queries import asked_by
-from .rendering import Sheet, data_href, short, text
+from .rendering import Name, Sheet, data_href, names_of, register, short, text
 from .services import asked_version, client_gone, page_version, services
 from .streaming import cited, respond
 
@@ -241,7 +240,7 @@ def kind_page(kind: str) -> str:
         "kind.html",
         kind=names_of([cls], version).get(cls, Name("", kind)),
         key=kind,
-        sheet=Sheet(names, max(1, min(number, last)), _ON_A_PAGE),
+        sheet=Sheet.of(names, max(1, min(number, last)), _ON_A_PAGE),
     )
 
 
