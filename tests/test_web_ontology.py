@@ -11,9 +11,8 @@ import pytest
 from kg4p1000 import release
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, TERMS, iri
-from kg4p1000.web.diagram import Drawing
-from kg4p1000.web.reference import MODULES, reference
-from kg4p1000.web.wording import LANGUAGES, said
+from kg4p1000.web.ontology import LANGUAGES, said
+from kg4p1000.web.reference import MODULES, Drawing, reference
 
 ROOT = Path(__file__).parent.parent
 HTML = {"Accept": "text/html"}

@@ -40,12 +40,12 @@ from .access_log import AccessLog
 from .authorization import account
 from .citation import Cache
 from .middleware import AT_ONCE, RECORD, REFUSED, Middleware
+from .ontology import said
 from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
 from .services import Services, attach, kept_version, services
 from .transfers import PLACES, Transfers
-from .wording import said
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}

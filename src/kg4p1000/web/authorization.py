@@ -11,8 +11,8 @@ from ..errors import Forbidden, Unauthorized
 from .services import services
 
 
-def account() -> Account:
-    """Whom the request's token stands for; without a token, anyone.
+def account(token: str = "") -> Account:
+    """Return whom a token stands for, by default that of the request; without a token, anyone.
 
     Clients that know users and passwords alone send the token as the password, under any name. Other passwords and
     other schemes than Bearer are not ours: a proxy in front may have asked for them.
@@ -20,7 +20,8 @@ def account() -> Account:
     Raises:
         Unauthorized: the token is not valid.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    header = f"Bearer {token}" if token else request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
     if scheme.lower() == "basic":
         password = _password(token)
         return (services().tokens.account(password) if password else None) or ANYONE
@@ -40,14 +41,14 @@ def _password(credentials: str) -> str:
         return ""
 
 
-def require(role: Role) -> Account:
-    """The account of the request, if its role is at least the one given.
+def require(role: Role, token: str = "") -> Account:
+    """Return the account of the request, or of the token of a form, if its role is at least the one given.
 
     Raises:
         Unauthorized: there is no token.
         Forbidden: the role is too low.
     """
-    found = account()
+    found = account(token)
     if found.role >= role:
         return found
     if found is ANYONE:

@@ -15,8 +15,8 @@ from pyoxigraph import BlankNode, NamedNode
 from ..errors import NotFound
 from ..store import Row, Term
 from ..terms import GRAPH, iri, natural_key
-from .labels import Name, Names, Vocabulary, names_of, vocabulary
-from .rendering import Cell, cell, text
+from .reference import Reference, reference
+from .rendering import Cell, Name, Names, cell, names_of, text
 from .services import services
 
 #: Incoming statements that a page shows at most; it says so when there are more.
@@ -42,6 +42,54 @@ _LAST = (
 _PLACE = {iri(name).value: i - len(_FIRST) for i, name in enumerate(_FIRST)} | {
     iri(name).value: i + 1 for i, name in enumerate(_LAST)
 }
+#: How a property that has no inverse reads from the other end.
+_BACKWARDS = {
+    "rdf:type": "instances",
+    "rdfs:subClassOf": "narrower classes",
+    "rdfs:subPropertyOf": "narrower properties",
+    "rdfs:domain": "properties that start here",
+    "rdfs:range": "properties that lead here",
+    "rdfs:isDefinedBy": "defines",
+    "owl:inverseOf": "inverse property",
+    "skos:inScheme": "codes",
+    "skos:topConceptOf": "top codes",
+    "skos:broader": "narrower codes",
+    "dcterms:isPartOf": "has part",
+    "dcterms:isVersionOf": "has version",
+    "dcterms:source": "is the source of",
+    "dcterms:license": "is the licence of",
+    "dcterms:isReferencedBy": "references",
+    "p-plan:isStepOfPlan": "has step",
+    "prov:wasAttributedTo": "is the author of",
+    "prov:wasDerivedFrom": "was the ground for",
+    "org:classification": "classifies",
+    "sh:targetClass": "shapes that check it",
+    "sh:class": "shapes that ask for it",
+    "sh:path": "shapes of this property",
+    "sh:property": "is a rule of",
+    "k4p:status": "is the status of",
+    "k4p:horizon": "is the horizon of",
+    "k4p:indicator": "is measured in",
+    "k4p:unit": "is the unit of",
+    "k4p:organisationType": "organisations of this type",
+    "k4p:overlapKind": "overlaps of this kind",
+    "k4p:relationKind": "relations of this kind",
+    "k4p:quantifier": "measures with it",
+    "k4p:mentionOf": "mentions of it",
+    "k4p:givesActionKind": "annotations with it",
+    "k4p:givesDeliverable": "annotations with it",
+    "k4p:givesTargetGroup": "annotations with it",
+    "k4p:givesTopic": "annotations with it",
+    "k4p:actionKind": "activities of this kind",
+    "k4p:deliverable": "activities with this deliverable",
+    "k4p:targetGroup": "activities for this group",
+    "k4p:topic": "activities on this topic",
+    "k4p:primaryActionKind": "activities first of all of this kind",
+    "k4p:primaryDeliverable": "activities with this deliverable first of all",
+    "k4p:primaryTargetGroup": "activities first of all for this group",
+    "k4p:primaryTopic": "activities first of all on this topic",
+}
+_BACKWARDS_BY_IRI = {iri(name).value: label for name, label in _BACKWARDS.items()}
 _OUTGOING = (
     "SELECT ?thing ?graph ?property ?value WHERE { GRAPH ?graph { ?thing ?property ?value } }"
 )
@@ -146,16 +194,6 @@ class Thing:
                 kept.append(group)
         return replace(self, groups=kept)
 
-    @property
-    def facts(self) -> list[Group]:
-        """The groups for the table."""
-        return [group for group in self.groups if not group.long]
-
-    @property
-    def lists(self) -> list[Group]:
-        """The groups that are lists of their own."""
-        return [group for group in self.groups if group.long]
-
 
 def describe(subject: NamedNode, version: int) -> Thing:
     """Read all that the graph says of a thing.
@@ -167,25 +205,27 @@ def describe(subject: NamedNode, version: int) -> Thing:
     outgoing = select(_OUTGOING)
     if not outgoing:
         raise NotFound(f"The graph says nothing of {subject.value}.")
-    incoming, words = select(_INCOMING), vocabulary(version)
+    incoming, book = select(_INCOMING), reference(version)
     blank = any(isinstance(row["value"], BlankNode) for row in outgoing)
     nested = select(_NESTED) if blank else []
-    ends = [row["value"] for rows in (outgoing, incoming, nested) for row in rows]
-    things = {subject.value, *(end.value for end in ends if isinstance(end, NamedNode))}
-    names = Names(words.names | names_of(things, version))
+    rows = [*outgoing, *incoming[:_MOST], *nested]
+    properties = {text(row["property"]) for row in rows}
+    properties |= {inverse for prop in properties if (inverse := book.inverse(prop))}
+    ends = {row["value"].value for row in rows if isinstance(row["value"], NamedNode)}
+    names = names_of({subject.value} | properties | ends, version)
     grouped: dict[Side, dict[Term, Value]] = {}
     inside = _nested(nested, names)
     for rows, points_here in ((outgoing, False), (incoming[:_MOST], True)):
         for row in rows:
-            held = grouped.setdefault(_side(text(row["property"]), points_here, words), {})
+            held = grouped.setdefault(_side(text(row["property"]), points_here, book), {})
             value = held.setdefault(row["value"], _value(row["value"], names, inside))
             value.graphs.add(text(row["graph"]))
-    return _arranged(subject.value, names, grouped, words, cut=len(incoming) > _MOST)
+    return _arranged(subject.value, names, grouped, book, cut=len(incoming) > _MOST)
 
 
-def _side(prop: str, incoming: bool, words: Vocabulary) -> Side:
+def _side(prop: str, incoming: bool, book: Reference) -> Side:
     """Where a statement is shown: if the property has an inverse, always as what the thing says."""
-    inverse = words.inverses.get(prop) if incoming else None
+    inverse = book.inverse(prop) if incoming else ""
     return inverse or prop, incoming and not inverse
 
 
@@ -198,7 +238,7 @@ def _value(term: Term, names: Names, nested: dict[str, list[tuple[Name, list[Cel
 
 
 def _nested(rows: Iterable[Row], names: Names) -> dict[str, list[tuple[Name, list[Cell]]]]:
-    """What is said of the nodes without a name, such as restrictions and lists."""
+    """Return what is said of the nodes without a name, such as restrictions and lists."""
     found: dict[str, dict[str, list[Cell]]] = {}
     for row in rows:
         shown = _value(row["value"], names, {}).cell
@@ -213,7 +253,7 @@ def _nested(rows: Iterable[Row], names: Names) -> dict[str, list[tuple[Name, lis
 
 
 def _arranged(
-    subject: str, names: Names, grouped: dict[Side, dict[Term, Value]], words: Vocabulary, cut: bool
+    subject: str, names: Names, grouped: dict[Side, dict[Term, Value]], book: Reference, cut: bool
 ) -> Thing:
     for values in grouped.values():
         for value in values.values():
@@ -223,7 +263,10 @@ def _arranged(
     texts = [value for prop in _TEXTS for value in grouped.pop((prop, False), {}).values()]
     groups: dict[bool, list[Group]] = {False: [], True: []}
     for (prop, incoming), values in grouped.items():
-        below = [_side(other, incoming, words) for other in words.narrower.get(prop, ())]
+        below = [_side(other, incoming, book) for other in book.narrower(prop)]
+        name = names[prop]
+        if incoming:
+            name = replace(name, text=_BACKWARDS_BY_IRI.get(prop, f"← {name.text}"), lang="en")
         split: dict[bool, list[Value]] = {False: [], True: []}
         for term, value in values.items():
             said = any(term in grouped.get(side, {}) for side in below)
@@ -231,7 +274,7 @@ def _arranged(
         for implied, found in split.items():
             if found:
                 found.sort(key=lambda v: v.order)
-                groups[implied].append(Group(words.property_name(prop, incoming), incoming, found))
+                groups[implied].append(Group(name, incoming, found))
     return Thing(
         subject,
         names[subject],

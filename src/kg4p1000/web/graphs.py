@@ -9,8 +9,8 @@ from ..errors import NotFound
 from ..store import Row
 from ..terms import GRAPH
 from .declared import takes
-from .labels import graph_entry, names_of, vocabulary
 from .negotiation import TRIPLES, chosen
+from .rendering import graph_entry, names_of, register
 from .services import asked_version, page_version, services
 from .streaming import cited, respond
 from .things import downloads, node
@@ -46,9 +46,9 @@ def index() -> Response | str:
         return whole_graph(GRAPH + "graphs", choice.key, choice.media_type)
     version = page_version()
     counts = {_value(row, "graph"): _count(row) for row in services().select(_COUNTS, version)}
-    register = vocabulary(version).graphs
-    unlisted = [graph_entry(iri) for iri in sorted(counts.keys() - register.keys())]
-    graphs = [*register.values(), *unlisted]
+    listed = register(version)
+    unlisted = [graph_entry(iri) for iri in sorted(counts.keys() - listed.keys())]
+    graphs = [*listed.values(), *unlisted]
     return render_template("graphs.html", graphs=graphs, counts=counts)
 
 
@@ -61,23 +61,31 @@ def graph(topic: str) -> Response | str:
     if choice.key != "html":
         return whole_graph(subject.value, choice.key, choice.media_type)
     version = page_version()
-    words = vocabulary(version)
     content = services().select(_CONTENT, version, graph=subject)
     counts = services().select(_COUNTS, version, graph=subject)
     triples = sum(_count(row) for row in counts)
-    entry = words.graphs.get(subject.value)
+    entry = register(version).get(subject.value)
     if entry is None and not triples:
         raise _unknown(subject.value)
     entry = entry or graph_entry(subject.value)
+    names = names_of(
+        {
+            entry.get("source", ""),
+            entry.get("author", ""),
+            *(_value(row, "class") for row in content),
+        }
+        - {""},
+        version,
+    )
     return render_template(
         "graph.html",
         graph=entry,
         triples=triples,
         content=sorted(
-            ((words.names[_value(row, "class")], _count(row)) for row in content),
+            ((names[_value(row, "class")], _count(row)) for row in content),
             key=lambda pair: (-pair[1], pair[0].text),
         ),
-        names=names_of(filter(None, (entry.get("source"), entry.get("author"))), version),
+        names=names,
         downloads=downloads(subject.value),
         query=f"SELECT ?s ?p ?o\nFROM <{subject.value}>\nWHERE {{ ?s ?p ?o }}\nLIMIT 100",
     )
@@ -90,7 +98,7 @@ def whole_graph(iri: str, form: str, media_type: str) -> Response:
         NotFound: there is none.
     """
     version = asked_version(request.args)
-    known = vocabulary(version or services().store.current).graphs
+    known = register(version or services().store.current)
     if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
         raise _unknown(iri)
     result = services().readers.query(

@@ -32,10 +32,9 @@ from ..errors import BadParameter
 from ..sparql import RDF_FORMATS
 from ..store import Entry, Store
 from ..terms import BASE, PREFIXES, TERMS, iri
-from .labels import vocabulary
 from .negotiation import TRIPLES, chosen
 from .queries import goals_of
-from .rendering import text
+from .rendering import register, text
 from .services import base, page_version, services
 
 blueprint = Blueprint("home", __name__)
@@ -113,7 +112,7 @@ BEYOND = (
 
 @blueprint.route("/")
 def index() -> str:
-    """The front page."""
+    """Show the front page."""
     version = page_version()
     library = {query.name: query for query in services().library}
     featured = [library[name] for name in _FEATURED if name in library] or [*library.values()][:4]
@@ -131,7 +130,7 @@ def index() -> str:
 
 @blueprint.route("/favicon.svg")
 def favicon() -> Response:
-    """Our sign."""
+    """Send our sign."""
     return send_from_directory(f"{blueprint.root_path}/static", "favicon.svg")
 
 
@@ -218,7 +217,7 @@ def all_versions() -> Response | str:
 
 @versions.route("/versions/<int:version>")
 def one(version: int) -> Response | str:
-    """One version: author, time, message, and how much it changed."""
+    """Show one version: author, time, message, and how much it changed."""
     choice = chosen(_PAGE)
     entry = services().store.entry(version)
     if choice.key == "json":
@@ -228,7 +227,7 @@ def one(version: int) -> Response | str:
 
 @versions.route("/versions/<int:version>/changes")
 def changes(version: int) -> Response:
-    """What a version added and removed: its entry in the change log as RDF Patch, or a part of it as N-Quads."""
+    """Tell what a version added and removed: its entry in the change log as RDF Patch, or a part of it as N-Quads."""
     part = request.args.get("part", "")
     if part not in ("", *_MARKS):
         raise BadParameter(f"part is {part!r} and must be added or removed.", parameter="part")
@@ -248,7 +247,7 @@ def changes(version: int) -> Response:
 
 
 def _rows(path: Path, mark: bytes) -> Iterator[bytes]:
-    """The statements of an entry that have a mark, as N-Quads."""
+    """Yield the statements of an entry that have a mark, as N-Quads."""
     with path.open("rb") as file:
         while rows := file.readlines(_PIECE):
             if piece := b"".join(row[len(mark) :] for row in rows if row.startswith(mark)):
@@ -279,7 +278,7 @@ def _time_map(entries: list[Entry]) -> str:
 
 @description.route("/.well-known/void")
 def void() -> Response | str:
-    """The dataset: VoID and DCAT; for people a page."""
+    """Describe the dataset: VoID and DCAT; for people a page."""
     choice = chosen(TRIPLES)
     g.version = version = services().store.current
     counts = services().census.results(version)
@@ -324,7 +323,7 @@ def of_service(form: str) -> bytes:
         limits=Literal(limits, language="en"),
         graphs=[
             (NamedNode(graph["iri"]), Literal(graph["title"], language="en"))
-            for graph in (vocabulary(version).graphs.values() if version else ())
+            for graph in (register(version).values() if version else ())
         ],
         counts=_terms(services().census.results(version).get("graphs", {})) if version else {},
     )
@@ -335,7 +334,7 @@ def _terms(counts: dict[str, int]) -> dict[NamedNode, int]:
 
 
 def _written(template: str, form: str, **values: object) -> bytes:
-    """What a template says in Turtle, in a format of RDF."""
+    """Return what a template says in Turtle, in a format of RDF."""
     head = "".join(f"@prefix {prefix}: <{space}> .\n" for prefix, space in _PREFIXES.items())
     turtle = head + render_template(template, here=base(), base=BASE, **values)
     quads = ox.parse(turtle, format=ox.RdfFormat.TURTLE, lenient=True)

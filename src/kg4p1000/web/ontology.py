@@ -17,18 +17,116 @@ from ..terms import BASE, GRAPH, ID, PREFIXES, iri
 from ..texts import number
 from .background import once_per_version
 from .describe import describe
-from .diagram import Drawing
 from .graphs import whole_graph
-from .labels import names_of, vocabulary
 from .negotiation import TRIPLES, chosen
-from .reference import MODULES, ONTOLOGY, Reference, reference
-from .rendering import href, short, text
+from .reference import MODULES, ONTOLOGY, Drawing, Reference, reference
+from .rendering import href, names_of, register, short, text
 from .services import kept_version, page_version, services
 from .things import answer, downloads, node
-from .wording import LANGUAGES, NAMES, said
 
 blueprint = Blueprint("ontology", __name__)
 
+LANGUAGES = ("en", "fr", "es")
+_NAMES = {"en": "English", "fr": "français", "es": "español"}
+
+#: Key to what it says in English, French and Spanish.
+_WORDS = {
+    "search": ("Search", "Chercher", "Buscar"),
+    "search_hint": (
+        "Search the terms and codes", "Chercher dans les termes et les codes", "Buscar en los términos y códigos"),
+    "found": ("terms and codes found", "termes et codes trouvés", "términos y códigos encontrados"),
+    "nothing": (
+        "Nothing has all these words.", "Rien ne contient tous ces mots.", "Nada contiene todas estas palabras."),
+    "modules": ("Modules", "Modules", "Módulos"),
+    "module": ("module", "module", "módulo"),
+    "classes": ("Classes", "Classes", "Clases"),
+    "properties": ("Properties", "Propriétés", "Propiedades"),
+    "annotations": ("Annotations", "Annotations", "Anotaciones"),
+    "lists": ("Code lists", "Listes de codes", "Listas de códigos"),
+    "domain": ("starts at", "part de", "parte de"),
+    "range": ("leads to", "mène à", "lleva a"),
+    "above": ("is a kind of", "est une sorte de", "es un tipo de"),
+    "below": ("kinds of it", "ses sortes", "sus tipos"),
+    "inverse": ("inverse", "inverse", "inversa"),
+    "disjoint": ("shares nothing with", "n'a rien en commun avec", "no tiene nada en común con"),
+    "chain": ("follows from", "découle de", "se sigue de"),
+    "starts": ("properties that start here", "propriétés qui en partent", "propiedades que parten de aquí"),
+    "leads": ("properties that lead here", "propriétés qui y mènent", "propiedades que llevan aquí"),
+    "queries": ("asked in", "demandé dans", "se pregunta en"),
+    "source": ("source", "source", "fuente"),
+    "in_module": ("Defined in the module", "Défini dans le module", "Definido en el módulo"),
+    "place": ("Place in the ontology", "Place dans l'ontologie", "Lugar en la ontología"),
+    "tongues": ("Labels and definitions", "Libellés et définitions", "Etiquetas y definiciones"),
+    "mappings": (
+        "In other vocabularies", "Dans d'autres vocabulaires", "En otros vocabularios"),
+    "confidence": ("confidence", "confiance", "confianza"),
+    "no_mappings": (
+        "No mapping to another vocabulary is recorded.",
+        "Aucune correspondance avec un autre vocabulaire n'est enregistrée.",
+        "No consta ninguna correspondencia con otro vocabulario."),
+    "questions": (
+        "Stored questions that use it", "Questions enregistrées qui l'emploient",
+        "Preguntas guardadas que lo usan"),
+    "no_questions": (
+        "No stored question names it.", "Aucune question enregistrée ne le nomme.",
+        "Ninguna pregunta guardada lo nombra."),
+    "contents": ("On this page", "Sur cette page", "En esta página"),
+    "things": ("Things of this kind in the graph", "Objets de ce type dans le graphe", "Cosas de este tipo en el grafo"),
+    "everything": (
+        "What else the graph says of it", "Ce que le graphe en dit d'autre", "Qué más dice el grafo de él"),
+    "list_them": ("list them", "les énumérer", "enumerarlas"),
+    "ask": ("Ask about it in SPARQL", "Interroger en SPARQL", "Preguntar en SPARQL"),
+    "diagram": ("Diagram", "Schéma", "Diagrama"),
+    "in_words": ("The diagram in words", "Le schéma en mots", "El diagrama en palabras"),
+    "unreviewed": (
+        "Labels and definitions in this language are the developers' and nobody has reviewed them.",
+        "Les libellés et définitions dans cette langue sont des développeurs et n'ont été relus par personne.",
+        "Las etiquetas y definiciones en esta lengua son de los desarrolladores y nadie las ha revisado."),
+    "language": ("Language", "Langue", "Lengua"),
+    "deprecated": ("is deprecated", "est obsolète", "está obsoleto"),
+    "replaced": ("replaced by", "remplacé par", "sustituido por"),
+    "version": ("version", "version", "versión"),
+    "versions": ("Released versions", "Versions publiées", "Versiones publicadas"),
+    "as_released": (
+        "This is the ontology as it was released in version", "Voici l'ontologie telle que publiée dans la version",
+        "Esta es la ontología tal como se publicó en la versión"),
+    "current": ("The ontology now", "L'ontologie actuelle", "La ontología actual"),
+    "all_modules": ("All modules", "Tous les modules", "Todos los módulos"),
+    "skip": ("Skip to the content", "Aller au contenu", "Ir al contenido"),
+    "main": ("Main", "Principale", "Principal"),
+    "nav_home": ("Home", "Accueil", "Inicio"),
+    "nav_query": ("Query", "Requête", "Consulta"),
+    "nav_questions": ("Questions", "Questions", "Preguntas"),
+    "nav_stored": ("Stored queries", "Requêtes enregistrées", "Consultas guardadas"),
+    "nav_overlaps": ("Overlaps", "Recoupements", "Solapamientos"),
+    "nav_ontology": ("Ontology", "Ontologie", "Ontología"),
+    "nav_graphs": ("Graphs", "Graphes", "Grafos"),
+    "nav_downloads": ("Downloads", "Téléchargements", "Descargas"),
+}  # fmt: skip
+
+#: What a term is.
+_KINDS = {
+    "class": ("class", "classe", "clase"),
+    "object property": ("property to a thing", "propriété vers un objet", "propiedad hacia una cosa"),
+    "data property": ("property to a value", "propriété vers une valeur", "propiedad hacia un valor"),
+    "annotation": ("annotation", "annotation", "anotación"),
+    "functional": ("at most one value", "une valeur au plus", "un valor como máximo"),
+    "symmetric": ("in both directions", "dans les deux sens", "en ambos sentidos"),
+    "transitive": ("carries on", "se transmet", "se transmite"),
+}  # fmt: skip
+
+#: How a mapping is told.
+_PREDICATES = {
+    "skos:exactMatch": ("is the same as", "est identique à", "es lo mismo que"),
+    "skos:closeMatch": ("is close to", "est proche de", "es cercano a"),
+    "skos:broadMatch": ("is narrower than", "est plus étroit que", "es más estrecho que"),
+    "skos:narrowMatch": ("is broader than", "est plus large que", "es más amplio que"),
+    "skos:relatedMatch": ("is related to", "est lié à", "se relaciona con"),
+    "dcterms:subject": ("is about", "a pour sujet", "trata de"),
+    "owl:equivalentClass": ("is the same class as", "est la même classe que", "es la misma clase que"),
+    "rdfs:subClassOf": ("is a kind of", "est une sorte de", "es un tipo de"),
+    "rdfs:subPropertyOf": ("is a kind of", "est une sorte de", "es un tipo de"),
+}  # fmt: skip
 _MAPPINGS = """SELECT ?term ?mapping ?predicate ?other ?confidence ?status ?label WHERE {
   ?mapping k4p:mappingSubject ?term ; k4p:mappingPredicate ?predicate ; k4p:mappingObject ?other ;
     k4p:confidence ?confidence ; k4p:status ?status .
@@ -44,6 +142,12 @@ _SHOWN = {iri(name).value for name in (
     "rdfs:label", "rdfs:subClassOf", "rdfs:subPropertyOf", "rdfs:domain", "rdfs:range", "rdfs:isDefinedBy", "owl:inverseOf",
     "owl:propertyChainAxiom", "dcterms:source", "k4p:domainOmitted", "k4p:inverseOmitted", "skos:scopeNote", "skos:changeNote",
 )}  # fmt: skip
+
+
+def said(tongue: str) -> dict[str, str]:
+    """Return all words of the pages in a language, by key."""
+    place = LANGUAGES.index(tongue)
+    return {key: texts[place] for key, texts in (_WORDS | _KINDS | _PREDICATES).items()}
 
 
 @dataclass(frozen=True)
@@ -93,7 +197,7 @@ def _now() -> Edition:
 
 
 def _language() -> str:
-    """The language of the page: ``lang``, else what the browser likes best of ours, else English."""
+    """Return the language of the page: ``lang``, else what the browser likes best of ours, else English."""
     asked = request.args.get("lang", "")
     if asked and asked not in LANGUAGES:
         raise BadParameter(
@@ -104,7 +208,7 @@ def _language() -> str:
 
 @blueprint.route("/ontology", strict_slashes=False)
 def index() -> Response:
-    """The whole ontology: its modules and terms, or its graph as RDF."""
+    """Show the whole ontology: its modules and terms, or its graph as RDF."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return _varied(whole_graph(GRAPH + "ontology", choice.key, choice.media_type))
@@ -113,7 +217,7 @@ def index() -> Response:
 
 @blueprint.route("/ontology/module/<module>")
 def module(module: str) -> Response | str:
-    """A module with all its terms and its diagram, or what the graph says of it as data."""
+    """Show a module with all its terms and its diagram, or what the graph says of it as data."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return answer(node(f"ontology/module/{module}"), choice)
@@ -122,7 +226,7 @@ def module(module: str) -> Response | str:
 
 @blueprint.route("/ontology/<term>")
 def term(term: str) -> Response | str:
-    """A class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
+    """Show a class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
     if term[:1].isdigit():
         return release(term)
     subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
@@ -136,7 +240,7 @@ def term(term: str) -> Response | str:
 @blueprint.route("/releases/ontology/<number>")
 @blueprint.route("/releases/ontology/<number>/<module>")
 def release(number: str, module: str = "") -> Response:
-    """A released version of the ontology, or of one of its modules, from the record of the release.
+    """Show a released version of the ontology, or of one of its modules, from the record of the release.
 
     Raises:
         NotFound: there is no such release or module; says which there are.
@@ -161,7 +265,7 @@ def _released(number: str) -> tuple[list[Triple], Reference]:
 
 
 def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
-    """What a release says of a module and of its terms, with their nodes without names."""
+    """Return what a release says of a module and of its terms, with their nodes without names."""
     home, about = NamedNode(module), dict[object, list[Triple]]()
     for triple in triples:
         about.setdefault(triple.subject, []).append(triple)
@@ -176,7 +280,7 @@ def _of_module(triples: Iterable[Triple], module: str) -> list[Triple]:
 
 
 def _found(book: Reference, name: str) -> str:
-    """The IRI of a module by its short name.
+    """Return the IRI of a module by its short name.
 
     Raises:
         NotFound: says which there are.
@@ -211,7 +315,7 @@ def _module(edition: Edition, name: str) -> Response:
 
 
 def _address(edition: Edition, module: str = "") -> str:
-    """The IRI of the ontology or of a module, of a release its version IRI."""
+    """Return the IRI of the ontology or of a module, of a release its version IRI."""
     if edition.number:
         return f"{BASE}releases/ontology/{edition.number}/{module}".rstrip("/")
     return MODULES + module if module else ONTOLOGY
@@ -233,14 +337,14 @@ def _term(edition: Edition, term: str) -> Response:
         sources=names_of(book.said(term, "source"), version),
         things_kind=kind if things else "",
         thing=describe(subject, version).without(told, _SHOWN),
-        words=vocabulary(version),
+        register=register(version),
         downloads=downloads(term),
         query=f"SELECT ?property ?value\nWHERE {{\n  {short(term)} ?property ?value .\n}}",
     )
 
 
 def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
-    """The mappings of a term, the surest first."""
+    """Return the mappings of a term, the surest first."""
     found = {}
     for row in services().select(_MAPPINGS, version, term=subject):
         match = {name: text(term) for name, term in row.items()}
@@ -251,7 +355,7 @@ def _matches(subject: NamedNode, version: int) -> list[dict[str, str]]:
 
 
 def _page(template: str, edition: Edition, **values: Any) -> Response:
-    """A page of the reference, with what all of them are made with."""
+    """Render a page of the reference, with what all of them are made with."""
     book, tongue, number = edition.book, edition.tongue, edition.number
     page = render_template(
         template,
@@ -260,7 +364,7 @@ def _page(template: str, edition: Edition, **values: Any) -> Response:
         release=number,
         tongue=tongue,
         said=said(tongue),
-        languages=list(NAMES.items()),
+        languages=list(_NAMES.items()),
         kept={"version": version} if (version := kept_version()) else {},
         edition=edition,
         index=url_for(

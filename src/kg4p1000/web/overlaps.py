@@ -22,9 +22,8 @@ from ..terms import curie, natural_key
 from ..texts import counted, meant, number
 from .authorization import require
 from .describe import describe
-from .labels import Name, names_of, vocabulary
 from .negotiation import chosen, prefers_page
-from .rendering import Sheet, text
+from .rendering import Name, Sheet, names_of, register, text
 from .requests import FORM, conditions, decoded, is_dry_run, whole_body
 from .services import page_version, services
 from .things import downloads
@@ -84,7 +83,7 @@ Pair = dict[str, Any]
 
 
 def _pairs(version: int) -> list[Pair]:
-    """The stored overlaps, surest first; of those that are equally sure, the one with the higher score.
+    """Return the stored overlaps, surest first; of those that are equally sure, the one with the higher score.
 
     One whose confidence is no number is left out, for it has no place among the others.
     """
@@ -106,12 +105,12 @@ def _pairs(version: int) -> list[Pair]:
 
 @blueprint.route("/overlaps/")
 def index() -> Response:
-    """The matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
+    """Show the matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
     choice = chosen(_OFFERS)
     version = page_version()
     titles = {text(r["code"]): text(r["title"]) for r in services().select(_OBJECTIVES, version)}
     codes = sorted(titles, key=natural_key)
-    pairs, problem, sheet = _pairs(version), None, Sheet([], 1, _A_PAGE)
+    pairs, problem, sheet = _pairs(version), None, Sheet.of([], 1, _A_PAGE)
     filters = {name: request.args.get(name, "").strip() for name in _FILTERS}
     try:
         filters = _checked(filters, codes)
@@ -150,24 +149,24 @@ def _csv(pairs: Iterable[Pair]) -> Response:
 
 
 def _sheet(pairs: Sequence[Pair]) -> Sheet:
-    """The page of a list that the request asks for by ``page``.
+    """Return the page of a list that the request asks for by ``page``.
 
     Raises:
         BadParameter: there is no such page.
     """
     given = request.args.get("page", "").strip() or "1"
-    last = Sheet(pairs, 1, _A_PAGE).last
+    last = Sheet.of(pairs, 1, _A_PAGE).last
     if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= last):
         raise BadParameter(
             f"page is {given!r} and must be a number from 1 to {last}: this list has"
             f" {counted(len(pairs), 'pair')}, {_A_PAGE} a page.",
             parameter="page",
         )
-    return Sheet(pairs, int(given), _A_PAGE)
+    return Sheet.of(pairs, int(given), _A_PAGE)
 
 
 def _checked(given: Mapping[str, str], codes: Sequence[str]) -> dict[str, str]:
-    """The filters of a request, in the capitals of what they name.
+    """Return the filters of a request, in the capitals of what they name.
 
     Raises:
         BadParameter: one asks for what there is not, or the confidence is not a number from 0 to 1.
@@ -204,7 +203,7 @@ def _fits(pair: Pair, filters: Mapping[str, str]) -> bool:
 
 
 def _cells(version: int, pairs: Iterable[Pair]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What two objectives have in common, by their codes in order.
+    """Return what two objectives have in common, by their codes in order.
 
     Returns:
         How many overlaps, their summed confidence and its shade from 0 to 5, and what is stated: kinds of the
@@ -235,7 +234,7 @@ def _cells(version: int, pairs: Iterable[Pair]) -> dict[tuple[str, str], dict[st
 
 @blueprint.route("/overlaps/clusters")
 def clusters() -> str:
-    """Groups of activities of several objectives that could make one work package."""
+    """Show groups of activities of several objectives that could make one work package."""
     version = page_version()
     rows = services().select(_CLUSTERS, version)
     names = names_of((text(row["member"]) for row in rows), version)
@@ -256,7 +255,7 @@ def clusters() -> str:
 
 @blueprint.route("/overlaps/queue")
 def queue() -> str:
-    """The pairs that wait for a decision, those first from which the ranking learns most."""
+    """List the pairs that wait for a decision, those first from which the ranking learns most."""
     found = {(pair["a"], pair["b"]): pair for pair in _pairs(page_version())}
     order = decisions.queue(
         {key: pair["confidence"] for key, pair in found.items()},
@@ -267,7 +266,7 @@ def queue() -> str:
 
 @blueprint.route("/overlaps/<pair>")
 def one(pair: str) -> str | Redirect:
-    """Two activities side by side, what they share, and what was decided."""
+    """Show two activities side by side, what they share, and what was decided."""
     version = page_version()
     found = _stored(pair, version)
     if found is None:
@@ -296,7 +295,7 @@ def _named(pair: str) -> str:
 
 
 def _page(pair: Pair, version: int, **shown: object) -> str:
-    """The page of a pair.
+    """Render the page of a pair.
 
     Args:
         shown: what of its form was filled in, and what is wrong with it.
@@ -331,7 +330,7 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
         states=decisions.STATUSES,
         kinds=_KINDS,
         thing=describe(subject, version),
-        words=vocabulary(version),
+        register=register(version),
         downloads=downloads(pair["iri"]),
         **shown,
     )
@@ -359,7 +358,7 @@ def decide(pair: str) -> Response | Redirect:
         return jsonify(_decided(pair, _json_body(), account))
     given = decoded(whole_body(_LARGEST)).to_dict()
     try:
-        done = _decided(pair, given, _steward(given.get("token", "")))
+        done = _decided(pair, given, require(Role.STEWARD, given.get("token", "").strip()))
     except KgError as problem:
         return _again(pair, given, problem)
     if done["version"] is None:
@@ -383,7 +382,7 @@ def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str,
 
 
 def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
-    """The form once more, as it was filled in but for the token, with what is wrong at its field.
+    """Show the form once more, as it was filled in but for the token, with what is wrong at its field.
 
     Raises:
         KgError: the one given, where nobody reads a page, or there is none of this pair.
@@ -409,17 +408,3 @@ def _json_body() -> dict[str, str]:
             'Send a form, or a JSON object of texts such as {"status": "accepted", "why": "…"}.'
         )
     return given
-
-
-def _steward(token: str) -> Account:
-    """Who decides: by the header, or by the token of a form, which people without scripts need."""
-    if not token:
-        return require(Role.STEWARD)
-    account = services().tokens.account(token.strip())
-    if account is None:
-        raise Unauthorized("The token is not known, expired or revoked.")
-    if account.role < Role.STEWARD:
-        raise Forbidden(
-            f"This needs the role steward, and the token has {account.role.name.lower()}."
-        )
-    return account

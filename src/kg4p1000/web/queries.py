@@ -19,10 +19,9 @@ from ..store import Result
 from . import results
 from .advice import advice, advise
 from .hints import rowless
-from .labels import Name, names_of
 from .negotiation import RESULTS, TRIPLES, chosen
 from .problems import document
-from .rendering import text
+from .rendering import Name, names_of, text
 from .services import asked_version, page_version, services
 from .streaming import cited, respond
 
@@ -94,7 +93,7 @@ def _page(query: StoredQuery, guarded: sparql.Query, values: dict[str, str]) -> 
 
 
 def _form(query: StoredQuery, values: dict[str, str], **shown: Any) -> str:
-    """The page of a query, with the values that were given, or the examples before any was."""
+    """Render the page of a query, with the values that were given, or the examples before any was."""
     given = values or {p.name: p.example for p in query.parameters}
     lines = (line for line in query.text.splitlines() if not line.startswith("#+"))
     written = "\n".join(lines).strip()
@@ -105,7 +104,7 @@ def _form(query: StoredQuery, values: dict[str, str], **shown: Any) -> str:
 
 
 def _with_values(query: str, bindings: Mapping[str, ox.NamedNode | ox.Literal]) -> str:
-    """The text of a query that asks with these values wherever it is asked, of those who know no parameters, too.
+    """Return the text of a query that asks with these values wherever it is asked, of those who know no parameters, too.
 
     >>> _with_values("SELECT ?x { ?x a k4p:Goal }", {"x": ox.NamedNode("http://example.org/a")})
     'SELECT ?x {\\n  VALUES (?x) { (<http://example.org/a>) } ?x a k4p:Goal }'
@@ -145,7 +144,7 @@ class Question:
 
 @questions.route("/questions", endpoint="index")
 def all_questions() -> Response | str:
-    """All competency questions, with what the published graph answers."""
+    """Show all competency questions, with what the published graph answers."""
     choice = chosen(_STATES)
     g.version = version = services().store.current or page_version()
     outcomes = services().examiner.results(version)
@@ -212,7 +211,7 @@ def asked_by(library: Library, code: str) -> list[tuple[StoredQuery, dict[str, s
 
 
 def _values_for(query: StoredQuery, code: str) -> dict[str, str]:
-    """The examples of a query's parameters, the first objective among them being the given one."""
+    """Return the examples of a query's parameters, the first objective among them being the given one."""
     values = {p.name: p.example for p in query.parameters}
     first = next((p.name for p in query.parameters if p.type == "objective"), None)
     if first and code not in values.values():

@@ -6,8 +6,8 @@ The whole result passes through, so that the count is exact, but only what is sh
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyoxigraph as ox
@@ -16,7 +16,7 @@ from ..errors import BadParameter
 from ..store import Result
 from ..terms import PREFIXES
 from ..texts import counted
-from .rendering import Cell, cell
+from .rendering import Cell, Sheet, cell
 
 #: Rows of a page, and bytes of Turtle.
 SHOWN_ROWS = 50
@@ -24,46 +24,23 @@ SHOWN_BYTES = 20_000
 
 
 @dataclass(frozen=True)
-class Table:
-    """Some rows of a result.
+class Table(Sheet):
+    """Some rows of a result, the items of a page."""
 
-    Attributes:
-        total: how many there are in all.
-        number: of the page that they are, from 1.
-    """
-
+    items: Sequence[list[Cell | None]]
     variables: list[str]
-    rows: list[list[Cell | None]]
-    total: int
-    number: int = 1
-
-    @property
-    def first(self) -> int:
-        """The number of the first row of the page, from 1."""
-        return (self.number - 1) * SHOWN_ROWS + 1
-
-    @property
-    def last(self) -> int:
-        """The number of the last page."""
-        return max(1, -(-self.total // SHOWN_ROWS))
-
-    @property
-    def near(self) -> list[int]:
-        """The pages that are linked: the first, the last and those beside this one."""
-        wanted = {1, self.last, *range(self.number - 1, self.number + 2)}
-        return sorted(n for n in wanted if 1 <= n <= self.last)
 
     @property
     def says_nothing(self) -> bool:
         """Whether it has no row, or a single one in which all that was counted is 0."""
-        cells = [c.text for c in self.rows[0] if c] if self.total == 1 else []
+        cells = [c.text for c in self.items[0] if c] if self.total == 1 else []
         return not self.total or (bool(cells) and all(text == "0" for text in cells))
 
     def without(self, hidden: Container[str]) -> Table:
         """The table without some columns."""
         kept = [i for i, name in enumerate(self.variables) if name not in hidden]
-        rows = [[row[i] for i in kept] for row in self.rows]
-        return Table([self.variables[i] for i in kept], rows, self.total, self.number)
+        rows = [[row[i] for i in kept] for row in self.items]
+        return replace(self, items=rows, variables=[self.variables[i] for i in kept])
 
 
 @dataclass(frozen=True)
@@ -102,7 +79,8 @@ def table(result: Result, number: int = 1) -> Table:
         kept += whole[max(0, first - lines) : max(0, first + SHOWN_ROWS - lines)]
         lines += len(whole)
     rows = [row.decode().split("\t")[: len(result.variables)] for row in kept]
-    found = Table(result.variables, [[_parse(c) for c in row] for row in rows], lines - 1, number)
+    cells = [[_parse(c) for c in row] for row in rows]
+    found = Table(cells, lines - 1, number, SHOWN_ROWS, result.variables)
     if number > found.last:
         raise BadParameter(
             f"page is {number} and must be a number from 1 to {found.last}: the result has"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -15,10 +14,9 @@ from ..sparql import RDF_FORMATS
 from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS, natural_key
 from ..texts import meant, number
 from .describe import describe
-from .labels import Name, names_of, vocabulary
 from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .queries import asked_by
-from .rendering import Sheet, data_href, short, text
+from .rendering import Name, Sheet, data_href, names_of, register, short, text
 from .services import asked_version, page_version, services
 from .streaming import cited, respond
 
@@ -74,17 +72,8 @@ _PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
 
 
-@dataclass(frozen=True)
-class Download:
-    """A format in which data can be had."""
-
-    name: str
-    media_type: str
-    href: str
-
-
 def _findings(subject: NamedNode, version: int) -> list[dict[str, Any]]:
-    """The findings about a thing and, of an objective, about its activities, those that are surest first."""
+    """Return the findings about a thing and, of an objective, about its activities, those that are surest first."""
     rows = services().select(_FINDINGS, version, thing=subject)
     columns = ("one", "other", "kind", "status")
     ends = {row[c].value for row in rows for c in columns if isinstance(row[c], NamedNode)}
@@ -112,10 +101,10 @@ def node(path: str) -> NamedNode:
         raise NotFound(f"There is nothing at /{path}.") from None
 
 
-def downloads(subject: str) -> list[Download]:
-    """Return the formats in which one of our things can be had."""
+def downloads(subject: str) -> list[dict[str, str]]:
+    """Return the formats in which one of our things can be had, with their addresses."""
     return [
-        Download(name, RDF_FORMATS[key][0], data_href(subject, suffix))
+        {"name": name, "media_type": RDF_FORMATS[key][0], "href": data_href(subject, suffix)}
         for suffix, (key, name) in SUFFIXES.items()
     ]
 
@@ -147,7 +136,7 @@ def page(subject: NamedNode) -> str:
         thing=thing.without({f["finding"] for f in findings}),
         findings=findings,
         trail=sorted(trail, key=_level),
-        words=vocabulary(version),
+        register=register(version),
         questions=[] if code == subject.value else asked_by(services().library, code),
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
@@ -161,7 +150,7 @@ def _level(name: Name) -> tuple[int, int]:
 
 
 def _nothing(subject: NamedNode, sentence: str = "") -> NotFound:
-    """That there is no such thing, and which may have been meant."""
+    """Say that there is no such thing, and which may have been meant."""
     space, hint = subject.value[: subject.value.rindex("/") + 1], ""
     if space.startswith((ID, CODE)):
         rows = services().select(_LIST, asked_version(request.args), start=Literal(space))
@@ -212,7 +201,7 @@ def thing(kind: str, key: str) -> Redirect:
 
 @blueprint.route("/page/<kind>/<key>")
 def thing_page(kind: str, key: str) -> str | Redirect:
-    """The page of a thing; that of an overlap is where the two activities stand side by side."""
+    """Show the page of a thing; that of an overlap is where the two activities stand side by side."""
     subject = node(f"id/{kind}/{key}")
     named = kind == "overlap" and _PAIR.fullmatch(key)
     if named and services().select(_OVERLAP, page_version(), thing=subject):
@@ -222,7 +211,7 @@ def thing_page(kind: str, key: str) -> str | Redirect:
 
 @blueprint.route("/data/<kind>/<key>")
 def thing_data(kind: str, key: str) -> Response:
-    """The data of a thing, in the format of its ending or, without one, by Accept."""
+    """Send the data of a thing, in the format of its ending or, without one, by Accept."""
     stem, dot, suffix = key.rpartition(".")
     if dot and suffix in SUFFIXES:
         form, _ = SUFFIXES[suffix]
@@ -239,6 +228,7 @@ def kind_page(kind: str) -> str:
         raise NotFound(
             f"There are no things of the kind {kind!r}; there are {', '.join(ID_TYPES)}."
         )
+    cls = TERMS + kind.capitalize()
     listed = [text(row["other"]) for row in rows]
     found = names_of(listed, version)
     names = sorted((found[thing] for thing in listed), key=lambda name: name.order)
@@ -247,20 +237,20 @@ def kind_page(kind: str) -> str:
     last = max(1, -(-len(names) // _ON_A_PAGE))
     return render_template(
         "kind.html",
-        kind=vocabulary(version).names.get(TERMS + kind.capitalize()) or Name("", kind),
+        kind=names_of([cls], version).get(cls, Name("", kind)),
         key=kind,
-        sheet=Sheet(names, max(1, min(number, last)), _ON_A_PAGE),
+        sheet=Sheet.of(names, max(1, min(number, last)), _ON_A_PAGE),
     )
 
 
 @blueprint.route("/code/<scheme>")
 @blueprint.route("/code/<scheme>/<code>")
 def code(scheme: str, code: str = "") -> Response | str:
-    """A code list or one of its codes, as a page or as data."""
+    """Show a code list or one of its codes, as a page or as data."""
     return answer(node(f"code/{scheme}/{code}".rstrip("/")), chosen(TRIPLES))
 
 
 @blueprint.route("/shapes/<name>")
 def shape(name: str) -> Response | str:
-    """A shape, as a page or as data."""
+    """Show a shape, as a page or as data."""
     return answer(node(f"shapes/{name}"), chosen(TRIPLES))
