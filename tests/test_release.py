@@ -12,7 +12,7 @@ from kg4p1000.errors import BrokenFile, NotFound
 from kg4p1000.queries import Library
 from kg4p1000.release import Step
 from kg4p1000.store import Readers, Store
-from kg4p1000.terms import iri
+from kg4p1000.terms import curie, iri
 from kg4p1000.web import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +94,7 @@ def edit(files):
 
 
 def kinds(report):
-    return {release.difference.short(c.term): c.kind for c in report.changes}
+    return {(curie(c.term) or c.term): c.kind for c in report.changes}
 
 
 def test_nothing_changed_is_no_release(files):

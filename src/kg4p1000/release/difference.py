@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,31 +11,26 @@ from typing import Any
 
 from pyoxigraph import BlankNode, NamedNode, Triple
 
-from ..terms import CODE, PREFIXES, TERMS, curie, natural_key
+from ..terms import CODE, TERMS, curie, iri, natural_key
 
-_RDF, _RDFS, _OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
-_SKOS, _DCTERMS = PREFIXES["skos"], PREFIXES["dcterms"]
-_FIRST, _REST = _RDF + "first", _RDF + "rest"
-_DEPRECATED, _REPLACED_BY = _OWL + "deprecated", _DCTERMS + "isReplacedBy"
-_CHANGE_NOTE = _SKOS + "changeNote"
-_DISJOINT = _OWL + "disjointWith"
+
+def _iris(names: str) -> tuple[str, ...]:
+    return tuple(iri(name).value for name in names.split())
+
+
+_FIRST, _REST, _MEMBERS = iri("rdf:first"), iri("rdf:rest"), iri("owl:members")
+_DISJOINT, _DEPRECATED, _REPLACED_BY = _iris("owl:disjointWith owl:deprecated dcterms:isReplacedBy")
 #: Properties whose values are words, links to other vocabularies, or book-keeping: they change no meaning.
-_WORDS = (
-    _RDFS + "label", _RDFS + "comment", _RDFS + "seeAlso", _RDFS + "isDefinedBy", _DCTERMS,
-    PREFIXES["vann"], _CHANGE_NOTE, _DEPRECATED,
-    *(_SKOS + name for name in (
-        "prefLabel", "altLabel", "hiddenLabel", "definition", "note", "scopeNote", "editorialNote",
-        "historyNote", "example", "exactMatch", "closeMatch", "broadMatch", "narrowMatch",
-        "relatedMatch", "topConceptOf", "hasTopConcept",
-    )),
-)  # fmt: skip
+#: Our own annotations, such as which languages are unreviewed, say nothing of the meaning either.
+_WORDS = _iris(
+    "rdfs:label rdfs:comment rdfs:seeAlso rdfs:isDefinedBy dcterms: vann: k4p: owl:deprecated"
+    " skos:changeNote skos:prefLabel skos:altLabel skos:hiddenLabel skos:definition skos:note"
+    " skos:scopeNote skos:editorialNote skos:historyNote skos:example skos:exactMatch skos:closeMatch"
+    " skos:broadMatch skos:narrowMatch skos:relatedMatch skos:topConceptOf skos:hasTopConcept"
+)
+_HIERARCHY = _iris("rdfs:subClassOf rdfs:subPropertyOf")
 #: Axioms that leave all that was said before true: new ones extend a term.
-_EXTENDING = {
-    _RDFS + "subClassOf", _RDFS + "subPropertyOf", _OWL + "inverseOf",
-    _OWL + "propertyChainAxiom", _SKOS + "broader",
-}  # fmt: skip
-
-_HIERARCHY = {_RDFS + "subClassOf", _RDFS + "subPropertyOf"}
+_EXTENDING = (*_HIERARCHY, *_iris("owl:inverseOf owl:propertyChainAxiom skos:broader"))
 
 #: What is said of a term: pairs of a property and a value, blank nodes written out.
 Said = frozenset[tuple[str, str]]
@@ -66,9 +62,9 @@ class Change:
 
     Attributes:
         kind: a key of `STEPS`.
-        grave: those of the lines that change the meaning.
         lines: what is said of it now and was not before, with ``+``, and the reverse, with ``-``.
         replacement: the term to use instead of a deprecated one.
+        grave: those of the lines that change the meaning.
     """
 
     term: str
@@ -79,10 +75,10 @@ class Change:
 
 
 def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
-    """Each term below our namespaces, and what is said of it."""
-    by_subject: dict[Any, list[Triple]] = {}
+    """Return each term below our namespaces, and what is said of it."""
+    by_subject: dict[Any, list[Triple]] = defaultdict(list)
     for triple in triples:
-        by_subject.setdefault(triple.subject, []).append(triple)
+        by_subject[triple.subject].append(triple)
 
     def text(node: Any) -> str:
         if not isinstance(node, BlankNode):
@@ -92,22 +88,21 @@ def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
 
     def members(node: Any) -> Iterator[Any]:
         while isinstance(node, BlankNode):
-            cell = {t.predicate.value: t.object for t in by_subject.get(node, ())}
+            cell = {t.predicate: t.object for t in by_subject.get(node, ())}
             if _FIRST in cell:
                 yield cell[_FIRST]
             node = cell.get(_REST)
 
-    said: dict[str, set[tuple[str, str]]] = {}
-    for subject, about in by_subject.items():
-        if isinstance(subject, NamedNode) and _is_term(subject.value):
-            said[subject.value] = {(t.predicate.value, text(t.object)) for t in about}
-    for about in by_subject.values():
-        for triple in about:
-            if triple.predicate.value == _OWL + "members":
-                group = list(members(triple.object))
-                for one in group:
-                    others = {(_DISJOINT, str(other)) for other in group if other != one}
-                    said.get(one.value, set()).update(others)
+    said = {
+        subject.value: {(t.predicate.value, text(t.object)) for t in about}
+        for subject, about in by_subject.items()
+        if isinstance(subject, NamedNode) and _is_term(subject.value)
+    }
+    lists = [t.object for about in by_subject.values() for t in about if t.predicate == _MEMBERS]
+    for group in map(list, map(members, lists)):
+        for one in group:
+            others = {(_DISJOINT, str(other)) for other in group if other != one}
+            said.get(one.value, set()).update(others)
     return {term: frozenset(pairs) for term, pairs in said.items()}
 
 
@@ -117,16 +112,17 @@ def _is_term(value: str) -> bool:
 
 
 def compare(before: Mapping[str, Said], after: Mapping[str, Said]) -> list[Change]:
-    """What became of each term that is new, gone or said otherwise; sorted by term."""
-    changes: list[Change] = []
-    for term in sorted(before.keys() | after.keys(), key=natural_key):
-        if term not in before:
-            changes.append(Change(term, "added"))
-        elif term not in after:
-            changes.append(Change(term, "removed"))
-        elif change := _change(term, before, after):
-            changes.append(change)
-    return changes
+    """Return what became of each term that is new, gone or said otherwise; sorted by term."""
+    terms = sorted(before.keys() | after.keys(), key=natural_key)
+    changes = (
+        Change(term, "added")
+        if term not in before
+        else Change(term, "removed")
+        if term not in after
+        else _change(term, before, after)
+        for term in terms
+    )
+    return [change for change in changes if change]
 
 
 def _change(term: str, before: Mapping[str, Said], after: Mapping[str, Said]) -> Change | None:
@@ -149,8 +145,11 @@ def _change(term: str, before: Mapping[str, Said], after: Mapping[str, Said]) ->
 
 
 def _lines(gone: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    signed = (("-", gone), ("+", new))
-    return tuple(f"{sign} {short(p)} {_value(o)}" for sign, ps in signed for p, o in sorted(ps))
+    signed = [("-", *pair) for pair in sorted(gone)] + [("+", *pair) for pair in sorted(new)]
+    return tuple(
+        f"{sign} {short(p)} {re.sub('<([^>]*)>', lambda m: curie(m[1]) or m[0], o)}"
+        for sign, p, o in signed
+    )
 
 
 def _implied(terms: Mapping[str, Said], term: str, predicate: str, object_: str) -> bool:
@@ -166,19 +165,18 @@ def _implied(terms: Mapping[str, Said], term: str, predicate: str, object_: str)
 
 
 def _above(terms: Mapping[str, Said], term: str) -> set[str]:
-    """A term and all that are above it."""
+    """Return a term and all that are above it."""
     found, waiting = {term}, [term]
     while waiting:
-        for predicate, object_ in terms.get(waiting.pop(), ()):
-            if predicate in _HIERARCHY and object_.startswith("<") and object_[1:-1] not in found:
-                found.add(object_[1:-1])
-                waiting.append(object_[1:-1])
+        said = terms.get(waiting.pop(), ())
+        wider = {o[1:-1] for p, o in said if p in _HIERARCHY and o.startswith("<")} - found
+        found |= wider
+        waiting += wider
     return found
 
 
 def _is_word(predicate: str) -> bool:
-    # Our own annotations, such as which languages are unreviewed, say nothing of the meaning either.
-    return predicate.startswith((*_WORDS, TERMS)) and predicate != _REPLACED_BY
+    return predicate.startswith(_WORDS) and predicate != _REPLACED_BY
 
 
 def _is_deprecated(said: Said) -> bool:
@@ -189,26 +187,21 @@ def _replacement(said: Said) -> str:
     return next((o[1:-1] for p, o in sorted(said) if p == _REPLACED_BY), "")
 
 
-def deprecated(terms: Mapping[str, Said]) -> dict[str, str]:
-    """Deprecated terms and what to use instead, empty where nothing is said."""
-    return {term: _replacement(said) for term, said in terms.items() if _is_deprecated(said)}
+def replacements(terms: Mapping[str, Said]) -> dict[str, str]:
+    """Return the deprecated terms and what replaces each in the end.
 
-
-def final(terms: Mapping[str, Said], term: str) -> str:
-    """What replaces a deprecated term in the end; empty when nothing does, or when it leads in a circle."""
-    seen = {term}
-    while _is_deprecated(terms.get(term, frozenset())):
-        term = _replacement(terms[term])
-        if not term or term in seen:
-            return ""
-        seen.add(term)
-    return term
+    It is empty where nothing does, or where the replacements lead in a circle.
+    """
+    replaced = {}
+    for old in (term for term, said in terms.items() if _is_deprecated(said)):
+        seen, term = set(), old
+        while _is_deprecated(terms.get(term, frozenset())) and term not in seen:
+            seen.add(term)
+            term = _replacement(terms[term])
+        replaced[old] = "" if term in seen else term
+    return replaced
 
 
 def short(value: str) -> str:
-    """A term as people write it."""
+    """Return a term as people write it."""
     return curie(value) or value
-
-
-def _value(text: str) -> str:
-    return re.sub(r"<([^>]*)>", lambda m: curie(m[1]) or m[0], text)
