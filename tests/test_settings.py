@@ -21,7 +21,7 @@ def test_a_whole_number_is_one(value):
         load(environment={"KG4P1000_READERS": value})
 
 
-@pytest.mark.parametrize("value", ["inf", "true", "[1]", "{ a = 1 }"])
+@pytest.mark.parametrize("value", ["inf", "1.5", "true", "[1]", "{ a = 1 }"])
 def test_a_file_with_a_value_that_cannot_be_is_refused(tmp_path, value):
     path = tmp_path / "kg4p1000.toml"
     path.write_text(f"queue = {value}\n")

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ _ADDRESS = re.compile(r"https?://[^\s/?#<>\"\\]+(/[^\s?#<>\"\\]*)?")
 
 
 def default_store() -> Path:
-    """The user's data folder, as the XDG base directory specification has it."""
+    """Return the user's data folder, as the XDG base directory specification has it."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "kg4p1000"
 
 
 def default_files() -> Path:
-    """The folder of the knowledge: the working folder, the checkout, or what the package carries."""
+    """Return the folder of the knowledge: the working folder, the checkout, or what the package carries."""
     package = Path(__file__).parent
     for folder in (Path(), package.parent.parent, package / "knowledge"):
         if (folder / "ontology").is_dir() and (folder / "shapes").is_dir():
@@ -109,11 +109,12 @@ class Settings:
     )
 
 
-_EXPECTED = {
-    "int": "a whole number above zero",
-    "float": "a number above zero",
-    "str": "text",
-    "Path": "a path",
+#: Types of the settings, what makes them of a value, and what a value must be.
+_TYPES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "int": (int, "a whole number above zero"),
+    "float": (float, "a number above zero"),
+    "str": (str, "text"),
+    "Path": (Path, "a path"),
 }
 
 
@@ -150,22 +151,20 @@ def load(
 
 
 def _typed(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return values of the types that the settings have."""
     types = {f.name: str(f.type) for f in fields(Settings)}
-    convert = {"Path": Path, "str": str, "int": int, "float": float}
     result: dict[str, Any] = {}
     for name, value in given.items():
         if name not in types:
             raise BadSettings(f"{where}: unknown setting {name!r}; known are {', '.join(types)}.")
-        wanted = types[name]
-        number = wanted in ("int", "float")
+        convert, expected = _TYPES[types[name]]
         try:
-            if isinstance(value, bool) or (number and isinstance(value, (list, dict))):
-                raise ValueError
-            result[name] = convert[wanted](value)
-            if number and not 0 < result[name] < math.inf:
+            made = result[name] = convert(value)
+            cut = convert is int and isinstance(value, float) and made != value
+            endless = convert in (int, float) and not 0 < made < math.inf
+            if isinstance(value, bool) or cut or endless:
                 raise ValueError
         except (TypeError, ValueError, OverflowError):
-            expected = _EXPECTED[wanted]
             raise BadSettings(f"{where}: {name} is {value!r} and must be {expected}.") from None
     public = result.get("public_url")
     if public and not _ADDRESS.fullmatch(public):
