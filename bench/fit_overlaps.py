@@ -160,7 +160,7 @@ def platt(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """
     positive, negative = float(labels.sum()), float((1 - labels).sum())
     target = np.where(labels > 0.5, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    slope, intercept = fit(scores[:, None], target, penalty=1e-6)
+    slope, intercept = fit(scores[:, None], target, np.zeros(2), np.array([1e-6, 0]))
     return float(slope), float(intercept)
 
 
@@ -187,9 +187,8 @@ class Judged:
     @classmethod
     def of(cls, space: Space, gold: Gold, names: Sequence[str]) -> Judged:
         """The judged ones among all pairs of a space."""
-        ids = [activity.id for activity in space.corpus.activities]
-        places, columns = pairs(space)
-        keys = [(ids[i], ids[j]) for i, j in places]
+        both, columns = pairs(space)
+        keys = [(a.id, b.id) for a, b in both]
         kept = [k for k, key in enumerate(keys) if gold.judged(key)]
         chosen = [keys[k] for k in kept]
         return cls(
@@ -204,7 +203,8 @@ class Judged:
 
     def fitted(self, some: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Weights, and the intercept as the last one, from some of the pairs."""
-        return fit(self.features[some], self.worth[some], penalty=PENALTY)
+        penalty = np.r_[np.full(len(self.names), PENALTY), 0]
+        return fit(self.features[some], self.worth[some], np.zeros(len(penalty)), penalty)
 
     def hold(self, weights: np.ndarray, some: np.ndarray | slice = slice(None)) -> np.ndarray:
         """How much the pairs tell of each weight and of the intercept: the diagonal of the Fisher information."""

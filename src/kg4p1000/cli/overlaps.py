@@ -23,7 +23,8 @@ from ..texts import counted
 from .base import Verb, VerbGroup, asking, author, existing, main, messages, progress
 
 if TYPE_CHECKING:
-    from ..overlaps.findings import Detection, Finding
+    from ..overlaps.findings import Detection
+    from ..overlaps.scoring import Finding
 
 COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 Row = dict[str, str]
@@ -126,8 +127,8 @@ def _list(select: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
         detection = Detection.of(select)
     found = _filtered(detection, options, select)
     if options["form"] == "turtle":
-        wanted = {DETECTION, *(decisions.overlap_iri(f.pair.key) for f in found)}
-        pairs = [f.pair.key for f in found]
+        wanted = {DETECTION, *(decisions.overlap_iri(f.key) for f in found)}
+        pairs = [f.key for f in found]
         made = detection.triples(select, also=pairs)
         click.echo(terms.turtle(t for t in made if t.subject in wanted).decode(), nl=False)
         return
@@ -150,7 +151,7 @@ def _filtered(
     return [
         f
         for f in detection.findings
-        if (not wanted or {f.pair.a.group, f.pair.b.group} == wanted)
+        if (not wanted or {f.a.group, f.b.group} == wanted)
         and f.confidence >= options["min_confidence"]
         and options["status"] in (None, f.status)
         and options["kind"] in (None, f.kind)

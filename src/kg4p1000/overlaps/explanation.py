@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..texts import isolated
-from .corpus import LANGUAGES, SCHEMES, Activity, Code, Relation
+from .corpus import LANGUAGES, SCHEMES, Activity, Code
 from .similarity import TELLING, Space, stem, words
 
 #: How many of each a sentence names, and how many phrases.
@@ -68,7 +67,7 @@ class Evidence:
         near: code list to the broader codes that both only come under.
         mentions: IRIs of things that both name.
         phrases: words that stand in both texts, as the first has them.
-        relations: what remarks say about their objectives.
+        relations: IRIs of what remarks say about their objectives.
         guessed: ids of the activities whose codes were guessed from their texts.
     """
 
@@ -76,7 +75,7 @@ class Evidence:
     near: Mapping[str, tuple[str, ...]]
     mentions: tuple[str, ...]
     phrases: tuple[str, ...]
-    relations: tuple[Relation, ...]
+    relations: tuple[str, ...]
     guessed: tuple[str, ...] = ()
 
 
@@ -86,9 +85,6 @@ class Explainer:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._corpus = space.corpus
-        self._relations: dict[frozenset[str], list[Relation]] = defaultdict(list)
-        for relation in space.corpus.relations:
-            self._relations[relation.ends].append(relation)
 
     def evidence(self, a: Activity, b: Activity) -> Evidence:
         """Return what two activities share."""
@@ -106,7 +102,7 @@ class Explainer:
             near,
             self._mentions(a, b),
             self._phrases(a, b),
-            tuple(self._relations.get(frozenset((a.group, b.group)), ())),
+            self._corpus.relations.get(frozenset((a.group, b.group)), ()),
             tuple(x.id for x in (a, b) if any(f.guessed for f in x.facets)),
         )
 

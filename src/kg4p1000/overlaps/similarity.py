@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,27 +155,6 @@ class FacetRows:
         return values
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Activities as rows of numbers, feature by feature."""
-
-    activities: tuple[Activity, ...]
-    matrices: Mapping[str, np.ndarray | sparse.csr_array]
-    #: Number of each activity's group; -1 for a group that the corpus does not have.
-    groups: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.activities)
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Return the rows from `start` up to `stop`."""
-        return Rows(
-            self.activities[start:stop],
-            {name: matrix[start:stop] for name, matrix in self.matrices.items()},
-            self.groups[start:stop],
-        )
-
-
 class Space:
     """The features of pairs with the activities of a corpus."""
 
@@ -187,60 +166,50 @@ class Space:
             "grams": Terms(corpus.activities, _GRAMS),
             "mentions": Terms(corpus.activities, _MENTIONS),
         }
-        self._group = {g: i for i, g in enumerate(sorted({a.group for a in corpus.activities}))}
-        self.own = self.rows(corpus.activities)
-        self._stated = self._relations()
-        self._subject = self._subjects()
+        self._parts = {**self.facets, **self.terms}
+        self._own = {name: part.rows(corpus.activities) for name, part in self._parts.items()}
+        names = sorted({a.group for a in corpus.activities})
+        self._number = {name: i for i, name in enumerate(names)}
+        self._groups = self._numbers(corpus.activities)
+        self._stated, self._subjects = self._relations(), self._topics()
 
-    def rows(self, activities: Sequence[Activity]) -> Rows:
-        """Return activities as rows, to be compared with those of the corpus."""
-        parts = (*self.facets.items(), *self.terms.items())
-        return Rows(
-            tuple(activities),
-            {name: part.rows(activities) for name, part in parts},
-            np.array([self._group.get(a.group, -1) for a in activities], np.int32),
-        )
-
-    def features(self, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the base features of all pairs of some rows with the corpus.
+    def features(self, activities: Sequence[Activity]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the base features of all pairs of some activities with those of the corpus.
 
         Yields:
-            The name, and an array (rows, activities of the corpus) of numbers from 0 up.
+            The name, and an array (activities, activities of the corpus) of numbers from 0 up.
         """
-        for name, matrix in rows.matrices.items():
-            product = matrix @ self.own.matrices[name].T
+        for name, part in self._parts.items():
+            product = part.rows(activities) @ self._own[name].T
             yield name, product.toarray() if sparse.issparse(product) else product
-        yield "stated", self._stated[np.ix_(rows.groups, self.own.groups)]
-        yield "subject", self._subject[np.ix_(rows.groups, self.own.groups)]
+        groups = self._numbers(activities)
+        yield "stated", self._stated[groups][:, self._groups].toarray()
+        yield "subject", self._subjects[groups] @ self._subjects[self._groups].T
 
-    def same_group(self, rows: Rows) -> np.ndarray:
-        """Return which pairs are not to be compared: (rows, activities of the corpus), bool."""
-        named = np.array([bool(a.group) for a in rows.activities])
-        return (rows.groups[:, None] == self.own.groups[None, :]) & named[:, None]
+    def same_group(self, activities: Sequence[Activity]) -> np.ndarray:
+        """Return which pairs are not to be compared: (activities, activities of the corpus), bool."""
+        named = np.array([bool(a.group) for a in activities])
+        return (self._numbers(activities)[:, None] == self._groups[None, :]) & named[:, None]
 
-    def _relations(self) -> np.ndarray:
-        """Return which groups a remark relates; one row and column more, for groups that are not here."""
-        size = len(self._group) + 1
-        stated = np.zeros((size, size), np.float32)
-        for relation in self.corpus.relations:
-            ends = sorted(self._group.get(end, -1) for end in relation.ends)
-            if len(ends) == 2 and ends[0] >= 0:
-                stated[ends[0], ends[1]] = stated[ends[1], ends[0]] = 1
-        return stated
+    def _numbers(self, activities: Sequence[Activity]) -> np.ndarray:
+        """Return the number of each activity's group; one more for groups that are not here."""
+        return np.array([self._number.get(a.group, len(self._number)) for a in activities], int)
 
-    def _subjects(self) -> np.ndarray:
-        """Return how much the topics of two groups have in common, each the mean of its activities.
+    def _relations(self) -> sparse.csr_array:
+        """Return which groups a remark relates: (groups + 1, groups + 1)."""
+        ends = [tuple(pair) for pair in self.corpus.relations if len(pair) == 2]
+        places = [[self._number[e] for e in pair] for pair in ends if {*pair} <= {*self._number}]
+        first, second = np.array(places, int).reshape(-1, 2).T
+        size = len(self._number) + 1
+        stated = sparse.coo_array((np.ones(len(places)), (first, second)), shape=(size, size))
+        return (stated + stated.T).tocsr()
 
-        One row and column more, of zeros, stand for groups that are not here.
-        """
-        topics = self.own.matrices["topic"]
-        total = np.zeros((len(self._group) + 1, topics.shape[1]), np.float32)
-        np.add.at(total, self.own.groups, topics)
-        if "" in self._group:
-            total[self._group[""]] = 0
-        counts = np.bincount(self.own.groups, minlength=len(total))
-        mean = total / np.maximum(counts, 1)[:, None]
-        return mean @ mean.T
+    def _topics(self) -> np.ndarray:
+        """Return the topics of each group, as the mean of its activities; none for no group: (groups + 1, topics)."""
+        topics = self._own["topic"] * [[bool(a.group)] for a in self.corpus.activities]
+        total = np.zeros((len(self._number) + 1, topics.shape[1]))
+        np.add.at(total, self._groups, topics)
+        return total / np.maximum(np.bincount(self._groups, minlength=len(total)), 1)[:, None]
 
 
 class Guesser:
