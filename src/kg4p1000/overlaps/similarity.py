@@ -1,6 +1,6 @@
 """What two activities share, as numbers from 0 up, for blocks of pairs.
 
-Each feature is an inner product of two rows, so that a block of pairs is a product of matrices.
+Activities are rows of numbers, so that a feature of a block of pairs is a product of matrices.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unico
 from ..terms import CODE
 from .corpus import SCHEMES, Activity, Corpus, Facet
 
-#: Base features, in the order of the columns.
-BASE = (*SCHEMES, "words", "grams", "mentions", "stated", "subject")
 #: How much a value of a facet counts by its rank; from the fourth one on, the last of these.
 RANKS = (1.0, 1.0, 0.6, 0.4)
 #: Deliverables that, by their scope notes, any plan may have for any system, and how much they count in
