@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def many(plan: corpus.Corpus, size: int) -> corpus.Corpus:
-    """A corpus of so many activities, in groups of seven."""
+    """Return a corpus of so many activities, in groups of seven."""
     draw = random.Random(4)
     made = []
     for number in range(size):

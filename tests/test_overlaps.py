@@ -223,12 +223,11 @@ def test_a_generic_deliverable_and_a_late_value_count_less():
     generic = sorted(similarity.GENERIC)[0].removeprefix(CODE)
     both = facet(generic), facet("deliverable/x"), facet("deliverable/late", 4)
     plan = small(*(activity(k, "", *both) for k in ("A1.1", "B1.1")), activity("C1.1"))
-    row = Space(plan).facets["deliverable"].rows([plan.activities[0]])[0]
-    by_code = dict(zip(Space(plan).facets["deliverable"].names, row, strict=True))
-    assert by_code[CODE + generic] / by_code[CODE + "deliverable/x"] == pytest.approx(0.7)
-    assert by_code[CODE + "deliverable/late"] / by_code[CODE + "deliverable/x"] == pytest.approx(
-        0.4
-    )
+    row = Space(plan).codes.rows([plan.activities[0]])["deliverable"][0]
+    by_code = dict(zip(sorted(f.code for f in both), row, strict=True))
+    whole = by_code[CODE + "deliverable/x"]
+    assert by_code[CODE + generic] / whole == pytest.approx(0.7)
+    assert by_code[CODE + "deliverable/late"] / whole == pytest.approx(0.4)
 
 
 def test_the_subject_of_two_objectives_counts_for_all_their_activities():

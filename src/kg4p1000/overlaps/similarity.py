@@ -17,7 +17,7 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unicode
 
 from ..terms import CODE
-from .corpus import SCHEMES, Activity, Corpus, Facet
+from .corpus import SCHEMES, Activity, Corpus, Facet, scheme_of
 
 #: How much a value of a facet counts by its rank; from the fourth one on, the last of these.
 RANKS = (1.0, 1.0, 0.6, 0.4)
@@ -30,8 +30,6 @@ GENERIC = frozenset(
 GENERIC_WEIGHT = 0.7
 #: How much a match on the broader code counts beside one on the code itself.
 BROADER = 0.8
-#: The weight of a term that one text in ten has; what is more frequent tells nothing.
-TELLING = float(np.log(10) + 1)
 #: Of codes that are guessed from a text: confidence, least cosine of letter runs, and how many a list.
 GUESSED, NEAR, GUESSES = 0.5, 0.15, 2
 _WORD = re.compile(r"[a-z0-9]{3,}")
@@ -93,7 +91,6 @@ _GRAMS = {
     "ngram_range": (4, 4),
     "preprocessor": lambda activity: " ".join(_title_twice(activity)),
 }
-_MENTIONS = {"analyzer": lambda activity: activity.mentions}
 
 
 class Terms:
@@ -118,31 +115,33 @@ class Terms:
         return sparse.csr_array(self._table.transform(activities))
 
 
-class FacetRows:
-    """The codes of one list as rows, so that the product of two is the sum over shared codes of
+class Codes:
+    """The codes of activities as weights, so that the product of two rows is the sum over shared codes of
     their inverse frequency (1 for a code that one activity has, 0 for one that all have), times rank
     and confidence in both. A generic deliverable counts less.
     """
 
-    def __init__(self, corpus: Corpus, scheme: str) -> None:
-        self._scheme, self._codes = scheme, corpus.codes
+    def __init__(self, corpus: Corpus) -> None:
+        self._codes = corpus.codes
         values = [self._values(activity) for activity in corpus.activities]
-        used = Counter(code for of_one in values for code in of_one)
         total = 1 + len(values)
-        self.idf = {code: float(np.log(total / n) / np.log(total)) for code, n in used.items()}
+        self.idf = {
+            code: float(np.log(total / count) / np.log(total))
+            for code, count in Counter(code for of_one in values for code in of_one).items()
+        }
         self._table = DictVectorizer(sparse=False).fit(values)
-        self.names: list[str] = self._table.feature_names_
-        self._scale = np.sqrt([self.idf[code] for code in self.names])
+        self._scale = np.sqrt([self.idf[code] for code in self._table.feature_names_])
+        schemes = np.array([scheme_of(code) for code in self._table.feature_names_])
+        self._columns = {scheme: np.flatnonzero(schemes == scheme) for scheme in SCHEMES}
 
-    def rows(self, activities: Iterable[Activity]) -> np.ndarray:
-        """Return activities as rows of weights; codes that nobody in the corpus has are left out."""
-        return self._table.transform([self._values(a) for a in activities]) * self._scale
+    def rows(self, activities: Iterable[Activity]) -> dict[str, np.ndarray]:
+        """Return activities as rows of weights, by code list; codes that the corpus lacks are left out."""
+        table = self._table.transform([self._values(a) for a in activities]) * self._scale
+        return {scheme: table[:, columns] for scheme, columns in self._columns.items()}
 
     def _values(self, activity: Activity) -> dict[str, float]:
         values: dict[str, float] = {}
         for facet in activity.facets:
-            if facet.scheme != self._scheme:
-                continue
             weight = facet.confidence * RANKS[min(facet.rank, len(RANKS)) - 1]
             if facet.code in GENERIC:
                 weight *= GENERIC_WEIGHT
@@ -158,18 +157,13 @@ class Space:
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
-        self.facets = {scheme: FacetRows(corpus, scheme) for scheme in SCHEMES}
-        self.terms = {
-            "words": Terms(corpus.activities, _WORDS),
-            "grams": Terms(corpus.activities, _GRAMS),
-            "mentions": Terms(corpus.activities, _MENTIONS),
-        }
-        self._parts = {**self.facets, **self.terms}
-        self._own = {name: part.rows(corpus.activities) for name, part in self._parts.items()}
+        self.codes = Codes(corpus)
+        self.words, self._grams = Terms(corpus.activities, _WORDS), Terms(corpus.activities, _GRAMS)
         names = sorted({a.group for a in corpus.activities})
         self._number = {name: i for i, name in enumerate(names)}
         self._groups = self._numbers(corpus.activities)
-        self._stated, self._subjects = self._relations(), self._topics()
+        self._stated, self._topics = self._related_groups(), self._topics_of_groups()
+        self._own = self._rows(corpus.activities)
 
     def features(self, activities: Sequence[Activity]) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the base features of all pairs of some activities with those of the corpus.
@@ -177,12 +171,18 @@ class Space:
         Yields:
             The name, and an array (activities, activities of the corpus) of numbers from 0 up.
         """
-        for name, part in self._parts.items():
-            product = part.rows(activities) @ self._own[name].T
+        for name, rows in self._rows(activities).items():
+            product = rows @ self._own[name].T
             yield name, product.toarray() if sparse.issparse(product) else product
-        groups = self._numbers(activities)
-        yield "stated", self._stated[groups][:, self._groups].toarray()
-        yield "subject", self._subjects[groups] @ self._subjects[self._groups].T
+        yield "stated", self._stated[self._numbers(activities)][:, self._groups].toarray()
+
+    def _rows(self, activities: Sequence[Activity]) -> dict[str, np.ndarray | sparse.csr_array]:
+        return {
+            **self.codes.rows(activities),
+            "words": self.words.rows(activities),
+            "grams": self._grams.rows(activities),
+            "subject": self._topics[self._numbers(activities)],
+        }
 
     def same_group(self, activities: Sequence[Activity]) -> np.ndarray:
         """Return which pairs are not to be compared: (activities, activities of the corpus), bool."""
@@ -193,20 +193,22 @@ class Space:
         """Return the number of each activity's group; one more for groups that are not here."""
         return np.array([self._number.get(a.group, len(self._number)) for a in activities], int)
 
-    def _relations(self) -> sparse.csr_array:
-        """Return which groups a remark relates: (groups + 1, groups + 1)."""
-        ends = [tuple(pair) for pair in self.corpus.relations if len(pair) == 2]
-        places = [[self._number[e] for e in pair] for pair in ends if {*pair} <= {*self._number}]
-        first, second = np.array(places, int).reshape(-1, 2).T
-        size = len(self._number) + 1
-        stated = sparse.coo_array((np.ones(len(places)), (first, second)), shape=(size, size))
-        return (stated + stated.T).tocsr()
+    def _related_groups(self) -> sparse.csr_array:
+        """Return which groups a remark relates."""
+        stated = sparse.lil_array((len(self._number) + 1,) * 2)
+        for ends in self.corpus.relations:
+            if len(ends) == 2 and ends <= self._number.keys():
+                one, other = (self._number[end] for end in ends)
+                stated[one, other] = stated[other, one] = 1
+        return stated.tocsr()
 
-    def _topics(self) -> np.ndarray:
-        """Return the topics of each group, as the mean of its activities; none for no group: (groups + 1, topics)."""
-        topics = self._own["topic"] * [[bool(a.group)] for a in self.corpus.activities]
+    def _topics_of_groups(self) -> np.ndarray:
+        """Return the topics of each group as the mean of its activities; none for no group."""
+        topics = self.codes.rows(self.corpus.activities)["topic"]
         total = np.zeros((len(self._number) + 1, topics.shape[1]))
         np.add.at(total, self._groups, topics)
+        if "" in self._number:
+            total[self._number[""]] = 0
         return total / np.maximum(np.bincount(self._groups, minlength=len(total)), 1)[:, None]
 
 
