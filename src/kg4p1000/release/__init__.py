@@ -25,7 +25,7 @@ from ..queries import Library
 from ..store import Readers
 from ..store.changes import write_durably
 from ..terms import BASE, CODE, iri, natural_key, turtle
-from .difference import STEPS, Change, Statements, Step, compare, replacements, statements_of, short
+from .difference import STEPS, Change, Statements, Step, compare, replacements, short, statements_of
 
 #: Where the records are, from the folder of the knowledge.
 RECORDS = Path("ontology", "releases")
