@@ -29,20 +29,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Model:
-    """Weights and what turns a score into a confidence, as the file of the weights has them.
+    """Weights and what turns a score into a confidence, as the file of the weights has and explains them.
 
     Attributes:
-        version: of the weights; stands with every finding.
-        weights: base feature to its weight; no weight is zero.
+        weights: base feature to its weight.
         intercept: the score of a pair that shares nothing.
-        hold: how much the judged pairs tell of each weight and of the intercept; what decisions are
-            weighed against.
-        confidence: slope and intercept (Platt) from a score to the probability of a relation.
-        duplicate: the same for the probability of a duplicate.
-        surest: the highest confidence that the judged pairs bear out.
-        stored_from: least confidence of a pair that is stored.
-        duplicates_from: least probability of a pair that is called a duplicate.
-        complements_from: least similarity of deliverables and of topics of a pair that is called a complement.
+        hold: what decisions are weighed against, by weight, and for the ``intercept``.
     """
 
     version: str
@@ -80,9 +72,9 @@ class Model:
     def kind(self, score: float, features: Mapping[str, float]) -> str:
         """Return which kind of overlap a pair is, as far as what it shares tells.
 
-        The same work (``duplicates``) is what the score and its calibration tell. One work that needs
-        the other (``complements``) is told where both are about the same topic and deliverable, but do
-        different things to it. Everything else is ``overlaps``.
+        The score and its calibration tell the same work (``duplicates``). One work needs the other
+        (``complements``) where both are about the same topic and deliverable, but do different
+        things to it. Everything else is ``overlaps``.
         """
         if self.duplicates(score) >= self.duplicates_from:
             return "duplicates"
