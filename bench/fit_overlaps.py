@@ -89,7 +89,7 @@ class Gold:
 
 
 def objectives(pair: Pair) -> str:
-    """The pair of objectives that a pair of activities is of, such as ``A4-D2``."""
+    """Return the pair of objectives that a pair of activities is of, such as ``A4-D2``."""
     return "-".join(sorted(code.split(".")[0] for code in pair))
 
 
@@ -115,7 +115,7 @@ def figures(ranked: Sequence[Pair], gold: Gold, first: int = 40) -> dict[str, fl
 
 
 def folds(pairs: Sequence[Pair], parts: int, seed: int) -> np.ndarray:
-    """The number of the part of each pair; all pairs of two objectives go into the same part."""
+    """Return the number of the part of each pair; all pairs of two objectives go into the same part."""
     names = sorted({objectives(pair) for pair in pairs})
     shuffled = np.random.default_rng(seed).permutation(len(names))
     part = {name: int(place) % parts for name, place in zip(names, shuffled, strict=True)}
@@ -125,7 +125,7 @@ def folds(pairs: Sequence[Pair], parts: int, seed: int) -> np.ndarray:
 def reliability(
     confidences: np.ndarray, right: np.ndarray, edges: Sequence[float]
 ) -> list[dict[str, float]]:
-    """How often pairs of a confidence are right, a row a bin: ``from``, ``to``, ``pairs``, ``said``, ``true``."""
+    """Return how often pairs of a confidence are right, a row a bin: ``from``, ``to``, ``pairs``, ``said``, ``true``."""
     rows = []
     for low, high in itertools.pairwise(edges):
         inside = (confidences >= low) & (confidences < high)
@@ -143,7 +143,7 @@ def reliability(
 
 
 def surest(scores: np.ndarray, right: np.ndarray) -> float:
-    """The highest precision that a ranking bears out: of all its beginnings, the best by Laplace's rule.
+    """Return the highest precision that a ranking bears out: of all its beginnings, the best by Laplace's rule.
 
     Of n pairs of which r are right it is (r + 1) / (n + 2), so that it comes near 1 with many pairs only.
     """
@@ -160,7 +160,7 @@ def platt(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """
     positive, negative = float(labels.sum()), float((1 - labels).sum())
     target = np.where(labels > 0.5, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    slope, intercept = fit(scores[:, None], target, penalty=1e-6)
+    slope, intercept = fit(scores[:, None], target, np.zeros(2), np.array([1e-6, 0]))
     return float(slope), float(intercept)
 
 
@@ -186,10 +186,9 @@ class Judged:
 
     @classmethod
     def of(cls, space: Space, gold: Gold, names: Sequence[str]) -> Judged:
-        """The judged ones among all pairs of a space."""
-        ids = [activity.id for activity in space.corpus.activities]
-        places, columns = pairs(space)
-        keys = [(ids[i], ids[j]) for i, j in places]
+        """Return the judged ones among all pairs of a space."""
+        both, columns = pairs(space)
+        keys = [(a.id, b.id) for a, b in both]
         kept = [k for k, key in enumerate(keys) if gold.judged(key)]
         chosen = [keys[k] for k in kept]
         return cls(
@@ -204,7 +203,8 @@ class Judged:
 
     def fitted(self, some: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Weights, and the intercept as the last one, from some of the pairs."""
-        return fit(self.features[some], self.worth[some], penalty=PENALTY)
+        penalty = np.r_[np.full(len(self.names), PENALTY), 0]
+        return fit(self.features[some], self.worth[some], np.zeros(len(penalty)), penalty)
 
     def hold(self, weights: np.ndarray, some: np.ndarray | slice = slice(None)) -> np.ndarray:
         """How much the pairs tell of each weight and of the intercept: the diagonal of the Fisher information."""
@@ -279,7 +279,7 @@ def effort(
 
 
 def judged_pairs() -> Judged:
-    """The judged pairs with their features, from the files of the repository."""
+    """Return the judged pairs with their features, from the files of the repository."""
     paths = [s.path for s in sources(ROOT) if s.path.parent.name != "shapes"]
     graph = MemoryGraph(t for path in paths for t in parse_file(path))
     folder = ROOT / "tests" / "fixtures" / "overlaps"
@@ -287,8 +287,8 @@ def judged_pairs() -> Judged:
     return Judged.of(Space(corpus.read(graph.select)), gold, NAMES)
 
 
-def told(name: str, figures: dict[str, float]) -> str:
-    """A line of the table of figures."""
+def table_row(name: str, figures: dict[str, float]) -> str:
+    """Return a line of the table of figures."""
     f = figures
     return (
         f"| {name} | {f['ap_related']:.2f} | {f['ap_duplicates']:.2f} |"
@@ -320,12 +320,12 @@ def main() -> None:
     print("| ranking | AP related | AP duplicates | duplicates in the first 40 | nDCG at 40 |")
     print("|---|---|---|---|---|")
     for number, name in enumerate(NAMES):
-        print(told(name, given.figures(given.features[:, number])))
+        print(table_row(name, given.figures(given.features[:, number])))
     validated = [given.cross_validated(seed) for seed in SEEDS]
     all_figures = [given.figures(scores) for scores in validated]
     mean = {name: float(np.mean([f[name] for f in all_figures])) for name in all_figures[0]}
-    print(told("all, cross-validated", mean))
-    print(told("all, fitted", given.figures(given.scores(weights))))
+    print(table_row("all, cross-validated", mean))
+    print(table_row("all, fitted", given.figures(given.scores(weights))))
 
     print("\n| | weight | bootstrap, 5 % to 95 % |\n|---|---|---|")
     low, high = np.percentile(given.bootstrap(100), [5, 95], axis=0)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def many(plan: corpus.Corpus, size: int) -> corpus.Corpus:
-    """A corpus of so many activities, in groups of seven."""
+    """Return a corpus of so many activities, in groups of seven."""
     draw = random.Random(4)
     made = []
     for number in range(size):
@@ -52,14 +52,14 @@ def main(size: int) -> None:
     begun = time.perf_counter()
     space = Space(some)
     ready = time.perf_counter()
-    _, scores = candidates(space, model, space.own, 50, own=True)
+    _, scores = candidates(space, model, some.activities, 50)
     kept = int(np.isfinite(scores).sum())
     done = time.perf_counter()
     new = [replace(a, id=f"N{i}", group=f"N{i}") for i, a in enumerate(plan.activities[:20])]
     times = []
     for activity in new:
         start = time.perf_counter()
-        candidates(space, model, space.rows([activity]), 50)
+        candidates(space, model, [activity], 50)
         times.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{size:,} activities, {size * (size - 1) // 2:,} pairs, {kept:,} kept")

@@ -58,7 +58,7 @@ def more(graph):
 
 def told(finding, detection):
     """The sentences that follow from the triples of an overlap alone; the order is that of the evidence."""
-    subject = overlap_iri(finding.pair.key)
+    subject = overlap_iri(finding.key)
     said = [t for t in detection._overlap(finding) if t.subject == subject]
 
     def of(name):
@@ -69,13 +69,13 @@ def told(finding, detection):
         of("k4p:sharesBroaderFacet"),
         of("k4p:supportedBy"),
     )
-    order = detection.explainer.evidence(finding.pair.a, finding.pair.b)
+    order = detection.explainer.evidence(finding.a, finding.b)
     again = Evidence(
         {s: tuple(c for c in codes if c in facets) for s, codes in order.facets.items()},
         {s: tuple(c for c in codes if c in near) for s, codes in order.near.items()},
         tuple(m for m in order.mentions if m in of("k4p:sharesMention")),
         tuple(p for p in order.phrases if p in of("k4p:similarPhrase")),
-        tuple(r for r in order.relations if r.iri in relations),
+        tuple(r for r in order.relations if r in relations),
         tuple(k for k in order.guessed if mint("activity", k).value in of("k4p:guessesCodesOf")),
     )
     stated = {t.object for t in said if t.predicate == iri("k4p:reason")}
@@ -85,20 +85,20 @@ def told(finding, detection):
 def test_every_reason_of_a_stored_pair_follows_from_its_triples(more):
     stored = more.stored()
     assert any("one kind" in more.reason(f) for f in stored)
-    assert any(more.explainer.evidence(f.pair.a, f.pair.b).guessed for f in stored)
+    assert any(more.explainer.evidence(f.a, f.b).guessed for f in stored)
     for finding in stored:
         again, stated = told(finding, more)
         made = {
             ox.Literal(more.explainer.reason(again, language), language=language)
             for language in LANGUAGES
         }
-        assert made == stated, finding.pair.key
+        assert made == stated, finding.key
 
 
 def test_what_an_overlap_shares_is_had_by_both_activities(more):
     broader = {code.iri: code.broader for code in more.corpus.codes.values()}
     for finding in more.stored():
-        a, b = ({f.code for f in x.facets} for x in (finding.pair.a, finding.pair.b))
+        a, b = ({f.code for f in x.facets} for x in (finding.a, finding.b))
         wide = [own | {broader[c] for c in own} for own in (a, b)]
         for triple in more._overlap(finding):
             if triple.predicate == iri("k4p:sharesFacet"):
@@ -188,7 +188,7 @@ def test_of_guessed_codes_more_than_half_are_what_the_annotations_say(corpus):
     ("language", "said"), [("en", "Both seem to"), ("fr", "semble-t-il"), ("es", "al parecer")]
 )
 def test_guessed_codes_are_not_told_as_facts(more, language, said):
-    finding = next(f for f in more.stored() if "D2.7" in f.pair.key)
+    finding = next(f for f in more.stored() if "D2.7" in f.key)
     assert said in more.reason(finding, language)
     assert "D2.7" in more.reason(finding, language)
 

@@ -26,7 +26,7 @@ class Learner:
     """Confidences of all pairs after decisions, without comparing the texts again."""
 
     def __init__(self, found):
-        self.found, self.pairs = found, [f.pair for f in found.findings]
+        self.found, self.pairs = found, found.findings
         self.names = list(found.model.weights)
         self.features = np.array([[p.features[n] for n in self.names] for p in self.pairs])
         self.keys = np.array(["-".join(p.key) for p in self.pairs])
@@ -104,11 +104,11 @@ def test_many_decisions_of_one_kind_change_the_ranking_as_they_say(learner, befo
 
 
 def test_a_decided_pair_is_stored_whatever_its_score(found):
-    first, last = found.findings[0].pair.key, found.findings[-1].pair.key
+    first, last = found.findings[0].key, found.findings[-1].key
     decided = {
         last: Decision("x", last, "accepted", "", "", "", ""),
         first: Decision("y", first, "rejected", "", "", "", ""),
     }
     after = Detection(found.corpus, found.model, decided)
-    kept = {f.pair.key: f.status for f in after.stored()}
+    kept = {f.key: f.status for f in after.stored()}
     assert (kept[first], kept[last]) == ("rejected", "accepted")

@@ -91,7 +91,7 @@ def curie(value: str) -> str | None:
 
 
 def mint(kind: str, key: str) -> NamedNode:
-    """The IRI of one of our things.
+    """Return the IRI of one of our things.
 
     Args:
         kind: one of `ID_TYPES`.
@@ -108,17 +108,17 @@ def mint(kind: str, key: str) -> NamedNode:
 
 
 def prefix_declarations() -> str:
-    """Our prefixes as SPARQL ``PREFIX`` lines, sorted."""
+    """Return our prefixes as SPARQL ``PREFIX`` lines, sorted."""
     return "".join(f"PREFIX {p}: <{ns}>\n" for p, ns in sorted(PREFIXES.items()))
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts A4.2 before A4.10, however many digits a number has."""
+    """Return a sort key that puts A4.2 before A4.10, however many digits a number has."""
     key = []
     for place, part in enumerate(re.split(r"([0-9]+)", text)):
         number = place % 2
-        told = part.lstrip("0") if number else part
-        key.append((number, len(told) if number else 0, told))
+        digits = part.lstrip("0") if number else part
+        key.append((number, len(digits) if number else 0, digits))
     return key
 
 

@@ -35,7 +35,8 @@ from .base import (
 )
 
 if TYPE_CHECKING:
-    from ..overlaps.findings import Detection, Finding
+    from ..overlaps.findings import Detection
+    from ..overlaps.scoring import Finding
 
 COLUMNS = ("a", "b", "score", "kind", "confidence", "status", "reason")
 Row = dict[str, str]
@@ -139,8 +140,8 @@ def _list(query: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
     if options["form"] == "turtle":
         from ..overlaps.findings import DETECTION  # noqa: PLC0415 - numpy is needed here only
 
-        wanted = {DETECTION, *(overlap_iri(f.pair.key) for f in found)}
-        made = detection.triples(query, also=[f.pair.key for f in found])
+        wanted = {DETECTION, *(overlap_iri(f.key) for f in found)}
+        made = detection.triples(query, also=[f.key for f in found])
         click.echo(terms.turtle(t for t in made if t.subject in wanted).decode(), nl=False)
         return
     rows = [detection.row(f) for f in found]
@@ -162,7 +163,7 @@ def _filtered(
     return [
         f
         for f in detection.findings
-        if (not wanted or {f.pair.a.group, f.pair.b.group} == wanted)
+        if (not wanted or {f.a.group, f.b.group} == wanted)
         and f.confidence >= options["min_confidence"]
         and options["status"] in (None, f.status)
         and options["kind"] in (None, f.kind)

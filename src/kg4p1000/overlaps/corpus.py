@@ -84,25 +84,18 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Relation:
-    """That a remark relates two objectives."""
-
-    iri: str
-    ends: frozenset[str]
-
-
-@dataclass(frozen=True)
 class Corpus:
     """Activities to compare, and what is needed to compare and to explain.
 
     Attributes:
         names: labels of the things that are mentioned, by IRI.
+        relations: two objectives to the IRIs of what remarks say about them.
     """
 
     activities: tuple[Activity, ...]
     codes: Mapping[str, Code] = field(default_factory=dict)
     names: Mapping[str, Code] = field(default_factory=dict)
-    relations: tuple[Relation, ...] = ()
+    relations: Mapping[frozenset[str], tuple[str, ...]] = field(default_factory=dict)
 
 
 def scheme_of(code: str) -> str:
@@ -138,11 +131,11 @@ _CODES = """SELECT ?code ?label ?broader ?note WHERE {
   OPTIONAL { ?code skos:broader ?broader FILTER(isIRI(?broader)) }
   OPTIONAL { ?code skos:definition ?note FILTER(LANG(?note) = LANG(?label)) }
 }"""
-_RELATIONS = """SELECT ?relation ?from ?to WHERE {
+_RELATIONS = """SELECT DISTINCT ?relation ?from ?to WHERE {
   ?relation a k4p:ObjectiveRelation ; k4p:relationKind ?kind ;
     k4p:relatesFrom/skos:notation ?from ; k4p:relatesTo/skos:notation ?to .
   FILTER(isIRI(?relation))
-} ORDER BY ?relation ?from ?to"""
+} ORDER BY ?relation"""
 
 
 def read(select: Select) -> Corpus:
@@ -158,10 +151,9 @@ def read(select: Select) -> Corpus:
         facet = Facet(row["code"], max(1, int(rank or 1)), confidence)
         if facet.scheme in SCHEMES:
             facets[row["activity"]].add(facet)
-    relations = {
-        row["relation"]: Relation(row["relation"], frozenset((row["from"], row["to"])))
-        for row in ask(_RELATIONS)
-    }
+    relations: dict[frozenset[str], tuple[str, ...]] = defaultdict(tuple)
+    for row in ask(_RELATIONS):
+        relations[frozenset((row["from"], row["to"]))] += (row["relation"],)
     mentioned = ask(_MENTIONS)
     mentions, refused = _by_activity(mentioned, "thing"), _by_activity(ask(_REFUSED), "code")
     versions: dict[str, list[Activity]] = defaultdict(list)
@@ -190,7 +182,7 @@ def read(select: Select) -> Corpus:
         activities=tuple(sorted(chosen, key=lambda a: natural_key(a.id))),
         codes=_codes(ask(_CODES), "code"),
         names=_codes(mentioned, "thing"),
-        relations=tuple(relations[iri] for iri in sorted(relations)),
+        relations=dict(relations),
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..texts import isolated
-from .corpus import LANGUAGES, SCHEMES, Activity, Code, Relation
-from .similarity import TELLING, Space, stem, words
+from .corpus import LANGUAGES, SCHEMES, Activity, Code
+from .similarity import Space, stem, words
 
 #: How many of each a sentence names, and how many phrases.
 _NAMED, _PHRASES = 2, 3
+#: What one activity in so many has tells nothing; the weight of a word that so many have.
+_FREQUENT = 10
+_TELLING = math.log(_FREQUENT) + 1
 _TOKEN = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 #: What sentences are made of, in the order of `LANGUAGES`.
 _WORDS = {
@@ -68,7 +72,7 @@ class Evidence:
         near: code list to the broader codes that both only come under.
         mentions: IRIs of things that both name.
         phrases: words that stand in both texts, as the first has them.
-        relations: what remarks say about their objectives.
+        relations: IRIs of what remarks say about their objectives.
         guessed: ids of the activities whose codes were guessed from their texts.
     """
 
@@ -76,7 +80,7 @@ class Evidence:
     near: Mapping[str, tuple[str, ...]]
     mentions: tuple[str, ...]
     phrases: tuple[str, ...]
-    relations: tuple[Relation, ...]
+    relations: tuple[str, ...]
     guessed: tuple[str, ...] = ()
 
 
@@ -86,16 +90,13 @@ class Explainer:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._corpus = space.corpus
-        self._relations: dict[frozenset[str], list[Relation]] = defaultdict(list)
-        for relation in space.corpus.relations:
-            self._relations[relation.ends].append(relation)
+        self._named = Counter(thing for a in space.corpus.activities for thing in a.mentions)
 
     def evidence(self, a: Activity, b: Activity) -> Evidence:
         """Return what two activities share."""
-        facets, near = {}, {}
+        facets, near, idf = {}, {}, self._space.codes.idf
         for scheme in SCHEMES:
             one, other = ({f.code: f.rank for f in x.facets if f.scheme == scheme} for x in (a, b))
-            idf = self._space.facets[scheme].idf
             both = one.keys() & other.keys()
             order = {code: (one[code] + other[code], -idf.get(code, 0), code) for code in both}
             facets[scheme] = tuple(sorted(both, key=order.__getitem__))
@@ -106,7 +107,7 @@ class Explainer:
             near,
             self._mentions(a, b),
             self._phrases(a, b),
-            tuple(self._relations.get(frozenset((a.group, b.group)), ())),
+            self._corpus.relations.get(frozenset((a.group, b.group)), ()),
             tuple(x.id for x in (a, b) if any(f.guessed for f in x.facets)),
         )
 
@@ -116,18 +117,18 @@ class Explainer:
 
     def _mentions(self, a: Activity, b: Activity) -> tuple[str, ...]:
         """Return the things that both name, the rarest first; what one activity in ten names tells nothing."""
-        rarity = {m: self._space.terms["mentions"].rarity(m) for m in a.mentions & b.mentions}
-        telling = (m for m, weight in rarity.items() if weight >= TELLING)
-        return tuple(sorted(telling, key=lambda m: (-rarity[m], m)))
+        count, most = self._named, (1 + len(self._corpus.activities)) / _FREQUENT - 1
+        telling = (thing for thing in a.mentions & b.mentions if count[thing] <= most)
+        return tuple(sorted(telling, key=lambda thing: (count[thing], thing)))
 
     def _phrases(self, a: Activity, b: Activity) -> tuple[str, ...]:
         """Return runs of up to three words that stand in both texts, the rarest first, none within another."""
         first, second = _runs(a.text), _runs(b.text)
-        rarity = self._space.terms["words"].rarity
+        rarity = self._space.words.rarity
         weights = {run: sum(map(rarity, run)) for run in first.keys() & second.keys()}
         kept: list[tuple[str, ...]] = []
         for run in sorted(weights, key=lambda run: (-weights[run], run)):
-            if len(kept) == _PHRASES or weights[run] < TELLING:
+            if len(kept) == _PHRASES or weights[run] < _TELLING:
                 break
             if all((set(run) & set(other)) <= {""} for other in kept):
                 kept.append(run)

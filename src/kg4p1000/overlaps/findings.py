@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -23,7 +23,7 @@ from . import decisions as deciding
 from .clusters import Cluster, clusters, theme
 from .corpus import LANGUAGES, Activity, Corpus, Select, read
 from .explanation import Evidence, Explainer
-from .scoring import Model, Scored, candidates, learn, ranking
+from .scoring import Finding, Model, candidates, learn, ranking
 from .similarity import Guesser, Space
 
 AGENT = iri("agent:overlaps-0.1.0")
@@ -39,16 +39,6 @@ Pair = tuple[str, str]
 _RUN = "SELECT ?parameters ?time WHERE { ?run k4p:parameters ?parameters ; prov:endedAtTime ?time }"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A pair with what is said of it."""
-
-    pair: Scored
-    confidence: float
-    kind: str
-    status: str
-
-
 class Detection:
     """The overlaps of a graph: detected, and brought together with what people decided."""
 
@@ -62,8 +52,7 @@ class Detection:
         self.model = learn(model, ranked, decided)
         if self.model is not model:
             ranked = ranking(self.space, self.model)
-        confidences = self.model.confidences(np.array([pair.score for pair in ranked])).tolist()
-        self.findings = [self._finding(*row) for row in zip(ranked, confidences, strict=True)]
+        self.findings = [self._with_decision(finding) for finding in ranked]
         self.explainer = Explainer(self.space)
 
     @classmethod
@@ -72,49 +61,38 @@ class Detection:
         decided = deciding.latest(deciding.read(select))
         return cls(_completed(read(select)), model or Model.load(), decided)
 
-    def _finding(self, pair: Scored, confidence: float) -> Finding:
-        decision = self.decided.get(pair.key)
-        kind = (decision and decision.kind) or self.model.kind(pair.score, pair.features)
-        status = decision.status if decision else "proposed"
-        return Finding(pair, round(confidence, 2), kind, status)
+    def _with_decision(self, finding: Finding) -> Finding:
+        if decision := self.decided.get(finding.key):
+            kind = decision.kind or finding.kind
+            return replace(finding, kind=kind, status=decision.status)
+        return finding
 
     def stored(self, also: Collection[Pair] = ()) -> list[Finding]:
         """Return the findings that go into the graph: sure enough, or decided, or asked for."""
         wanted = {*self.decided, *also}
         return [
-            f
-            for f in self.findings
-            if f.confidence >= self.model.stored_from or f.pair.key in wanted
+            f for f in self.findings if f.confidence >= self.model.stored_from or f.key in wanted
         ]
 
     @cached_property
     def clusters(self) -> list[Cluster]:
         """Activities that could make one work package; rejected pairs do not join them."""
-        sure = {f.pair.key: f.confidence for f in self.stored() if f.status != "rejected"}
+        sure = {f.key: f.confidence for f in self.stored() if f.status != "rejected"}
         return clusters(self.corpus, sure, COHERENT)
 
     def reason(self, finding: Finding, language: str = "en") -> str:
         """Return why a pair is a finding, in one sentence."""
-        shared = self.explainer.evidence(finding.pair.a, finding.pair.b)
-        return self.explainer.reason(shared, language)
+        return self.explainer.reason(self.explainer.evidence(finding.a, finding.b), language)
 
     def row(self, finding: Finding) -> dict[str, str]:
         """Return a pair as text: a, b, score, kind, confidence, status, reason."""
-        return {
-            "a": finding.pair.a.id,
-            "b": finding.pair.b.id,
-            "score": f"{finding.pair.score:.4f}",
-            "kind": finding.kind,
-            "confidence": f"{finding.confidence:.2f}",
-            "status": finding.status,
-            "reason": self.reason(finding),
-        }
+        return _row(finding, self.reason(finding))
 
     def queue(self) -> list[Finding]:
         """Return the pairs that wait for a decision, those first from which the ranking learns most."""
-        by_key = {f.pair.key: f for f in self.findings}
+        by_key = {f.key: f for f in self.findings}
         order = deciding.queue(
-            {key: float(self.model.confidences(f.pair.score)) for key, f in by_key.items()},
+            {key: float(self.model.confidences(f.score)) for key, f in by_key.items()},
             {key: f.status for key, f in by_key.items()},
         )
         return [by_key[key] for key in order]
@@ -148,17 +126,17 @@ class Detection:
         )
 
     def _overlap(self, finding: Finding) -> set[Triple]:
-        a, b = finding.pair.a, finding.pair.b
+        a, b = finding.a, finding.b
         shared = self.explainer.evidence(a, b)
         return _facts(
-            deciding.overlap_iri(finding.pair.key),
+            deciding.overlap_iri(finding.key),
             ("rdf:type", iri("k4p:Overlap")),
             ("rdfs:label", Literal(f"{a.id} – {b.id}", language="en")),
             ("k4p:between", mint("activity", a.id)),
             ("k4p:between", mint("activity", b.id)),
             ("k4p:overlapKind", iri(f"overlap-kind:{finding.kind}")),
             ("k4p:confidence", decimal(finding.confidence, 2)),
-            ("k4p:score", decimal(finding.pair.score, 3)),
+            ("k4p:score", decimal(finding.score, 3)),
             ("k4p:status", iri(f"status:{finding.status}")),
             ("k4p:method", Literal(METHOD)),
             ("prov:wasAttributedTo", AGENT),
@@ -193,7 +171,7 @@ def _evidence(shared: Evidence) -> Iterable[tuple[str, NamedNode | Literal]]:
     yield from (("k4p:guessesCodesOf", mint("activity", key)) for key in shared.guessed)
     yield from (("k4p:sharesMention", NamedNode(thing)) for thing in shared.mentions)
     yield from (("k4p:similarPhrase", Literal(phrase)) for phrase in shared.phrases)
-    yield from (("k4p:supportedBy", NamedNode(relation.iri)) for relation in shared.relations)
+    yield from (("k4p:supportedBy", NamedNode(relation)) for relation in shared.relations)
 
 
 def _facts(subject: NamedNode, *facts: tuple[str, NamedNode | Literal]) -> set[Triple]:
@@ -208,6 +186,18 @@ def decimal(number: float, places: int) -> Literal:
     """
     text = f"{number:.{places}f}".rstrip("0").rstrip(".")
     return Literal("0" if text == "-0" else text, datatype=iri("xsd:decimal"))
+
+
+def _row(finding: Finding, reason: str) -> dict[str, str]:
+    return {
+        "a": finding.a.id,
+        "b": finding.b.id,
+        "score": f"{finding.score:.4f}",
+        "kind": finding.kind,
+        "confidence": f"{finding.confidence:.2f}",
+        "status": finding.status,
+        "reason": reason,
+    }
 
 
 def _completed(corpus: Corpus) -> Corpus:
@@ -228,27 +218,17 @@ def compare(
     Returns:
         Rows as those of `Detection.row`; `a` is of the given activities. Best first for each of them.
     """
-    model = Model.load()
-    given = Guesser(corpus).completed(given)
+    model, given = Model.load(), Guesser(corpus).completed(given)
     space = Space(replace(corpus, activities=given) if alone else _completed(corpus))
     explainer = Explainer(space)
-    rows = space.own if alone else space.rows(given)
-    places, scores = candidates(space, model, rows, keep, own=alone)
-    found = (
-        (activity, space.corpus.activities[place], score)
-        for activity, partners, values in zip(given, places, scores, strict=True)
-        for place, score in zip(partners, values, strict=True)
-        if np.isfinite(score)
-    )
-    return [
-        {
-            "a": activity.id,
-            "b": other.id,
-            "score": f"{score:.4f}",
-            "kind": "overlaps",
-            "confidence": f"{float(model.confidences(score)):.2f}",
-            "status": "proposed",
-            "reason": explainer.reason(explainer.evidence(activity, other), "en"),
-        }
-        for activity, other, score in found
-    ]
+    rows = []
+    for activity, *best in zip(given, *candidates(space, model, given, keep), strict=True):
+        for place, score in zip(*best, strict=True):
+            if np.isfinite(score):
+                other = space.corpus.activities[place]
+                confidence = float(model.confidences(score))
+                finding = Finding(activity, other, float(score), {}, confidence, "overlaps")
+                rows.append(
+                    _row(finding, explainer.reason(explainer.evidence(activity, other), "en"))
+                )
+    return rows

@@ -17,7 +17,7 @@ from scipy import optimize, special
 from ..terms import natural_key
 from .corpus import Activity
 from .decisions import Decision
-from .similarity import Rows, Space
+from .similarity import Space
 
 WEIGHTS = Path(__file__).parent / "weights.toml"
 #: Rows that are compared with the whole corpus at once; bounds the memory.
@@ -29,20 +29,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Model:
-    """Weights and what turns a score into a confidence, as the file of the weights has them.
+    """Weights and what turns a score into a confidence, as the file of the weights has and explains them.
 
     Attributes:
-        version: of the weights; stands with every finding.
-        weights: base feature to its weight; no weight is zero.
+        weights: base feature to its weight.
         intercept: the score of a pair that shares nothing.
-        hold: how much the judged pairs tell of each weight and of the intercept; what decisions are
-            weighed against.
-        confidence: slope and intercept (Platt) from a score to the probability of a relation.
-        duplicate: the same for the probability of a duplicate.
-        surest: the highest confidence that the judged pairs bear out.
-        stored_from: least confidence of a pair that is stored.
-        duplicates_from: least probability of a pair that is called a duplicate.
-        complements_from: least similarity of deliverables and of topics of a pair that is called a complement.
+        hold: what decisions are weighed against, by weight, and for the ``intercept``.
     """
 
     version: str
@@ -80,9 +72,9 @@ class Model:
     def kind(self, score: float, features: Mapping[str, float]) -> str:
         """Return which kind of overlap a pair is, as far as what it shares tells.
 
-        The same work (``duplicates``) is what the score and its calibration tell. One work that needs
-        the other (``complements``) is told where both are about the same topic and deliverable, but do
-        different things to it. Everything else is ``overlaps``.
+        The score and its calibration tell the same work (``duplicates``). One work needs the other
+        (``complements``) where both are about the same topic and deliverable, but do different
+        things to it. Everything else is ``overlaps``.
         """
         if self.duplicates(score) >= self.duplicates_from:
             return "duplicates"
@@ -98,47 +90,40 @@ def sigmoid(x: np.ndarray | float) -> np.ndarray:
 
 
 def fit(
-    features: np.ndarray,
-    labels: np.ndarray,
-    *,
-    penalty: float | np.ndarray,
-    prior: np.ndarray | None = None,
+    features: np.ndarray, labels: np.ndarray, prior: np.ndarray, penalty: np.ndarray
 ) -> np.ndarray:
     """Return logistic weights of zero or more, and the intercept as the last one.
 
-    scikit-learn has no bounds and no prior for its logistic regression.
+    scikit-learn has neither bounds nor a prior for its logistic regression.
 
     Args:
         features: (pairs, features).
         labels: (pairs), from 0 to 1.
-        penalty: of the squared distance from the prior; one number, or one a weight.
-        prior: weights and intercept that hold where nothing speaks against them; default zero, with
-            the intercept free.
+        prior: weights and intercept that hold where nothing speaks against them.
+        penalty: of the squared distance of each from the prior.
     """
-    width = features.shape[1]
-    centre = np.zeros(width + 1) if prior is None else prior
-    free = np.r_[np.ones(width), 0.0 if prior is None else 1.0]
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         z = features @ w[:-1] + w[-1]
-        error = sigmoid(z) - labels
-        away = free * (w - centre)
-        cost = (np.logaddexp(0, z) - labels * z).sum() + (penalty * away) @ away / 2
+        error, away = sigmoid(z) - labels, w - prior
+        cost = (np.logaddexp(0, z) - labels * z).sum() + penalty @ away**2 / 2
         return float(cost), np.r_[features.T @ error, error.sum()] + penalty * away
 
-    start = np.r_[np.full(width, 0.5), -4.0] if prior is None else prior
-    bounds = [(0, None)] * width + [(None, None)]
-    return optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    bounds = [(0, None)] * features.shape[1] + [(None, None)]
+    return optimize.minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A pair of activities, `a` before `b` in the order of notations."""
+class Finding:
+    """A pair of activities with what is said of it; in a plan, `a` comes before `b`."""
 
     a: Activity
     b: Activity
     score: float
-    features: dict[str, float]
+    features: Mapping[str, float]
+    confidence: float
+    kind: str
+    status: str = "proposed"
 
     @property
     def key(self) -> Pair:
@@ -146,48 +131,52 @@ class Scored:
         return self.a.id, self.b.id
 
 
-def pairs(space: Space) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return all pairs of activities of different groups, with their base features.
+def pairs(space: Space) -> tuple[list[tuple[Activity, Activity]], dict[str, np.ndarray]]:
+    """Return all pairs of activities of different groups with their base features.
 
     Returns:
-        Positions (i < j), one row a pair, and by name of the feature one number a pair.
+        Pairs of activities in the order of the corpus, and by name of the feature one number a pair.
     """
-    keep = np.triu(~space.same_group(space.own), k=1)
-    return np.argwhere(keep), {name: values[keep] for name, values in space.features(space.own)}
-
-
-def ranking(space: Space, model: Model) -> list[Scored]:
-    """Return all pairs, best first; equal scores in the order of notations."""
-    places, columns = pairs(space)
-    scores = model.scores(columns.items()).tolist()
-    features = zip(*(column.tolist() for column in columns.values()), strict=True)
     activities = space.corpus.activities
-    scored = [
-        Scored(activities[i], activities[j], score, dict(zip(columns, values, strict=True)))
-        for (i, j), score, values in zip(places, scores, features, strict=True)
+    keep = np.triu(~space.same_group(activities), k=1)
+    columns = {name: values[keep] for name, values in space.features(activities)}
+    return [(activities[i], activities[j]) for i, j in np.argwhere(keep)], columns
+
+
+def ranking(space: Space, model: Model) -> list[Finding]:
+    """Return all pairs, best first; equal scores in the order of notations."""
+    both, columns = pairs(space)
+    scores = model.scores(columns.items())
+    confidences = model.confidences(scores).tolist()
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    features = [dict(zip(columns, row, strict=True)) for row in rows]
+    findings = [
+        Finding(a, b, score, shared, round(confidence, 2), model.kind(score, shared))
+        for (a, b), score, shared, confidence in zip(
+            both, scores.tolist(), features, confidences, strict=True
+        )
     ]
-    natural = {activity.id: natural_key(activity.id) for activity in activities}
-    return sorted(scored, key=lambda p: (-round(p.score, 4), natural[p.a.id], natural[p.b.id]))
+    natural = {activity.id: natural_key(activity.id) for activity in space.corpus.activities}
+    return sorted(findings, key=lambda f: (-round(f.score, 4), natural[f.a.id], natural[f.b.id]))
 
 
 def candidates(
-    space: Space, model: Model, rows: Rows, keep: int, *, own: bool = False
+    space: Space, model: Model, activities: Sequence[Activity], keep: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best partners of some activities in the corpus.
+    """Return the best partners of some activities in the corpus; those of the corpus are not their own.
 
     Args:
         keep: how many of each.
-        own: whether the rows are all those of the corpus, so that each stands opposite itself.
 
     Returns:
-        Positions and scores, both (rows, keep), best first; -inf where there is no partner.
+        Positions and scores, both (activities, keep), best first; -inf where there is no partner.
     """
     positions, values = [], []
-    for start in range(0, len(rows), BLOCK):
-        part = rows.part(start, start + BLOCK)
+    for start in range(0, len(activities), BLOCK):
+        part = activities[start : start + BLOCK]
         scores = model.scores(space.features(part))
         scores[space.same_group(part)] = -np.inf
-        if own:
+        if activities is space.corpus.activities:
             np.fill_diagonal(scores[:, start:], -np.inf)
         # A copy, for a view would hold the whole block in memory.
         best = np.argsort(-scores, axis=1, kind="stable")[:, :keep].copy()
@@ -196,7 +185,7 @@ def candidates(
     return np.concatenate(positions), np.concatenate(values)
 
 
-def learn(model: Model, ranked: Sequence[Scored], decided: Mapping[Pair, Decision]) -> Model:
+def learn(model: Model, ranked: Iterable[Finding], decided: Mapping[Pair, Decision]) -> Model:
     """Return the model after some pairs were accepted, merged or rejected.
 
     Without such decisions the model stays as it is.
@@ -242,5 +231,5 @@ def refit(
     slope, shift = confidence
     prior = np.r_[weights[:-1], slope * weights[-1] + shift]
     penalty = HOLD * np.r_[hold[:-1], hold[-1] / slope**2]
-    fitted = fit(slope * features, related, penalty=penalty, prior=prior)
+    fitted = fit(slope * features, related, prior, penalty)
     return np.r_[fitted[:-1], (fitted[-1] - shift) / slope]

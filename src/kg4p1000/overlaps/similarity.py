@@ -1,6 +1,6 @@
 """What two activities share, as numbers from 0 up, for blocks of pairs.
 
-Each feature is an inner product of two rows, so that a block of pairs is a product of matrices.
+Activities are rows of numbers, so that a feature of a block of pairs is a product of matrices.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,8 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unicode
 
 from ..terms import CODE
-from .corpus import SCHEMES, Activity, Corpus, Facet
+from .corpus import SCHEMES, Activity, Corpus, Facet, scheme_of
 
-#: Base features, in the order of the columns.
-BASE = (*SCHEMES, "words", "grams", "mentions", "stated", "subject")
 #: How much a value of a facet counts by its rank; from the fourth one on, the last of these.
 RANKS = (1.0, 1.0, 0.6, 0.4)
 #: Deliverables that, by their scope notes, any plan may have for any system, and how much they count in
@@ -32,8 +30,6 @@ GENERIC = frozenset(
 GENERIC_WEIGHT = 0.7
 #: How much a match on the broader code counts beside one on the code itself.
 BROADER = 0.8
-#: The weight of a term that one text in ten has; what is more frequent tells nothing.
-TELLING = float(np.log(10) + 1)
 #: Of codes that are guessed from a text: confidence, least cosine of letter runs, and how many a list.
 GUESSED, NEAR, GUESSES = 0.5, 0.15, 2
 _WORD = re.compile(r"[a-z0-9]{3,}")
@@ -95,7 +91,6 @@ _GRAMS = {
     "ngram_range": (4, 4),
     "preprocessor": lambda activity: " ".join(_title_twice(activity)),
 }
-_MENTIONS = {"analyzer": lambda activity: activity.mentions}
 
 
 class Terms:
@@ -120,31 +115,33 @@ class Terms:
         return sparse.csr_array(self._table.transform(activities))
 
 
-class FacetRows:
-    """The codes of one list as rows, so that the product of two is the sum over shared codes of
+class Codes:
+    """The codes of activities as weights, so that the product of two rows is the sum over shared codes of
     their inverse frequency (1 for a code that one activity has, 0 for one that all have), times rank
     and confidence in both. A generic deliverable counts less.
     """
 
-    def __init__(self, corpus: Corpus, scheme: str) -> None:
-        self._scheme, self._codes = scheme, corpus.codes
+    def __init__(self, corpus: Corpus) -> None:
+        self._codes = corpus.codes
         values = [self._values(activity) for activity in corpus.activities]
-        used = Counter(code for of_one in values for code in of_one)
         total = 1 + len(values)
-        self.idf = {code: float(np.log(total / n) / np.log(total)) for code, n in used.items()}
+        self.idf = {
+            code: float(np.log(total / count) / np.log(total))
+            for code, count in Counter(code for of_one in values for code in of_one).items()
+        }
         self._table = DictVectorizer(sparse=False).fit(values)
-        self.names: list[str] = self._table.feature_names_
-        self._scale = np.sqrt([self.idf[code] for code in self.names])
+        self._scale = np.sqrt([self.idf[code] for code in self._table.feature_names_])
+        schemes = np.array([scheme_of(code) for code in self._table.feature_names_])
+        self._columns = {scheme: np.flatnonzero(schemes == scheme) for scheme in SCHEMES}
 
-    def rows(self, activities: Iterable[Activity]) -> np.ndarray:
-        """Return activities as rows of weights; codes that nobody in the corpus has are left out."""
-        return self._table.transform([self._values(a) for a in activities]) * self._scale
+    def rows(self, activities: Iterable[Activity]) -> dict[str, np.ndarray]:
+        """Return activities as rows of weights, by code list; codes that the corpus lacks are left out."""
+        table = self._table.transform([self._values(a) for a in activities]) * self._scale
+        return {scheme: table[:, columns] for scheme, columns in self._columns.items()}
 
     def _values(self, activity: Activity) -> dict[str, float]:
         values: dict[str, float] = {}
         for facet in activity.facets:
-            if facet.scheme != self._scheme:
-                continue
             weight = facet.confidence * RANKS[min(facet.rank, len(RANKS)) - 1]
             if facet.code in GENERIC:
                 weight *= GENERIC_WEIGHT
@@ -155,92 +152,64 @@ class FacetRows:
         return values
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Activities as rows of numbers, feature by feature."""
-
-    activities: tuple[Activity, ...]
-    matrices: Mapping[str, np.ndarray | sparse.csr_array]
-    #: Number of each activity's group; -1 for a group that the corpus does not have.
-    groups: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.activities)
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Return the rows from `start` up to `stop`."""
-        return Rows(
-            self.activities[start:stop],
-            {name: matrix[start:stop] for name, matrix in self.matrices.items()},
-            self.groups[start:stop],
-        )
-
-
 class Space:
     """The features of pairs with the activities of a corpus."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
-        self.facets = {scheme: FacetRows(corpus, scheme) for scheme in SCHEMES}
-        self.terms = {
-            "words": Terms(corpus.activities, _WORDS),
-            "grams": Terms(corpus.activities, _GRAMS),
-            "mentions": Terms(corpus.activities, _MENTIONS),
-        }
-        self._group = {g: i for i, g in enumerate(sorted({a.group for a in corpus.activities}))}
-        self.own = self.rows(corpus.activities)
-        self._stated = self._relations()
-        self._subject = self._subjects()
+        self.codes = Codes(corpus)
+        self.words, self._grams = Terms(corpus.activities, _WORDS), Terms(corpus.activities, _GRAMS)
+        names = sorted({a.group for a in corpus.activities})
+        self._number = {name: i for i, name in enumerate(names)}
+        self._groups = self._numbers(corpus.activities)
+        self._stated, self._topics = self._related_groups(), self._topics_of_groups()
+        self._own = self._rows(corpus.activities)
 
-    def rows(self, activities: Sequence[Activity]) -> Rows:
-        """Return activities as rows, to be compared with those of the corpus."""
-        parts = (*self.facets.items(), *self.terms.items())
-        return Rows(
-            tuple(activities),
-            {name: part.rows(activities) for name, part in parts},
-            np.array([self._group.get(a.group, -1) for a in activities], np.int32),
-        )
-
-    def features(self, rows: Rows) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the base features of all pairs of some rows with the corpus.
+    def features(self, activities: Sequence[Activity]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the base features of all pairs of some activities with those of the corpus.
 
         Yields:
-            The name, and an array (rows, activities of the corpus) of numbers from 0 up.
+            The name, and an array (activities, activities of the corpus) of numbers from 0 up.
         """
-        for name, matrix in rows.matrices.items():
-            product = matrix @ self.own.matrices[name].T
+        for name, rows in self._rows(activities).items():
+            product = rows @ self._own[name].T
             yield name, product.toarray() if sparse.issparse(product) else product
-        yield "stated", self._stated[np.ix_(rows.groups, self.own.groups)]
-        yield "subject", self._subject[np.ix_(rows.groups, self.own.groups)]
+        yield "stated", self._stated[self._numbers(activities)][:, self._groups].toarray()
 
-    def same_group(self, rows: Rows) -> np.ndarray:
-        """Return which pairs are not to be compared: (rows, activities of the corpus), bool."""
-        named = np.array([bool(a.group) for a in rows.activities])
-        return (rows.groups[:, None] == self.own.groups[None, :]) & named[:, None]
+    def _rows(self, activities: Sequence[Activity]) -> dict[str, np.ndarray | sparse.csr_array]:
+        return {
+            **self.codes.rows(activities),
+            "words": self.words.rows(activities),
+            "grams": self._grams.rows(activities),
+            "subject": self._topics[self._numbers(activities)],
+        }
 
-    def _relations(self) -> np.ndarray:
-        """Return which groups a remark relates; one row and column more, for groups that are not here."""
-        size = len(self._group) + 1
-        stated = np.zeros((size, size), np.float32)
-        for relation in self.corpus.relations:
-            ends = sorted(self._group.get(end, -1) for end in relation.ends)
-            if len(ends) == 2 and ends[0] >= 0:
-                stated[ends[0], ends[1]] = stated[ends[1], ends[0]] = 1
-        return stated
+    def same_group(self, activities: Sequence[Activity]) -> np.ndarray:
+        """Return which pairs are not to be compared: (activities, activities of the corpus), bool."""
+        named = np.array([bool(a.group) for a in activities])
+        return (self._numbers(activities)[:, None] == self._groups[None, :]) & named[:, None]
 
-    def _subjects(self) -> np.ndarray:
-        """Return how much the topics of two groups have in common, each the mean of its activities.
+    def _numbers(self, activities: Sequence[Activity]) -> np.ndarray:
+        """Return the number of each activity's group; one more for groups that are not here."""
+        return np.array([self._number.get(a.group, len(self._number)) for a in activities], int)
 
-        One row and column more, of zeros, stand for groups that are not here.
-        """
-        topics = self.own.matrices["topic"]
-        total = np.zeros((len(self._group) + 1, topics.shape[1]), np.float32)
-        np.add.at(total, self.own.groups, topics)
-        if "" in self._group:
-            total[self._group[""]] = 0
-        counts = np.bincount(self.own.groups, minlength=len(total))
-        mean = total / np.maximum(counts, 1)[:, None]
-        return mean @ mean.T
+    def _related_groups(self) -> sparse.csr_array:
+        """Return which groups a remark relates."""
+        stated = sparse.lil_array((len(self._number) + 1,) * 2)
+        for ends in self.corpus.relations:
+            if len(ends) == 2 and ends <= self._number.keys():
+                one, other = (self._number[end] for end in ends)
+                stated[one, other] = stated[other, one] = 1
+        return stated.tocsr()
+
+    def _topics_of_groups(self) -> np.ndarray:
+        """Return the topics of each group as the mean of its activities; none for no group."""
+        topics = self.codes.rows(self.corpus.activities)["topic"]
+        total = np.zeros((len(self._number) + 1, topics.shape[1]))
+        np.add.at(total, self._groups, topics)
+        if "" in self._number:
+            total[self._number[""]] = 0
+        return total / np.maximum(np.bincount(self._groups, minlength=len(total)), 1)[:, None]
 
 
 class Guesser:

@@ -25,7 +25,7 @@ from ..queries import Library
 from ..store import Readers
 from ..store.changes import write_durably
 from ..terms import BASE, CODE, iri, natural_key, turtle
-from .difference import STEPS, Change, Said, Step, compare, replacements, said_of, short
+from .difference import STEPS, Change, Statements, Step, compare, replacements, short, statements_of
 
 #: Where the records are, from the folder of the knowledge.
 RECORDS = Path("ontology", "releases")
@@ -73,7 +73,7 @@ class Report:
         out = [f"# Ontology {self.version}: what changed {since}", ""]
         out += [f"Terms: {counts or 'nothing'}. The step is {step}.", ""]
         sections = {
-            kind.capitalize(): [line for change in self.of(kind) for line in _told(change)]
+            kind.capitalize(): [line for change in self.of(kind) for line in _entry(change)]
             for kind in reversed(STEPS)
         }
         sections["Who uses what changed its meaning or is withdrawn"] = [
@@ -87,7 +87,7 @@ class Report:
         return "\n".join(out)
 
 
-def _told(change: Change) -> list[str]:
+def _entry(change: Change) -> list[str]:
     use = f": use `{short(change.replacement)}`" if change.replacement else ""
     return [f"- `{short(change.term)}`{use}", *(f"    - `{line}`" for line in change.lines)]
 
@@ -105,8 +105,8 @@ def plan(folder: Path, faults: Iterable[str] = ()) -> Report:
         BrokenFile: a file does not parse, or the number of the version cannot be found.
     """
     base = newest(folder)
-    before = said_of(load(folder, base)) if base else {}
-    after = said_of(stated(folder))
+    before = statements_of(load(folder, base)) if base else {}
+    after = statements_of(stated(folder))
     changes = compare(before, after)
     step = max((STEPS[change.kind] for change in changes), default=Step.NONE)
     number = stated_version(folder)
@@ -163,7 +163,7 @@ def publish(folder: Path, date: str, faults: Iterable[str] = ()) -> Report:
     return report
 
 
-def _without_advice(change: Change, after: Mapping[str, Said], version: str) -> Iterator[str]:
+def _without_advice(change: Change, after: Mapping[str, Statements], version: str) -> Iterator[str]:
     """Yield why a change of a term may not be released without a word to its users."""
     term = short(change.term)
     if change.kind == "removed":
@@ -183,7 +183,7 @@ def _without_advice(change: Change, after: Mapping[str, Said], version: str) -> 
 
 
 def _not_migrated(
-    folder: Path, after: Mapping[str, Said], replaced: tuple[str, str], uses: Iterable[Use]
+    folder: Path, after: Mapping[str, Statements], replaced: tuple[str, str], uses: Iterable[Use]
 ) -> Iterator[str]:
     """Yield why data that use a deprecated term cannot stay as they are."""
     old, new = replaced
@@ -339,7 +339,7 @@ def migrate(folder: Path) -> list[Path]:
     Returns:
         The files that changed.
     """
-    replaced = replacements(said_of(stated(folder)))
+    replaced = replacements(statements_of(stated(folder)))
     rules = {NamedNode(old): NamedNode(new) for old, new in replaced.items() if new}
     changed: list[Path] = []
     for source in sources(folder):

@@ -33,7 +33,7 @@ _HIERARCHY = _iris("rdfs:subClassOf rdfs:subPropertyOf")
 _EXTENDING = (*_HIERARCHY, *_iris("owl:inverseOf owl:propertyChainAxiom skos:broader"))
 
 #: What is said of a term: pairs of a property and a value, blank nodes written out.
-Said = frozenset[tuple[str, str]]
+Statements = frozenset[tuple[str, str]]
 
 
 class Step(IntEnum):
@@ -74,7 +74,7 @@ class Change:
     grave: tuple[str, ...] = ()
 
 
-def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
+def statements_of(triples: Iterable[Triple]) -> dict[str, Statements]:
     """Return each term below our namespaces, and what is said of it."""
     by_subject: dict[Any, list[Triple]] = defaultdict(list)
     for triple in triples:
@@ -93,7 +93,7 @@ def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
                 yield cell[_FIRST]
             node = cell.get(_REST)
 
-    said = {
+    statements = {
         subject.value: {(t.predicate.value, text(t.object)) for t in about}
         for subject, about in by_subject.items()
         if isinstance(subject, NamedNode) and _is_term(subject.value)
@@ -102,8 +102,8 @@ def said_of(triples: Iterable[Triple]) -> dict[str, Said]:
     for group in map(list, map(members, lists)):
         for one in group:
             others = {(_DISJOINT, str(other)) for other in group if other != one}
-            said.get(one.value, set()).update(others)
-    return {term: frozenset(pairs) for term, pairs in said.items()}
+            statements.get(one.value, set()).update(others)
+    return {term: frozenset(pairs) for term, pairs in statements.items()}
 
 
 def _is_term(value: str) -> bool:
@@ -111,21 +111,17 @@ def _is_term(value: str) -> bool:
     return value.startswith(CODE) or (local != value and "/" not in local)
 
 
-def compare(before: Mapping[str, Said], after: Mapping[str, Said]) -> list[Change]:
+def compare(before: Mapping[str, Statements], after: Mapping[str, Statements]) -> list[Change]:
     """Return what became of each term that is new, gone or said otherwise; sorted by term."""
     terms = sorted(before.keys() | after.keys(), key=natural_key)
-    changes = (
-        Change(term, "added")
-        if term not in before
-        else Change(term, "removed")
-        if term not in after
-        else _change(term, before, after)
-        for term in terms
-    )
-    return [change for change in changes if change]
+    return [change for term in terms if (change := _change(term, before, after))]
 
 
-def _change(term: str, before: Mapping[str, Said], after: Mapping[str, Said]) -> Change | None:
+def _change(
+    term: str, before: Mapping[str, Statements], after: Mapping[str, Statements]
+) -> Change | None:
+    if term not in before or term not in after:
+        return Change(term, "added" if term in after else "removed")
     new, gone = after[term] - before[term], before[term] - after[term]
     # That a new term is disjoint with it changes nothing that an old one had.
     fresh = {f"<{other}>" for other in after.keys() - before.keys()}
@@ -152,7 +148,7 @@ def _lines(gone: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> t
     )
 
 
-def _implied(terms: Mapping[str, Said], term: str, predicate: str, object_: str) -> bool:
+def _implied(terms: Mapping[str, Statements], term: str, predicate: str, object_: str) -> bool:
     """Whether an axiom that is no longer stated still follows from what is above the terms."""
     above = _above(terms, term)
     if predicate in _HIERARCHY:
@@ -164,12 +160,12 @@ def _implied(terms: Mapping[str, Said], term: str, predicate: str, object_: str)
     )
 
 
-def _above(terms: Mapping[str, Said], term: str) -> set[str]:
+def _above(terms: Mapping[str, Statements], term: str) -> set[str]:
     """Return a term and all that are above it."""
     found, waiting = {term}, [term]
     while waiting:
-        said = terms.get(waiting.pop(), ())
-        wider = {o[1:-1] for p, o in said if p in _HIERARCHY and o.startswith("<")} - found
+        about = terms.get(waiting.pop(), ())
+        wider = {o[1:-1] for p, o in about if p in _HIERARCHY and o.startswith("<")} - found
         found |= wider
         waiting += wider
     return found
@@ -179,21 +175,21 @@ def _is_word(predicate: str) -> bool:
     return predicate.startswith(_WORDS) and predicate != _REPLACED_BY
 
 
-def _is_deprecated(said: Said) -> bool:
-    return any(p == _DEPRECATED and o.startswith('"true"') for p, o in said)
+def _is_deprecated(about: Statements) -> bool:
+    return any(p == _DEPRECATED and o.startswith('"true"') for p, o in about)
 
 
-def _replacement(said: Said) -> str:
-    return next((o[1:-1] for p, o in sorted(said) if p == _REPLACED_BY), "")
+def _replacement(about: Statements) -> str:
+    return next((o[1:-1] for p, o in sorted(about) if p == _REPLACED_BY), "")
 
 
-def replacements(terms: Mapping[str, Said]) -> dict[str, str]:
+def replacements(terms: Mapping[str, Statements]) -> dict[str, str]:
     """Return the deprecated terms and what replaces each in the end.
 
     It is empty where nothing does, or where the replacements lead in a circle.
     """
     replaced = {}
-    for old in (term for term, said in terms.items() if _is_deprecated(said)):
+    for old in (term for term, about in terms.items() if _is_deprecated(about)):
         seen, term = set(), old
         while _is_deprecated(terms.get(term, frozenset())) and term not in seen:
             seen.add(term)
