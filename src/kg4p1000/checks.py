@@ -123,7 +123,7 @@ def _shapes(store: Store, files: Path) -> tuple[list[str], str]:
     merged = {q.subject for q in quads if q.predicate == in_default and q.object == Literal(True)}
     graph = MemoryGraph(q.triple for q in quads if q.graph_name in merged - {INFERRED})
     shapes = build.load_shapes(files)
-    report = validation.validate(graph, shapes, graph.select)
+    report = validation.validate(graph, shapes)
     report = shapes.with_kinds(report, ontology.contradictions_of(graph))
     if report.conforms:
         shapes.see_that_ontology_allows(graph)

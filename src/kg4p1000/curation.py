@@ -222,7 +222,7 @@ class _Change:
             )
         if report is not None:
             return report, False
-        return validation.validate_graph(self._graph, self._shapes), True
+        return validation.validate(self._graph, self._shapes), True
 
 
 class StatedGraph:

@@ -169,7 +169,7 @@ def _judged(
             homes = subjects | homes
     graph = MemoryGraph(triples)
     shapes = build.load_shapes(files)
-    report = validation.validate(graph, shapes, graph.select, engine)
+    report = validation.validate(graph, shapes, engine)
     report = shapes.with_kinds(report, ontology.contradictions_of(triples))
     if report.conforms:
         shapes.see_that_ontology_allows(graph)
