@@ -6,85 +6,104 @@ Each fault is a subject of the shapes graph, and a sentence about it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from pyoxigraph import BlankNode, Literal, NamedNode
+from pyoxigraph import Literal, NamedNode
 
 from ..ontology import exclusions, members
 from ..sparql import tokens
 from ..store import MemoryGraph
 from ..terms import CODE, PREFIXES, TERMS, curie, iri
 from ..texts import meant
-from .facts import (
-    BOUNDS,
-    COUNTS,
-    FLAGS,
-    KNOWN,
-    LISTS,
-    SH,
-    SHAPES,
-    SPACE,
-    SUBCLASS,
-    TARGETS,
-    TYPE,
-    Facts,
-    Graph,
-    above,
-)  # fmt: skip
+from .facts import KNOWN, SH, SUBCLASS, TYPE, Facts, Graph, above
 from .names import Spaces, has_ontology
 
 Fault = tuple[Any, str]
 
-_SEVERITIES = {"Violation", "Warning", "Info"}
-_VALUES = _SEVERITIES | {
-    "NodeShape", "PropertyShape", "SPARQLConstraint", "PrefixDeclaration", "IRI", "BlankNode", "Literal",
-    "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral",
+_VALUES = {
+    "NodeShape", "PropertyShape", "SPARQLConstraint", "PrefixDeclaration", "Violation", "Warning", "Info",
+    "IRI", "BlankNode", "Literal", "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral",
 }  # fmt: skip
-_DERIVED_INTEGER = re.compile(
-    PREFIXES["xsd"]
-    + "((nonNegative|positive|nonPositive|negative)Integer|long|int|short|byte|unsigned.*)"
-)
-_ORDERED = {
-    iri(f"xsd:{name}")
-    for name in (
-        "integer", "decimal", "double", "float", "date", "dateTime", "time", "gYear", "gYearMonth", "duration",
-        "dayTimeDuration", "yearMonthDuration",
-    )
+_TARGETS = "sh:targetClass|sh:targetNode|sh:targetSubjectsOf|sh:targetObjectsOf"
+_LISTED = "(sh:and|sh:or|sh:xone)/rdf:rest*/rdf:first"
+_PARTS = f"(sh:property|sh:node|sh:not|sh:qualifiedValueShape|{_LISTED})"
+_TEXT = "DATATYPE(?value) IN (xsd:string, rdf:langString)"
+_NUMBER = "(xsd:integer, xsd:decimal, xsd:double, xsd:float)"
+_TIME = """(xsd:date, xsd:dateTime, xsd:time, xsd:gYear, xsd:gYearMonth, xsd:duration,
+    xsd:dayTimeDuration, xsd:yearMonthDuration)"""
+_AHEAD = "[(][?](=|!|<=|<!)"
+#: What is wrong, where the pattern after it fits: with ``?subject``, and perhaps ``?word`` and ``?value``.
+_FAULTS = {
+    "it is a class and a shape at once; name the class with sh:targetClass":
+        "VALUES ?class { rdfs:Class owl:Class } ?subject a ?class",
+    "sh:{word} leads to {value}, which is nowhere":
+        """VALUES ?word { sh:property sh:node sh:not sh:qualifiedValueShape sh:sparql sh:prefixes }
+        ?subject ?word ?value FILTER NOT EXISTS { ?value ?p ?o }""",
+    "{value} has no sh:path": "?subject sh:property ?value FILTER NOT EXISTS { ?value sh:path ?path }",
+    "{value} has no sh:select":
+        "?subject sh:sparql ?value FILTER NOT EXISTS { ?value sh:select ?select }",
+    "sh:{word} leads to a shape that is nowhere":
+        """VALUES ?word { sh:and sh:or sh:xone } ?subject ?word ?list
+        OPTIONAL { ?list rdf:rest*/rdf:first ?part } FILTER(!BOUND(?part) || NOT EXISTS { ?part ?p ?o })""",
+    "sh:{word} is a whole number from 0 on, not {value}":
+        """VALUES ?word { sh:minCount sh:maxCount sh:minLength sh:maxLength sh:qualifiedMinCount sh:qualifiedMaxCount }
+        ?subject ?word ?value BIND(DATATYPE(?value) = xsd:integer && ?value >= 0 AS ?fits)""",
+    "sh:{word} is true or false without quotes, not {value}":
+        """VALUES ?word { sh:deactivated sh:uniqueLang sh:closed sh:qualifiedValueShapesDisjoint }
+        ?subject ?word ?value BIND(?value IN (true, false) AS ?fits)""",
+    "sh:{word} is a number or a date, not {value}":
+        f"""VALUES ?word {{ sh:minInclusive sh:maxInclusive sh:minExclusive sh:maxExclusive }} ?subject ?word ?value
+        BIND(DATATYPE(?value) IN {_NUMBER} || DATATYPE(?value) IN {_TIME} AS ?fits)""",
+    "sh:{word} is a list, ( … ), not {value}":
+        """VALUES ?word { sh:in sh:languageIn } ?subject ?word ?value
+        FILTER(?value != rdf:nil) FILTER NOT EXISTS { ?value rdf:first ?first }""",
+    "sh:{word} is a name, not {value}":
+        "VALUES ?word { sh:class sh:datatype sh:nodeKind } ?subject ?word ?value BIND(isIRI(?value) AS ?fits)",
+    "sh:{word} is a text, not {value}":
+        f"VALUES ?word {{ sh:message sh:name sh:pattern }} ?subject ?word ?value BIND({_TEXT} AS ?fits)",
+    "sh:pattern has the flags {value}; known are i, m, s and x":
+        "?subject sh:flags ?value BIND(REGEX(STR(?value), '^[imsx]*$') AS ?fits)",
+    # Either of the two engines must read patterns, and read them alike.
+    "sh:pattern must not look ahead or behind, (?=…) or (?!…); use sh:not":
+        f"?subject sh:pattern ?value FILTER REGEX(STR(?value), '{_AHEAD}')",
+    "sh:pattern {value} cannot be read: {reason}":
+        "?subject sh:pattern ?value BIND(REGEX('', STR(?value)) IN (true, false) AS ?fits)",
+    "it has no sh:path": "?subject a sh:PropertyShape FILTER NOT EXISTS { ?subject sh:path ?path }",
+    # Such a shape never judges.
+    "it has no target, and no shape has it as a part":
+        f"""VALUES ?kind {{ sh:NodeShape sh:PropertyShape }} ?subject a ?kind FILTER isIRI(?subject)
+        FILTER NOT EXISTS {{ ?subject {_TARGETS}|void:uriSpace ?target }}
+        FILTER NOT EXISTS {{ ?whole {_PARTS} ?subject }} FILTER NOT EXISTS {{ ?subject sh:deactivated true }}""",
+    # What could not be judged on stored data, or would give findings no address.
+    "it has a property shape or constraint without an IRI":
+        f"""?subject sh:property|sh:sparql ?part ; {_TARGETS} ?target FILTER isBlank(?part)
+        FILTER NOT EXISTS {{ ?subject sh:deactivated true }}""",
+    "the severity {value} is not known":
+        "?subject sh:severity ?value FILTER(?value NOT IN (sh:Violation, sh:Warning, sh:Info))",
+    "write {value} as xsd:integer with bounds":
+        """?subject sh:datatype ?value FILTER(STRSTARTS(STR(?value), STR(xsd:))) FILTER REGEX(STRAFTER(STR(?value), "#"),
+        "^((nonNegative|positive|nonPositive|negative)Integer|long|int|short|byte|unsigned.*)$")""",
 }  # fmt: skip
-_TEXTS = (iri("xsd:string"), iri("rdf:langString"))
-_CLASSES = {iri("rdfs:Class"), iri("owl:Class")}
-_PROPERTY_SHAPE = iri("sh:PropertyShape")
-_AROUND = re.compile(r"\(\?(=|!|<=|<!)")
-_RDF_TYPE, _FIRST, _NIL = TYPE.value, PREFIXES["rdf"] + "first", iri("rdf:nil")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, Literal) and value.datatype in _TEXTS
-
-
-def _is_count(value: Any) -> bool:
-    whole = isinstance(value, Literal) and value.datatype == iri("xsd:integer")
-    return whole and not value.value.startswith("-")
-
-
-#: Words of SHACL, what their values are, and what tells.
-_OF_KIND: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
-    (COUNTS, "a whole number from 0 on", _is_count),
-    (FLAGS, "true or false without quotes", lambda v: v in (Literal(True), Literal(False))),
-    (BOUNDS, "a number or a date", lambda v: isinstance(v, Literal) and v.datatype in _ORDERED),
-    (("class", "datatype", "nodeKind"), "a name", lambda v: isinstance(v, NamedNode)),
-    (("message", "name", "pattern"), "a text", _is_text),
+_QUERY = "".join(
+    f"PREFIX {name}: <{PREFIXES.get(name, 'http://rdfs.org/ns/void#')}>\n"
+    for name in ("owl", "rdf", "rdfs", "sh", "void", "xsd")
 )
+_QUERY += "SELECT ?subject ?word ?value WHERE {{ {} FILTER(!COALESCE(?fits, false)) }}"
 
 
-def faults(facts: Facts) -> Iterator[Fault]:
-    """Give what is wrong with the shapes by themselves."""
-    for check in (_words, _parts, _values, _patterns, _alone, _unsafe):
-        yield from check(facts)
+def faults(facts: Facts, graph: MemoryGraph) -> Iterator[Fault]:
+    """Give what is wrong with the shapes of a graph by themselves."""
+    yield from _unknown(facts)
+    for sentence, pattern in _FAULTS.items():
+        for row in graph.select(_QUERY.format(pattern)):
+            word, value = row["word"], row["value"]
+            words = {"word": word.value.removeprefix(SH) if word else "", "value": _named(value)}
+            reason = _unreadable(value.value) if "{reason}" in sentence else ""
+            yield row["subject"], sentence.format(reason=reason, **words)
 
 
-def _words(facts: Facts) -> Iterator[Fault]:
+def _unknown(facts: Facts) -> Iterator[Fault]:
     for subject, about in facts.about.items():
         for word in about:
             if ":" not in word and word not in KNOWN:
@@ -93,11 +112,6 @@ def _words(facts: Facts) -> Iterator[Fault]:
             name = value.value.removeprefix(SH) if isinstance(value, NamedNode) else ""
             if name and name != value.value and name not in _VALUES:
                 yield subject, f"sh:{name} is not known here{_hint(name, _VALUES, 0.7)}"
-        if _CLASSES & set(facts.get(subject, _RDF_TYPE)):
-            yield (
-                subject,
-                "it is a class and a shape at once; name the class with sh:targetClass",
-            )
 
 
 def _hint(word: str, known: set[str], cutoff: float) -> str:
@@ -105,83 +119,13 @@ def _hint(word: str, known: set[str], cutoff: float) -> str:
     return f"; did you mean sh:{close[0]}?" if close else ""
 
 
-def _parts(facts: Facts) -> Iterator[Fault]:
-    needed = {"property": "path", "sparql": "select"}
-    for subject, word, part in facts.all(*SHAPES, "sparql", "prefixes"):
-        if part not in facts.about:
-            yield subject, f"sh:{word} leads to {_named(part)}, which is nowhere"
-        elif word in needed and not facts.get(part, needed[word]):
-            yield subject, f"{_named(part)} has no sh:{needed[word]}"
-    for subject, word, head in facts.all(*LISTS):
-        parts = list(facts.items(head))
-        if not parts or any(part not in facts.about for part in parts):
-            yield subject, f"sh:{word} leads to a shape that is nowhere"
-
-
-def _values(facts: Facts) -> Iterator[Fault]:
-    for words, kind, is_one in _OF_KIND:
-        for subject, word, value in facts.all(*words):
-            if not is_one(value):
-                yield subject, f"sh:{word} is {kind}, not {_named(value)}"
-    for subject, word, value in facts.all("in", "languageIn"):
-        if value != _NIL and not any(True for _ in facts.items(value)):
-            yield subject, f"sh:{word} is a list, ( … ), not {_named(value)}"
-
-
-def _patterns(facts: Facts) -> Iterator[Fault]:
-    """Give what is wrong with patterns: either of the two engines must read them, and read them alike."""
-    for subject, _, flags in facts.all("flags"):
-        if not re.fullmatch("[imsx]*", flags.value):
-            yield (
-                subject,
-                f"sh:pattern has the flags {_named(flags)}; known are i, m, s and x",
-            )
-    for subject, _, pattern in facts.all("pattern"):
-        if _AROUND.search(pattern.value):
-            yield (
-                subject,
-                "sh:pattern must not look ahead or behind, (?=…) or (?!…); use sh:not",
-            )
-        elif why := _unreadable(pattern.value):
-            yield subject, f"sh:pattern {_named(pattern)} cannot be read: {why}"
-
-
 def _unreadable(pattern: str) -> str:
-    """Return why the engines do not read a pattern; nothing where they do."""
-    if MemoryGraph(()).select(f"SELECT (REGEX('', {Literal(pattern)}) AS ?is) {{}}")[0]["is"]:
-        return ""
+    """Return why the engines do not read a pattern."""
     try:
         re.compile(pattern)
     except re.error as e:
         return f"{e.msg}, at its character {(e.pos or 0) + 1}"
     return r"write it without references to groups (\1) and other means of Perl"
-
-
-def _alone(facts: Facts) -> Iterator[Fault]:
-    """Give shapes that nothing leads to and that have no target: they never judge."""
-    used = {part for subject in facts.about for part in facts.parts(subject)}
-    for subject in facts.about:
-        kinds = set(facts.get(subject, _RDF_TYPE))
-        named = subject not in used and not isinstance(subject, BlankNode)
-        if not named or not kinds & {iri("sh:NodeShape"), _PROPERTY_SHAPE}:
-            continue
-        if _PROPERTY_SHAPE in kinds and not facts.get(subject, "path"):
-            yield subject, "it has no sh:path"
-        elif not facts.get(subject, *TARGETS, SPACE) and not facts.has(subject, "deactivated"):
-            yield subject, "it has no target, and no shape has it as a part"
-
-
-def _unsafe(facts: Facts) -> Iterator[Fault]:
-    """Give what could not be judged on stored data, or would give findings no address."""
-    for subject, _, part in facts.all("property", "sparql"):
-        if isinstance(part, BlankNode) and facts.targets(subject):
-            yield subject, "it has a property shape or constraint without an IRI"
-    for subject, _, severity in facts.all("severity"):
-        if severity.value.removeprefix(SH) not in _SEVERITIES:
-            yield subject, f"the severity {severity} is not known"
-    for subject, _, datatype in facts.all("datatype"):
-        if _DERIVED_INTEGER.fullmatch(datatype.value):
-            yield subject, f"write {datatype} as xsd:integer with bounds"
 
 
 def missing(facts: Facts, spaces: Spaces, graph: Graph) -> Iterator[Fault]:
@@ -199,7 +143,7 @@ def missing(facts: Facts, spaces: Spaces, graph: Graph) -> Iterator[Fault]:
 def _names(facts: Facts) -> Iterator[tuple[Any, str]]:
     """Give the terms that shapes speak of, in their values and in the queries of constraints."""
     for subject, about in facts.about.items():
-        words = [word for word in about if ":" not in word or word == _FIRST]
+        words = [w for w in about if ":" not in w or w == PREFIXES["rdf"] + "first"]
         for value in facts.get(subject, *words):
             if isinstance(value, NamedNode):
                 yield subject, value.value
@@ -221,23 +165,28 @@ def forbidden(facts: Facts, graph: Graph) -> Iterator[Fault]:
         ones, others = above(graph, one, SUBCLASS), above(graph, other, SUBCLASS)
         return any(a != b and {a, b} <= g for g in groups for a in ones for b in others)
 
-    for shape, _, part in facts.all("property") if groups else ():
-        if any(value.value == "0" for value in facts.get(part, "maxCount")):
-            continue
+    for part, path, what, cls, choices in _allowed(facts, graph) if groups else ():
+        if all(exclude(cls, choice) for choice in choices):
+            kept = " or ".join(map(_named, choices))
+            told = (
+                f"{_named(cls)} cannot {what} {_named(path)}, which the ontology keeps for {kept}"
+            )
+            yield part, f"{told}: the two exclude each other"
+
+
+def _allowed(facts: Facts, graph: Graph) -> Iterator[tuple[Any, NamedNode, str, Any, list[Any]]]:
+    """Give each property shape, its path, what it lets a class do, and the classes that may do so by the ontology."""
+    for shape, _, part in facts.all("property"):
         sides = (
             ("have", iri("rdfs:domain"), facts.get(shape, "targetClass")),
             ("be a value of", iri("rdfs:range"), facts.get(part, "class")),
         )
-        for path in facts.get(part, "path"):
-            for what, side, classes in sides if isinstance(path, NamedNode) else ():
-                for choices in _kept_for(graph, path, side):
-                    for cls in classes:
-                        if all(exclude(cls, choice) for choice in choices):
-                            yield (
-                                part,
-                                f"{_named(cls)} cannot {what} {_named(path)}, which the ontology keeps for"
-                                f" {' or '.join(map(_named, choices))}: the two exclude each other",
-                            )
+        nothing = any(value.value == "0" for value in facts.get(part, "maxCount"))
+        for path in () if nothing else facts.get(part, "path"):
+            if isinstance(path, NamedNode):
+                for what, side, classes in sides:
+                    for choices in _kept_for(graph, path, side):
+                        yield from ((part, path, what, cls, choices) for cls in classes)
 
 
 def _kept_for(graph: Graph, prop: NamedNode, side: NamedNode) -> Iterator[list[Any]]:

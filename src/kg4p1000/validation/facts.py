@@ -20,19 +20,16 @@ SHAPES = ("property", "node", "not", "qualifiedValueShape")
 LISTS = ("and", "or", "xone")
 #: Words that compare the values with those of another property of the focus node.
 PAIRS = ("equals", "disjoint", "lessThan", "lessThanOrEquals")
-COUNTS = (
-    "minCount", "maxCount", "minLength", "maxLength", "qualifiedMinCount", "qualifiedMaxCount",
-)  # fmt: skip
-BOUNDS = ("minInclusive", "maxInclusive", "minExclusive", "maxExclusive")
-FLAGS = ("deactivated", "uniqueLang", "closed", "qualifiedValueShapesDisjoint")
 #: Words of paths, and the signs of SPARQL that stand for them.
 REPEATED = {"zeroOrMorePath": "*", "oneOrMorePath": "+", "zeroOrOnePath": "?"}
 #: All words that may stand in shapes.
 KNOWN = {
-    *TARGETS, *SHAPES, *LISTS, *PAIRS, *COUNTS, *BOUNDS, *FLAGS, *REPEATED, "inversePath", "alternativePath",
-    "path", "class", "datatype", "nodeKind", "in", "languageIn", "hasValue", "pattern", "flags",
-    "ignoredProperties", "sparql", "select", "prefixes", "declare", "prefix", "namespace",
-    "name", "message", "severity", "description", "order", "group", "defaultValue",
+    *TARGETS, *SHAPES, *LISTS, *PAIRS, *REPEATED, "inversePath", "alternativePath", "path", "class", "datatype",
+    "nodeKind", "in", "languageIn", "hasValue", "pattern", "flags", "minCount", "maxCount", "minLength", "maxLength",
+    "qualifiedMinCount", "qualifiedMaxCount", "minInclusive", "maxInclusive", "minExclusive", "maxExclusive",
+    "uniqueLang", "closed", "ignoredProperties", "qualifiedValueShapesDisjoint", "deactivated", "sparql", "select",
+    "prefixes", "declare", "prefix", "namespace", "name", "message", "severity", "description", "order", "group",
+    "defaultValue",
 }  # fmt: skip
 
 #: The values of the words in `TARGETS` for one shape.

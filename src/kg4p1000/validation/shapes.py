@@ -16,6 +16,7 @@ from ..errors import AnsweredWrongly, BrokenFile, KgError, MalformedQuery
 from ..files import read
 from ..sparql import columns_of, tokens
 from ..sparql.engine import for_engine
+from ..store import MemoryGraph
 from ..store.parsing import sentence
 from ..terms import curie
 from ..texts import meant
@@ -64,7 +65,7 @@ class Shapes:
         plain = [ox.Triple(t.subject, t.predicate, t.object) for t in triples]
         self.facts = facts = Facts(plain)
         self._files = files or {}
-        self._refuse(checks.faults(facts))
+        self._refuse(checks.faults(facts, MemoryGraph(plain)))
         self.spaces = Spaces(facts)
         self.queries = sorted(self._set_queries())
         constraints = {constraint for _, _, constraint in facts.all("sparql")}
