@@ -198,9 +198,7 @@ class _Change:
         return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
 
     def _infer(self, known: dict[str, Any]) -> None:
-        if known.get("rules") == _named(self._rules_before) and self._loaded:
-            ontology.infer_loaded(self._draft, self._rules, self._loaded)
-        elif known.get("rules") == _named(self._rules_before):
+        if known.get("rules") == _named(self._rules_before) and not self._loaded:
             ontology.infer_change(
                 self._draft, self._rules, self._added, self._removed, self._rules_before
             )

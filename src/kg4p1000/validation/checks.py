@@ -194,7 +194,7 @@ def _kept_for(graph: Graph, prop: NamedNode, side: NamedNode) -> Iterator[list[A
     for name in above(graph, prop, iri("rdfs:subPropertyOf")):
         for quad in graph.match(name, side, None):
             union = next(graph.match(quad.object, iri("owl:unionOf"), None), None)
-            yield [*members(graph.match, union.object)] if union else [quad.object]
+            yield [*filter(None, members(graph.match, union.object))] if union else [quad.object]
 
 
 def _named(node: Any) -> str:

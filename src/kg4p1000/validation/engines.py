@@ -16,7 +16,7 @@ from .facts import SH, SUBCLASS, Graph, Members
 from .impact import Place, TooMuch
 from .names import HEADER, Hit, named_by, renamed
 from .report import Report
-from .shapes import FOCUS, Shapes, n_triples
+from .shapes import FOCUS, CoreShapes, Shapes, n_triples
 
 Engine = Literal["auto", "shacl", "pyshacl"]
 
@@ -60,10 +60,10 @@ def validate(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     data = _skolemised(text)
     if engine == "pyshacl":
         return Report.of(map(shapes.finding, chain(hits, _by_pyshacl(data, shapes.text))))
-    hits += _core(data, shapes, engine)
+    hits += _core(data, shapes.core, engine)
     members = Members(graph)
     for query in shapes.queries:
-        targets = shapes.targets(query.shape)
+        targets = shapes.facts.targets(query.shape)
         predicates = shapes.impact.predicates.get(NamedNode(query.constraint))
         rows = graph.select(query.text, predicates)
         hits += [_hit(query.constraint, r) for r in rows if members.fit(r["this"], targets)]
@@ -98,7 +98,7 @@ def validate_change(
         shapes.see_that_names_are_there(graph)
     try:
         places = touched(graph, shapes, added, removed)
-        triples = shapes.impact.seen_from(graph, places, _MOST_NODES * _EACH)
+        triples = shapes.impact.seen_from(graph.match, places, _MOST_NODES * _EACH)
     except TooMuch:
         return None
     focus: dict[Any, set[Any]] = {}
@@ -106,7 +106,7 @@ def validate_change(
         focus.setdefault(shapes.states[state], set()).add(node)
     links = (Triple(NamedNode(FOCUS), NamedNode(f"{FOCUS}{s}"), node) for node, s in places)
     text = _skolemised(n_triples(chain(triples, links)).encode())
-    hits = _core(text, shapes, engine, focused=True) if places else []
+    hits = _core(text, shapes.focused, engine) if places else []
     memory = MemoryGraph(triples)
     for query in shapes.queries:
         if nodes := focus.get(query.shape):
@@ -129,39 +129,32 @@ def touched(graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Trip
     Raises:
         TooMuch: there are very many.
     """
-    either = _Either(graph, MemoryGraph(removed))
-    places = shapes.impact.touched(either, added | removed, _MOST_NODES * _EACH)
+    gone = MemoryGraph(removed)
+
+    def match(*pattern: Any) -> Iterator[Quad]:
+        return chain(graph.match(*pattern), gone.match(*pattern))
+
+    places = shapes.impact.touched(match, added | removed, _MOST_NODES * _EACH)
     if len({node for node, _ in places}) > _MOST_NODES:
         raise TooMuch
     members, states = Members(graph), shapes.states
-    targets = {state: shapes.targets(shape) for state, shape in states.items()}
+    targets = {state: shapes.facts.targets(shape) for state, shape in states.items()}
     return {(n, state) for n, state in places if members.fit(n, targets.get(state, {}))}
-
-
-class _Either:
-    """Two graphs as one."""
-
-    def __init__(self, *graphs: Graph) -> None:
-        self._graphs = graphs
-
-    def match(self, subject: Any, predicate: Any, object_: Any, /) -> Iterator[Quad]:
-        for graph in self._graphs:
-            yield from graph.match(subject, predicate, object_)
 
 
 def _hit(constraint: str, row: Any) -> Hit:
     return row["this"], constraint, row["value"] or row["this"], _SPARQL
 
 
-def _core(text: str, shapes: Shapes, engine: Engine, focused: bool = False) -> list[Hit]:
+def _core(text: str, shapes: CoreShapes, engine: Engine) -> list[Hit]:
     """Return what the Core shapes find in data written as N-Triples."""
     if engine != "pyshacl":
         try:
-            return list(_by_shacl(text, shapes.compiled_focused if focused else shapes.compiled))
+            return list(_by_shacl(text, shapes.compiled))
         except ImportError:
             if engine == "shacl":
                 raise
-    return list(_by_pyshacl(text, shapes.focused if focused else shapes.core))
+    return list(_by_pyshacl(text, shapes.text))
 
 
 def _by_shacl(data: str, shapes: Any) -> Iterator[Hit]:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import NamedNode, Triple
 
+from ..ontology import Match
 from .constraints import ANY, Boundless, Group, Path, Reader, repeated
-from .facts import PAIRS, REPEATED, SUBCLASS, TYPE, Facts, Graph
+from .facts import PAIRS, REPEATED, SUBCLASS, TYPE, Facts
 
 State = int
 #: A node in a role.
@@ -65,11 +66,11 @@ class Impact:
 
     # walking
 
-    def touched(self, graph: Graph, triples: Iterable[Triple], limit: int) -> set[Place]:
+    def touched(self, match: Match, triples: Iterable[Triple], limit: int) -> set[Place]:
         """Return the focus nodes to whose judgement some triples may matter, each with its state.
 
         Args:
-            graph: what was there before a change or is there after it.
+            match: gives what was there before a change or is there after it.
             limit: of nodes in roles; most lead to no focus node.
 
         Raises:
@@ -84,18 +85,18 @@ class Impact:
                     if self._fits((end, edge.end)) and self._fits((node, start)):
                         starts.add((node, start))
         states = set(self.focus.values())
-        return {p for p in self._walk(graph, starts, self._behind, limit)[0] if p[1] in states}
+        return {p for p in self._walk(match, starts, self._behind, limit)[0] if p[1] in states}
 
-    def seen_from(self, graph: Graph, places: Iterable[Place], limit: int) -> set[Triple]:
+    def seen_from(self, match: Match, places: Iterable[Place], limit: int) -> set[Triple]:
         """Return the triples that the judgement of some focus nodes looks at.
 
         Raises:
             TooMuch: there are more than the limit.
         """
-        return self._walk(graph, places, self._ahead, limit)[1]
+        return self._walk(match, places, self._ahead, limit)[1]
 
     def _walk(
-        self, graph: Graph, places: Iterable[Place], edges: Mapping[State, list[Edge]], limit: int
+        self, match: Match, places: Iterable[Place], edges: Mapping[State, list[Edge]], limit: int
     ) -> tuple[set[Place], set[Triple]]:
         """Follow edges; return all nodes in roles, and all triples on the way."""
         seen, waiting = set(places), list(places)
@@ -107,7 +108,7 @@ class Impact:
                 key = (node, predicate, turned)
                 if not same and key not in ends:
                     ask = (None, predicate, node) if turned else (node, predicate, None)
-                    found = [quad.triple for quad in graph.match(*ask)]
+                    found = [quad.triple for quad in match(*ask)]
                     passed.update(found)
                     ends[key] = [t.subject if turned else t.object for t in found]
                 for other in [node] if same else ends[key]:

@@ -22,7 +22,7 @@ from ..terms import curie
 from ..texts import meant
 from . import checks
 from .constraints import check_pre_binding
-from .facts import SH, Facts, Graph, Targets
+from .facts import SH, Facts, Graph
 from .impact import Impact, State
 from .names import Hit, Spaces
 from .report import Finding, Report, Term
@@ -46,12 +46,26 @@ class SetQuery(NamedTuple):
     text: str
 
 
+class CoreShapes:
+    """Shapes of SHACL Core as N-Triples."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The shapes as the engine ``shacl`` keeps them; safe to share between threads."""
+        import shacl  # noqa: PLC0415 - may not be installed
+
+        return shacl.Shapes.from_text(self.text, format="ntriples")
+
+
 class Shapes:
     """A shapes graph; use one instance for many validations.
 
     Attributes:
-        text: the whole graph as N-Triples; ``core`` is the same without SPARQL constraints, and
-            ``focused`` the same again with other targets: the nodes that `FOCUS` links to.
+        text: the whole graph as N-Triples.
+        core: the same without SPARQL constraints.
         queries: the SPARQL constraints.
         spaces: namespaces whose names must be there where they are used.
 
@@ -69,10 +83,9 @@ class Shapes:
         self.spaces = Spaces(facts)
         self.queries = sorted(self._set_queries())
         constraints = {constraint for _, _, constraint in facts.all("sparql")}
-        self._core = [
-            t for t in plain if t.subject not in constraints and t.object not in constraints
-        ]
-        self.text, self.core = n_triples(plain), n_triples(self._core)
+        core = [t for t in plain if t.subject not in constraints and t.object not in constraints]
+        self._without_targets = [t for t in core if not t.predicate.value.startswith(SH + "target")]
+        self.text, self.core = n_triples(plain), CoreShapes(n_triples(core))
 
     @classmethod
     def from_files(cls, paths: Iterable[str | Path]) -> Shapes:
@@ -93,16 +106,6 @@ class Shapes:
         return cls(triples, files)
 
     @cached_property
-    def compiled(self) -> Any:
-        """The Core shapes as the engine ``shacl`` keeps them; safe to share between threads."""
-        return _compiled(self.core)
-
-    @cached_property
-    def compiled_focused(self) -> Any:
-        """The same of ``focused``."""
-        return _compiled(self.focused)
-
-    @cached_property
     def impact(self) -> Impact:
         """What a judgement by these shapes looks at."""
         return Impact(self.facts)
@@ -113,15 +116,12 @@ class Shapes:
         return {s: shape for shape, s in self.impact.focus.items() if self.facts.targets(shape)}
 
     @cached_property
-    def focused(self) -> str:
-        """See above; replacing targets is the one way to judge single nodes in every engine."""
-        kept = [t for t in self._core if not t.predicate.value.startswith(SH + "target")]
-        target = ox.NamedNode(SH + "targetObjectsOf")
-        mine = [
-            ox.Triple(shape, target, ox.NamedNode(f"{FOCUS}{state}"))
-            for state, shape in self.states.items()
-        ]
-        return n_triples(kept + mine)
+    def focused(self) -> CoreShapes:
+        """The same with other targets, the nodes that `FOCUS` links to: the one way to judge single nodes in any engine."""
+        word = ox.NamedNode(SH + "targetObjectsOf")
+        links = ((shape, ox.NamedNode(f"{FOCUS}{state}")) for state, shape in self.states.items())
+        targets = (ox.Triple(shape, word, link) for shape, link in links)
+        return CoreShapes(n_triples([*self._without_targets, *targets]))
 
     @cached_property
     def digest(self) -> str:
@@ -130,10 +130,6 @@ class Shapes:
         dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
         lines = [__version__, *sorted(map(str, dataset))]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-    def targets(self, shape: Any) -> Targets:
-        """Return what a shape judges."""
-        return self.facts.targets(shape)
 
     def finding(self, hit: Hit) -> Finding:
         """Dress a hit in what the shapes graph says of its shape."""
@@ -246,9 +242,3 @@ def _line(file: str, subject: Any, text: str, row: int) -> int:
 def n_triples(triples: Iterable[ox.Triple]) -> str:
     """Write triples as N-Triples."""
     return ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES).decode()
-
-
-def _compiled(text: str) -> Any:
-    import shacl  # noqa: PLC0415 - may not be installed
-
-    return shacl.Shapes.from_text(text, format="ntriples")
