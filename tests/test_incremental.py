@@ -17,10 +17,9 @@ from kg4p1000.errors import BrokenFile, ShapesViolated
 from kg4p1000.ontology import infer, infer_change, rules
 from kg4p1000.store import Delta, Draft, MemoryGraph
 from kg4p1000.terms import PREFIXES, TERMS, iri
-from kg4p1000.validation import Shapes, engines, validate, validate_change, validate_graph
-from kg4p1000.validation.declared import HEADER, named_by
-from kg4p1000.validation.doubles import NAMES, PAGES, renamed
+from kg4p1000.validation import Shapes, engines, validate, validate_change
 from kg4p1000.validation.engines import touched
+from kg4p1000.validation.names import HEADER, NAMES, PAGES, named_by, renamed
 
 ROOT = Path(__file__).parent.parent
 TOY = Path(__file__).parent / "toy"
@@ -151,8 +150,7 @@ def test_facts_that_only_support_each_other_go_together():
 
 
 def test_a_change_of_much_of_the_graph_is_inferred_from_by_queries(monkeypatch):
-    monkeypatch.setattr(ontology, "_FEW", 0)
-    monkeypatch.setattr(ontology, "_PART", 0.01)
+    monkeypatch.setattr(ontology, "_MANY", 0)
     made = rules(axiom("rdf:type", PROPERTIES[0], iri("owl:TransitiveProperty")))
     steps = [Quad(a, PROPERTIES[0], b, A) for a, b in pairwise(THINGS)]
     draft = memory()
@@ -321,7 +319,7 @@ def judged(draft, shapes, delta, made, engine="auto"):
     places = touched(graph, shapes, added, removed)
     concerned = {(node, shapes.states[state]) for node, state in places}
     names = named_by(added, removed), renamed(added, removed)
-    return part, concerned, names, set(validate_graph(graph, shapes).findings)
+    return part, concerned, names, set(validate(graph, shapes).findings)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +355,7 @@ def test_a_change_is_judged_as_if_everything_were(store, shapes, place, seed, st
             before = whole
         assert found > steps - 2, found
         plain = MemoryGraph(stated(draft))
-        assert set(validate(plain, shapes, plain.select).findings) == whole
+        assert set(validate(plain, shapes).findings) == whole
         kept = inferred(draft)
         infer(draft, made)
         assert inferred(draft) == kept
@@ -413,11 +411,11 @@ def test_whatever_shapes_can_look_at_is_followed(every_way, before, added, remov
     draft.apply(Delta.of(Quad(*t, A) for t in before | HIERARCHY))
     infer(draft, MISLEADING)
     plain = MemoryGraph(stated(draft))
-    old = set(validate(plain, every_way, plain.select).findings)
+    old = set(validate(plain, every_way).findings)
     delta = Delta.of((Quad(*t, A) for t in added), (Quad(*t, A) for t in removed))
     part, _, _, whole = judged(draft, every_way, delta, MISLEADING)
     plain = MemoryGraph(stated(draft))
-    assert whole == set(validate(plain, every_way, plain.select).findings)
+    assert whole == set(validate(plain, every_way).findings)
     assert part <= whole
     assert whole - old <= part
 
@@ -494,7 +492,7 @@ def test_shapes_that_name_what_nobody_declared_are_refused_with_file_and_word(tm
     shapes = Shapes.from_files([file, vocabulary])
     ontology = MemoryGraph([Triple(iri("k4p:x"), TYPE, A), Triple(HEADER, TYPE, A)])
     with pytest.raises(BrokenFile, match=r"mine.ttl.* k4p:Activty is declared nowhere"):
-        validate(ontology, shapes, ontology.select)
+        validate(ontology, shapes)
 
 
 def test_a_change_that_concerns_very_many_things_is_judged_on_everything(monkeypatch):
@@ -609,4 +607,4 @@ def test_what_a_commit_leaves_is_what_a_build_from_nothing_makes(store, shapes):
         kept = inferred(draft)
         infer(draft, rules(ontology.axioms(draft)))
         assert inferred(draft) == kept
-        assert validate_graph(StatedGraph(draft), shapes).conforms
+        assert validate(StatedGraph(draft), shapes).conforms

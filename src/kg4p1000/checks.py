@@ -115,7 +115,7 @@ def judge(
     graph: MemoryGraph, shapes: validation.Shapes, engine: validation.Engine = "auto"
 ) -> validation.Report:
     """Judge a graph by the shapes, and then by the ontology."""
-    report = validation.validate(graph, shapes, graph.select, engine)
+    report = validation.validate(graph, shapes, engine)
     report = shapes.with_kinds(report, ontology.contradictions_of(graph))
     if report.conforms:
         shapes.see_that_ontology_allows(graph)

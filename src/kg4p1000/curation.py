@@ -215,9 +215,9 @@ class _Change:
         return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
 
     @property
-    def _loaded(self) -> NamedNode | None:
-        """The graph that was loaded; what is not merged is neither judged nor inferred from."""
-        return self._draft.loaded if self._draft.loaded in self._draft.merged else None
+    def _loaded(self) -> bool:
+        """Whether a graph that is merged was loaded; what is not merged is neither judged nor inferred from."""
+        return self._draft.loaded in self._draft.merged
 
     def _judge(
         self, known: dict[str, Any], added: set[Triple], removed: set[Triple]
@@ -227,15 +227,13 @@ class _Change:
             report = validation.validate_change(self._graph, self._shapes, added, removed)
         if report is not None:
             return report, False
-        return validation.validate_graph(self._graph, self._shapes), True
+        return validation.validate(self._graph, self._shapes), True
 
     def _infer(self, known: dict[str, Any], added: set[Triple], removed: set[Triple]) -> None:
-        if known.get("rules") != _digest(self._rules_before):
-            ontology.infer(self._draft, self._rules)
-        elif self._loaded:
-            ontology.infer_loaded(self._draft, self._rules, self._loaded)
-        else:
+        if known.get("rules") == _digest(self._rules_before) and not self._loaded:
             ontology.infer_change(self._draft, self._rules, added, removed, self._rules_before)
+        else:
+            ontology.infer(self._draft, self._rules)
 
     def _contradictions(self, whole: bool) -> set[tuple[Any, Any]]:
         """Return what contradicts the ontology once its rules have been followed."""

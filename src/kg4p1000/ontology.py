@@ -94,7 +94,7 @@ _KIND_RULES: dict[NamedNode, Callable[[NamedNode], Rule]] = {
     iri("owl:SymmetricProperty"): lambda a: Rule(((0, a, 1),), (1, a, 0)),  # prp-symp
     iri("owl:TransitiveProperty"): lambda a: Rule(((0, a, 1), (1, a, 2)), (0, a, 2)),  # prp-trp
 }
-_CHAIN, _SUBPROPERTY = iri("owl:propertyChainAxiom"), iri("rdfs:subPropertyOf")
+_CHAIN, _BUILT_IN = iri("owl:propertyChainAxiom"), (PREFIXES["xsd"], PREFIXES["rdf"])
 #: Ours: a property follows from those above it where what they lead to has a state of review.
 _BY_STATUS, _STATUS = iri("k4p:impliedByStatus"), iri("k4p:status")
 _SCHEMA = {*_PAIR_RULES, _CHAIN, _BY_STATUS, _FIRST, _REST}
@@ -118,39 +118,27 @@ def rules(schema: Iterable[Triple]) -> Rules:
 @lru_cache(maxsize=2)
 def _rules(triples: frozenset[Triple]) -> Rules:
     made: set[Rule] = set()
-    lists = {(t.subject, t.predicate): t.object for t in triples if t.predicate in (_FIRST, _REST)}
-    for t in triples:
-        a, predicate, b = t.subject, t.predicate, t.object
+    match = MemoryGraph(triples).match
+    for a, predicate, b in triples:
         if not isinstance(a, NamedNode):
             continue
-        if predicate == _CHAIN:
-            made |= _chain_rule(a, b, lists)
+        if predicate == _CHAIN:  # prp-spo2
+            steps = list(members(match, b))
+            if steps and all(isinstance(step, NamedNode) for step in steps):
+                body = tuple((i, step, i + 1) for i, step in enumerate(steps))
+                made.add(Rule(body, (0, a, len(steps))))
         elif predicate == _BY_STATUS:
-            above = (u.object for u in triples if (u.subject, u.predicate) == (a, _SUBPROPERTY))
-            made |= {Rule(((0, prop, 1), (1, _STATUS, b)), (0, a, 1)) for prop in above}
-        elif not isinstance(b, NamedNode):
+            for above in match(a, iri("rdfs:subPropertyOf"), None):
+                made.add(Rule(((0, above.object, 1), (1, _STATUS, b)), (0, a, 1)))
+        elif not isinstance(b, NamedNode) or b.value.startswith(_BUILT_IN):
             continue
-        elif predicate in _PAIR_RULES and not b.value.startswith(
-            (PREFIXES["xsd"], PREFIXES["rdf"])
-        ):
+        elif predicate in _PAIR_RULES:
             made.add(_PAIR_RULES[predicate](a, b))
             if predicate in _SYMMETRIC_AXIOMS:
                 made.add(_PAIR_RULES[predicate](b, a))
         elif predicate == _TYPE and b in _KIND_RULES:
             made.add(_KIND_RULES[b](a))
     return Rules(sorted((rule for rule in made if rule.head not in rule.body), key=Rule.sparql))
-
-
-def _chain_rule(prop: NamedNode, chain: Any, lists: dict[Any, Any]) -> set[Rule]:
-    """Make the rule of a chain of named properties (prp-spo2)."""
-    steps: list[Any] = []
-    while (chain, _REST) in lists and len(steps) < len(lists):
-        steps.append(lists.get((chain, _FIRST)))
-        chain = lists[chain, _REST]
-    if not steps or not all(isinstance(step, NamedNode) for step in steps):
-        return set()
-    body = tuple((i, step, i + 1) for i, step in enumerate(steps))
-    return {Rule(body, (0, prop, len(steps)))}
 
 
 def infer(draft: Draft, rule_list: Rules, start: Iterable[Rule] | None = None) -> None:
@@ -166,18 +154,6 @@ def infer(draft: Draft, rule_list: Rules, start: Iterable[Rule] | None = None) -
         start = rule_list
     closure = _Closure(draft, rule_list)
     closure.add({t for rule in start for t in draft.construct(rule.sparql(), closure.graphs)})
-
-
-def infer_loaded(draft: Draft, rule_list: Rules, graph: NamedNode) -> None:
-    """Bring ``graph:inferred`` to what follows after a file was loaded into a graph.
-
-    Args:
-        graph: where `Draft.load` put it; it is among those that are merged.
-    """
-    now_stated = {q for q in draft.quads(INFERRED) if Quad(*q.triple, graph) in draft}
-    draft.apply(Delta(removed=frozenset(now_stated)), tidy=False)
-    _, removed = draft.counts
-    infer(draft, rule_list, None if removed > len(now_stated) else rule_list)
 
 
 def infer_change(
@@ -337,9 +313,11 @@ def exclusions(match: Match) -> list[frozenset[Any]]:
 
 
 def members(match: Match, head: Any) -> Iterator[Any]:
-    """Give the members of an RDF list."""
-    while head is not None and head != _NIL:
-        yield from (q.object for q in match(head, _FIRST, None))
+    """Give the members of an RDF list, None for one that is missing."""
+    seen = {None, _NIL}
+    while head not in seen:
+        seen.add(head)
+        yield next((q.object for q in match(head, _FIRST, None)), None)
         head = next((q.object for q in match(head, _REST, None)), None)
 
 

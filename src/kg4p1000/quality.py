@@ -3,7 +3,8 @@
 A check is a SELECT query in a file named after its fault. It gives the term at fault as ``?term``
 and what is wrong with it as ``?what``; its header says the problem and the repair, with ``{term}``
 and ``{what}`` in their place. Where terms lack something in pairs, ``#+ pairs: {term} {what}`` tells all
-pairs of one term at once: of the term that most pairs have in common, since that is the new one. A new check is a new file, and a fixture on which it fires.
+pairs of one term at once: of the term that most pairs have in common, since that is the new one.
+A new check is a new file, and a fixture on which it fires.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Triple
 
@@ -29,6 +31,9 @@ _HEADER = re.compile(r"#\+ (problem|repair|pairs): (.+)\n")
 #: So many of the terms that a term lacks something with are named; the others are counted.
 _NAMED = 3
 _LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French"}
+
+#: A statement, and the file in which it stands.
+Stated = tuple[str, Triple]
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,38 @@ class Check:
     problem: str
     repair: str
     select: str
-    pairs: bool = False
+    pairs: bool
+
+    def faults(self, graph: MemoryGraph, stated: list[Stated]) -> Iterator[Fault]:
+        """Give the faults that the query finds, with their files."""
+        rows = [(row["term"], row.get("what")) for row in graph.select(self.select)]
+        if not self.pairs:
+            yield from (self._fault(term, [what] if what else [], stated) for term, what in rows)
+            return
+        while rows:
+            (most, _), *_ = Counter(term for pair in rows for term in pair).most_common(1)
+            others = [b if a == most else a for a, b in rows if most in (a, b)]
+            yield self._fault(most, others, stated)
+            rows = [pair for pair in rows if most not in pair]
+
+    def _fault(self, term: Term, whats: list[Any], stated: list[Stated]) -> Fault:
+        what = whats[0] if whats else None
+        more = f" and {len(whats) - _NAMED} more" if len(whats) > _NAMED else ""
+        words = {"term": _words(term), "what": ", ".join(map(_words, whats[:_NAMED])) + more}
+
+        def filled(text: str) -> str:
+            return re.sub(r"\{(term|what)\}", lambda m: words[m[1]], text)
+
+        problem = filled(self.problem)
+        if isinstance(what, Literal) and what.value in _LANGUAGES:
+            problem = problem.replace(what.value + ".", _LANGUAGES[what.value] + ".")
+        file = _file(stated, term, None if self.pairs else what)
+        name = term.value if isinstance(term, NamedNode) else ""
+        return Fault(self.name, name, file, problem, filled(self.repair))
 
 
 def read_checks(folder: Path) -> list[Check]:
-    """The checks of a folder, by name.
+    """Read the checks of a folder, by name.
 
     Raises:
         BrokenFile: one does not say its problem and repair.
@@ -65,18 +97,19 @@ def read_checks(folder: Path) -> list[Check]:
     found = []
     for path in sorted(folder.glob("*.rq")):
         text = read(path).decode()
-        said = dict(_HEADER.findall(text))
-        if said.keys() - {"pairs"} != {"problem", "repair"}:
+        header = dict(_HEADER.findall(text))
+        if header.keys() - {"pairs"} != {"problem", "repair"}:
             raise BrokenFile(
                 f"{path}: a check begins with a line '#+ problem: …' and a line '#+ repair: …'.",
                 file=str(path),
             )
-        found.append(Check(path.stem, said["problem"], said["repair"], text, "pairs" in said))
+        check = Check(path.stem, header["problem"], header["repair"], text, "pairs" in header)
+        found.append(check)
     return found
 
 
 def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
-    """All faults of the ontology and its code lists.
+    """Find all faults of the ontology and its code lists.
 
     Args:
         files: folder of the knowledge.
@@ -85,101 +118,58 @@ def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
     Raises:
         BrokenFile: a file or a check cannot be read.
     """
+    library = Library(files / "queries")
     ontology = [s.path for s in build.sources(files) if s.path.parent.name == "ontology"]
-    triples: list[Triple] = []
-    places: dict[tuple[str, ...], str] = {}
-    for path in [*ontology, *extra]:
-        name = f"{path.parent.name}/{path.name}"
-        for triple in build.parse_file(path):
-            _place(triple, name, places)
-            triples.append(triple)
-    for triple, name in _asked(files):
-        _place(triple, name, places)
-        triples.append(triple)
-    graph = MemoryGraph(triples)
-    found = (
-        _fault(check, term, whats, places)
-        for check in read_checks(files / "ontology" / "checks")
-        for term, whats in _rows(check, graph)
-    )
-    return list(dict.fromkeys([*found, *_strangers(files)]))
+    stated = [
+        (f"{path.parent.name}/{path.name}", triple)
+        for path in [*ontology, *extra]
+        for triple in build.parse_file(path)
+    ]
+    stated += _references(files, library)
+    graph = MemoryGraph(triple for _, triple in stated)
+    checks = read_checks(files / "ontology" / "checks")
+    found = [fault for check in checks for fault in check.faults(graph, stated)]
+    return list(dict.fromkeys([*found, *_unknown_objectives(files, library)]))
 
 
-def _strangers(files: Path) -> Iterator[Fault]:
-    """Objectives that stored queries say ask them, and that no file of data describes."""
-    known = set()
+def _references(files: Path, library: Library) -> Iterator[Stated]:
+    """Give which stored query names which term of ours."""
+    for query in library:
+        for name in sorted(named_terms(query.text)):
+            term, subject = NamedNode(PREFIXES["k4p"] + name), NamedNode(QUERY + query.name)
+            place = str(query.path.relative_to(files))
+            yield place, Triple(subject, iri("dcterms:references"), term)
+
+
+def _unknown_objectives(files: Path, library: Library) -> Iterator[Fault]:
+    """Give the objectives that stored queries say ask them, and that no file of data describes."""
+    codes = set()
     for source in build.sources(files):
         if source.path.parent.name == "data" and b"k4p:Objective" in source.path.read_bytes():
-            stated = build.parse_file(source.path)
-            known |= {t.subject for t in stated if t.object == iri("k4p:Objective")}
-    codes = [thing.value.rsplit("/", 1)[1] for thing in known]
-    for query in Library(files / "queries") if known else ():
+            typed = (t for t in build.parse_file(source.path) if t.object == iri("k4p:Objective"))
+            codes |= {triple.subject.value.rsplit("/", 1)[1] for triple in typed}
+    for query in library if codes else ():
         for code in query.objectives:
             if code not in codes:
                 close = " or ".join(meant(code, codes, 3, 0.5))
-                repair = (
-                    f"Did you mean {close}?" if close else "Correct 'objectives' of the #+ header."
-                )
-                file = str(query.path.relative_to(files))
-                problem = f"No objective has the code {code}."
+                hint = f"Did you mean {close}?" if close else ""
                 yield Fault(
-                    "unknown-objective", mint("objective", code).value, file, problem, repair
+                    "unknown-objective",
+                    mint("objective", code).value,
+                    str(query.path.relative_to(files)),
+                    f"No objective has the code {code}.",
+                    hint or "Correct 'objectives' of the #+ header.",
                 )
 
 
-def _rows(check: Check, graph: MemoryGraph) -> Iterator[tuple[Term, list[Term]]]:
-    """Each term at fault, and what is wrong with it; of pairs, the term that most of them share."""
-    rows = [(row["term"], row.get("what")) for row in graph.select(check.select)]
-    if not check.pairs:
-        yield from ((term, [what] if what else []) for term, what in rows)
-        return
-    while rows:
-        (most, _), *_ = Counter(term for pair in rows for term in pair).most_common(1)
-        own = [pair for pair in rows if most in pair]
-        yield most, [b if a == most else a for a, b in own]
-        rows = [pair for pair in rows if most not in pair]
-
-
-def _place(triple: Triple, name: str, places: dict[tuple[str, ...], str]) -> None:
-    """Note the file in which a term is first described, and in which it first uses another."""
-    if isinstance(triple.subject, NamedNode):
-        subject = triple.subject.value
-        places.setdefault((subject,), name)
-        for other in (triple.predicate, triple.object):
-            if isinstance(other, NamedNode):
-                places.setdefault((subject, other.value), name)
-    for other in (triple.predicate, triple.object):
-        if isinstance(other, NamedNode):  # what a list or restriction without a name says
-            places.setdefault(("", other.value), name)
-
-
-def _asked(files: Path) -> Iterable[tuple[Triple, str]]:
-    """Which stored query names which term of ours."""
-    for query in Library(files / "queries"):
-        for name in sorted(named_terms(query.text)):
-            term = NamedNode(PREFIXES["k4p"] + name)
-            place = f"{query.path.relative_to(files)}"
-            yield Triple(NamedNode(QUERY + query.name), iri("dcterms:references"), term), place
-
-
-def _fault(
-    check: Check, term: Term, whats: list[Term], places: dict[tuple[str, ...], str]
-) -> Fault:
-    what = whats[0] if whats else None
-    more = f" and {len(whats) - _NAMED} more" if len(whats) > _NAMED else ""
-    words = {"term": _words(term), "what": ", ".join(map(_words, whats[:_NAMED])) + more}
-
-    def filled(text: str) -> str:
-        return re.sub(r"\{(term|what)\}", lambda m: words[m[1]], text)
-
-    name = term.value if isinstance(term, NamedNode) else ""
-    problem = filled(check.problem)
-    if isinstance(what, Literal) and what.value in _LANGUAGES:
-        problem = problem.replace(what.value + ".", _LANGUAGES[what.value] + ".")
-    used = what.value if isinstance(what, NamedNode) else ""
-    keys = ((name,),) if check.pairs else ((name, used), (name,), ("", used))
-    file = next((places[key] for key in keys if key in places), "ontology")
-    return Fault(check.name, name, file, problem, filled(check.repair))
+def _file(stated: list[Stated], term: Any, what: Any) -> str:
+    """Return the file in which a term first uses another, or is described, or the other is used."""
+    uses = [(file, t) for file, t in stated if what and what in (t.predicate, t.object)]
+    described = (file for file, t in stated if t.subject == term)
+    return next(
+        (file for file, t in uses if t.subject == term),
+        next(described, uses[0][0] if uses else "ontology"),
+    )
 
 
 def _words(node: object) -> str:

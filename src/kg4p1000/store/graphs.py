@@ -54,9 +54,13 @@ class MemoryGraph:
             return iter(())
         return self._database.quads_for_pattern(subject, predicate, object_, DefaultGraph())
 
-    def select(self, query: str) -> list[Row]:
-        """Run a SELECT query."""
+    def select(self, query: str, predicates: object = None) -> list[Row]:
+        """Run a SELECT query; all that is here was stated, so that predicates do not matter."""
         return list(rows(self._database.query(query)))
+
+    def n_triples(self) -> bytes:
+        """Return all triples as N-Triples."""
+        return self._database.dump(format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
 
     def __len__(self) -> int:
         return len(self._database)

@@ -1,4 +1,4 @@
-"""The text of a SPARQL constraint: whether it can be run as one set query, and what it looks at.
+"""The query of a SPARQL constraint: whether it can be run for all focus nodes at once, and what it looks at.
 
 Knows as much of SPARQL as constraints need. What it does not know, it refuses (`check_pre_binding`)
 or calls boundless (`Boundless`), so that nothing is judged by half.
@@ -7,27 +7,20 @@ or calls boundless (`Boundless`), so that nothing is judged by half.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyoxigraph as ox
+from pyoxigraph import NamedNode
 
 from ..errors import BrokenFile
 from ..sparql import Token, tokens
-from ..terms import PREFIXES
+from .facts import TYPE
 
-#: What is no code, or has a name that could look like a keyword: strings, comments, IRIs, names.
-_HIDDEN = re.compile(
-    r'''""".*?(?<!\\)"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*|<[^<>"{}|^`\\\s]*>'''
-    r"""|'''.*?(?<!\\)'''|'(?:[^'\\\n]|\\.)*'|[\w.-]*:[\w.:%\\-]*|@[\w-]+""",
-    re.DOTALL,
-)
-_REFUSED = re.compile(
-    r"\b(FROM|GRAPH|GROUP|HAVING|LIMIT|MINUS|OFFSET|ORDER|PREFIX|BASE|SERVICE|VALUES)\b"
-    r"|\bAS\s+\?this\b|\bBOUND\s*\(\s*\?this\b|[$?](PATH|shapesGraph|currentShape)\b",
-    re.IGNORECASE,
-)
+_REFUSED = {
+    "FROM", "GRAPH", "GROUP", "HAVING", "LIMIT", "MINUS", "OFFSET", "ORDER", "PREFIX", "BASE", "SERVICE", "VALUES",
+    "?PATH", "?SHAPESGRAPH", "?CURRENTSHAPE", "AS ?THIS", "BOUND ( ?THIS",
+}  # fmt: skip
 
 
 def check_pre_binding(name: str, select: str) -> None:
@@ -44,51 +37,63 @@ def check_pre_binding(name: str, select: str) -> None:
     Raises:
         BrokenFile: it does not hold, or this check cannot tell.
     """
-    code = re.sub(r"[$?]this\b", "?this", _HIDDEN.sub(" ", select))
-    header, _, rest = code.partition("{")
-    body, fault = "{" + rest, None
-    if refused := _REFUSED.search(code):
-        fault = f"{refused.group()} is not possible"
-    elif len(re.findall(r"\bSELECT\b", code, re.IGNORECASE)) != 1 or "?this" not in header:
-        fault = "it must be one SELECT that gives $this"
-    elif "(" in header:
-        fault = "it must not compute what it selects"
-    while not fault and (group := re.search(r"\{([^{}]*)\}", body)):  # innermost first
-        own = group[1]
-        mentions = re.search(r"\?this\b|\0", own)
-        while (stripped := re.sub(r"\([^()]*\)", " ", own)) != own:
-            own = stripped
-        if mentions and not re.search(r"\?this\b", own):
-            fault = "a group has $this in no triple pattern"
-        body = body[: group.start()] + ("\0" if mentions else " ") + body[group.end() :]
-    if not fault and body.strip() != "\0":
-        fault = "$this must be in the outermost group, and nothing may follow it"
-    if fault:
+    words = [_word(token) for token in tokens(select)]
+    body = words.index("{") if "{" in words else len(words)
+    for fault in (*_header_faults(words, words[:body]), *_group_faults(words[body:])):
         raise BrokenFile(f"SPARQL constraint {name}: {fault}")
+
+
+def _header_faults(words: list[str], header: list[str]) -> Iterator[str]:
+    for place in range(len(words)):
+        for phrase in (" ".join(words[place : place + length]) for length in (1, 2, 3)):
+            if phrase.upper() in _REFUSED:
+                yield f"{phrase} is not possible"
+    if words.count("SELECT") != 1 or "?this" not in header:
+        yield "it must be one SELECT that gives $this"
+    if "(" in header:
+        yield "it must not compute what it selects"
+
+
+def _group_faults(words: list[str]) -> Iterator[str]:
+    # Of each open group: whether it mentions $this, and does so in a triple pattern; open brackets.
+    groups: list[list[int]] = [[False, False, 0]]
+    for place, word in enumerate(words):
+        if word == "{":
+            groups.append([False, False, 0])
+        elif word == "}" and len(groups) > 1:
+            mentions, own, _ = groups.pop()
+            if mentions and not own:
+                yield "a group has $this in no triple pattern"
+            groups[-1][0] |= mentions
+            if len(groups) == 1 and mentions and place == len(words) - 1:
+                return
+        elif word == "?this":
+            groups[-1][0] = True
+            groups[-1][1] |= not groups[-1][2]
+        else:
+            groups[-1][2] += {"(": 1, ")": -1}.get(word, 0)
+    yield "$this must be in the outermost group, and nothing may follow it"
+
+
+def _word(token: Token) -> str:
+    """Write a token so that it can be compared: keywords in capitals, variables with a question mark."""
+    if token.kind == "variable":
+        return "?" + token.text[1:]
+    return token.word or (token.text if token.kind == "other" else f"{token.kind} {token.text}")
 
 
 class Boundless(Exception):
     """What a judgement looks at cannot be told from the shapes; the message says why."""
 
 
-#: A property path as nested tuples: ``("step", predicate or None for any, backwards)``,
-#: ``("seq", paths)``, ``("alt", paths)``, ``("star", path)``.
-Path = tuple[Any, ...]
-ANY: Path = ("step", None, False)
-
-
-def backwards(path: Path) -> Path:
-    """The path from the other end."""
-    if path[0] == "step":
-        return ("step", path[1], not path[2])
-    if path[0] == "star":
-        return ("star", backwards(path[1]))
-    parts = [backwards(part) for part in path[1]]
-    return (path[0], parts[::-1] if path[0] == "seq" else parts)
+#: A property path: a predicate, `ANY`, or a word with what it is made of: ``("seq", paths)``,
+#: ``("alt", paths)``, ``("star", path)``, ``("inverse", path)``.
+Path = NamedNode | tuple[str, Any] | None
+ANY: Path = None
 
 
 def repeated(path: Path, sign: str) -> Path:
-    """A path with one of the signs ``* + ?`` after it."""
+    """Return a path with one of the signs ``* + ?`` after it."""
     if sign == "?":
         return ("alt", [path, ("seq", [])])
     return ("star", path) if sign == "*" else ("seq", [path, ("star", path)])
@@ -99,7 +104,7 @@ class Group:
     """A group of a query: its own triple patterns, and the groups in it.
 
     Attributes:
-        triples: subject, path, object; a variable is its name, another term itself.
+        triples: subject, path, object; a name is itself, other terms are their texts.
         parts: groups that are joined (plain ones, branches of a UNION).
         tests: groups that a filter asks the existence of.
     """
@@ -109,162 +114,132 @@ class Group:
     tests: list[Group] = field(default_factory=list)
 
 
-def read_select(select: str, prefixes: Mapping[str, str]) -> Group:
-    """Read what a constraint's query matches.
+class Reader:
+    """Reads what a constraint's query matches; skips over expressions.
 
     Raises:
         Boundless: it uses what this reader does not follow.
     """
-    reader = _Reader(list(tokens(select)), prefixes)
-    while reader.text != "{":
-        reader.take()
-    group = reader.group()
-    reader.check_predicates()
-    return group
 
-
-class _Reader:
-    """Reads groups, triple patterns and paths from tokens; skips over expressions."""
-
-    def __init__(self, found: list[Token], prefixes: Mapping[str, str]) -> None:
-        self._tokens = found
-        self._place = 0
+    def __init__(self, select: str, prefixes: Mapping[str, str]) -> None:
+        self._rest = [*tokens(select)][::-1]
         self._prefixes = prefixes
-        self._as_predicate: list[str] = []
-        self._as_node: set[str] = set()
+        self._predicates: list[str] = []
+        self._nodes: set[Any] = set()
 
     @property
-    def _token(self) -> Token:
-        if self._place == len(self._tokens):
+    def _next(self) -> str:
+        if not self._rest:
             raise Boundless("its query ends too early")
-        return self._tokens[self._place]
+        return _word(self._rest[-1])
 
-    @property
-    def text(self) -> str:
-        """The token at hand; words in capitals."""
-        return self._token.text.upper() if self._token.kind == "word" else self._token.text
+    def _accept(self, *signs: str) -> str:
+        """Read one of some signs, if it is next."""
+        return self._rest.pop().text if self._next in signs else ""
 
-    def take(self, expected: str = "") -> Token:
-        """Go on to the next token."""
-        if expected and self.text != expected:
-            raise Boundless(f"its query has {self._token.text} where {expected} was expected")
-        self._place += 1
-        return self._tokens[self._place - 1]
+    def query(self) -> Group:
+        """Read the whole query."""
+        while self._next != "{":
+            self._rest.pop()
+        group = self._group()
+        for name in self._predicates:
+            if self._predicates.count(name) > 1 or name in self._nodes:
+                raise Boundless(f"its query joins on the predicate {name}")
+        return group
 
-    def group(self) -> Group:
-        """Read a group with its braces."""
+    def _group(self) -> Group:
         group = Group()
-        self.take("{")
-        while self.text != "}":
-            if self.text == "{":
-                group.parts.append(self.group())
-            elif self.text in (".", "UNION"):
-                self.take()
-            elif self.text in ("FILTER", "BIND"):
-                self.take()
+        self._accept("{")
+        while not self._accept("}"):
+            if self._next == "{":
+                group.parts.append(self._group())
+            elif self._accept("FILTER", "BIND"):
                 self._expression(group)
-            elif self._token.kind == "word" and self.text not in ("TRUE", "FALSE"):
-                raise Boundless(f"its query uses {self.text}")
+            elif self._accept(".", "UNION"):
+                continue
+            elif self._rest[-1].word not in ("", "TRUE", "FALSE"):
+                raise Boundless(f"its query uses {self._next}")
             else:
                 self._same_subject(group)
-        self.take("}")
         return group
 
     def _expression(self, group: Group) -> None:
         """Skip a filter's condition, but for the groups that it asks the existence of."""
-        depth = 0
-        while True:
-            if self.text == "{":
-                group.tests.append(self.group())
+        depth, closed = 0, False
+        while depth or not closed:
+            if closed := self._next == "{":
+                group.tests.append(self._group())
             else:
-                depth += {"(": 1, ")": -1}.get(self.take().text, 0)
-            closed = self._tokens[self._place - 1].text in (")", "}")
-            if depth == 0 and closed:
-                return
+                sign = self._next
+                self._rest.pop()
+                depth += {"(": 1, ")": -1}.get(sign, 0)
+                closed = sign == ")"
 
     def _same_subject(self, group: Group) -> None:
         subject = self._node()
-        while True:
+        while self._next not in (".", "}"):
             path = self._verb()
             group.triples.append((subject, path, self._node()))
-            while self.text == ",":
-                self.take()
+            while self._accept(","):
                 group.triples.append((subject, path, self._node()))
-            if self.text != ";":
+            if not self._accept(";"):
                 return
-            while self.text == ";":
-                self.take()
-            if self.text in (".", "}"):
-                return
+            while self._accept(";"):
+                pass
 
     def _node(self) -> Any:
-        token = self.take()
-        if token.kind in ("variable", "blank"):
-            name = token.text if token.kind == "blank" else "?" + token.text[1:]
-            self._as_node.add(name)
-            return name
+        word, token = self._next, self._rest.pop()
         if token.kind in ("iri", "name"):
             return self._iri(token)
-        if token.kind == "string":
-            if self._token.kind == "lang":
-                self.take()
-            elif self.text == "^":
-                self.take("^")
-                self.take("^")
-                self.take()
-            return ox.Literal(token.text)
-        if token.kind == "number" or token.text.upper() in ("TRUE", "FALSE"):
-            return ox.Literal(token.text)
-        raise Boundless(f"its query has {token.text} in a triple pattern")
+        if token.kind == "string" and self._rest[-1:] and self._rest[-1].kind == "lang":
+            self._rest.pop()
+        elif token.kind == "string" and self._accept("^"):
+            self._accept("^")
+            self._rest.pop()
+        elif token.kind not in ("variable", "blank", "string", "number") and word not in (
+            "TRUE",
+            "FALSE",
+        ):
+            raise Boundless(f"its query has {token.text} in a triple pattern")
+        self._nodes.add(word)
+        return word
 
-    def _iri(self, token: Token) -> ox.NamedNode:
+    def _iri(self, token: Token) -> NamedNode:
         if token.kind == "iri":
-            return ox.NamedNode(token.text[1:-1])
+            return NamedNode(token.text[1:-1])
         prefix, _, local = token.text.partition(":")
         if prefix not in self._prefixes:
             raise Boundless(f"its query uses {token.text} without a prefix declaration")
-        return ox.NamedNode(self._prefixes[prefix] + re.sub(r"\\(.)", r"\1", local))
+        return NamedNode(self._prefixes[prefix] + re.sub(r"\\(.)", r"\1", local))
 
     def _verb(self) -> Path:
-        if self._token.kind == "variable":
-            self._as_predicate.append("?" + self.take().text[1:])
+        if self._next.startswith("?") and self._rest[-1].kind == "variable":
+            self._predicates.append(self._next)
+            self._rest.pop()
             return ANY
         return self._path()
 
     def _path(self) -> Path:
-        branches = [self._sequence()]
-        while self.text == "|":
-            self.take()
-            branches.append(self._sequence())
-        return branches[0] if len(branches) == 1 else ("alt", branches)
+        return self._joined(lambda: self._joined(self._step, "/", "seq"), "|", "alt")
 
-    def _sequence(self) -> Path:
-        steps = [self._step()]
-        while self.text == "/":
-            self.take()
-            steps.append(self._step())
-        return steps[0] if len(steps) == 1 else ("seq", steps)
+    def _joined(self, read: Callable[[], Path], sign: str, kind: str) -> Path:
+        parts = [read()]
+        while self._accept(sign):
+            parts.append(read())
+        return parts[0] if len(parts) == 1 else (kind, parts)
 
     def _step(self) -> Path:
-        turned = self.text == "^"
-        if turned:
-            self.take()
-        token = self.take()
-        if token.text == "(":
+        turned = self._accept("^")
+        word, path = self._next, ANY
+        token = self._rest.pop()
+        if word == "(":
             path = self._path()
-            self.take(")")
-        elif token.text == "a":
-            path = ("step", ox.NamedNode(PREFIXES["rdf"] + "type"), False)
-        elif token.kind in ("iri", "name"):
-            path = ("step", self._iri(token), False)
+            if not self._accept(")"):
+                raise Boundless(f"its query has {self._next} where ) was expected")
+        elif token.text == "a" or token.kind in ("iri", "name"):
+            path = TYPE if token.text == "a" else self._iri(token)
         else:
             raise Boundless(f"its query has {token.text} in a property path")
-        if self.text in ("*", "+", "?"):
-            path = repeated(path, self.take().text)
-        return backwards(path) if turned else path
-
-    def check_predicates(self) -> None:
-        """Refuse to follow a variable that is a predicate here and something else there."""
-        for name in self._as_predicate:
-            if self._as_predicate.count(name) > 1 or name in self._as_node:
-                raise Boundless(f"its query joins on the predicate {name}")
+        if sign := self._accept("*", "+", "?"):
+            path = repeated(path, sign)
+        return ("inverse", path) if turned else path

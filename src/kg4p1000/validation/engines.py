@@ -1,9 +1,9 @@
-"""Judging data by shapes: everything, or what a change touches, by one of two engines."""
+"""Judge data by shapes: everything, or what a change touches, by one of two engines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from itertools import chain
 from typing import Any, Literal, Protocol
 
@@ -12,12 +12,11 @@ from pyoxigraph import NamedNode, Quad, Triple
 
 from ..store import MemoryGraph
 from ..terms import CODE, TERMS
-from .declared import HEADER, named_by, undeclared
-from .doubles import doubles, renamed
-from .facts import SH, SUBCLASS, Graph, Kinds
-from .reach import Place, TooMuch
-from .report import Finding, Report
-from .shapes import FOCUS, Hit, Shapes, n_triples
+from .facts import SH, SUBCLASS, Graph, Members
+from .impact import Place, TooMuch
+from .names import HEADER, Hit, named_by, renamed
+from .report import Report
+from .shapes import FOCUS, CoreShapes, Shapes, n_triples
 
 Engine = Literal["auto", "shacl", "pyshacl"]
 
@@ -33,7 +32,7 @@ class Stated(Graph, Protocol):
     """A large graph of which a part is to be judged: what was stated, without inferences."""
 
     def n_triples(self) -> bytes:
-        """All triples, some perhaps twice."""
+        """Return all triples, some perhaps twice."""
 
     def select(
         self, query: str, predicates: Set[NamedNode | None] | None
@@ -46,50 +45,29 @@ class Stated(Graph, Protocol):
         """
 
 
-def validate(
-    data: Iterable[ox.Triple],
-    shapes: Shapes,
-    select: Callable[[str], Iterable[Any]],
-    engine: Engine = "auto",
-) -> Report:
-    """Validate data against shapes.
+def validate(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
+    """Validate a graph against shapes.
 
     Args:
-        data: all triples, ontology included: classes are matched through ``rdfs:subClassOf``.
-        shapes: what the data must fit.
-        select: runs a SPARQL SELECT over the same triples as default graph; gives rows that
-            answer ``row["this"]`` and ``row["value"]`` with a term or None. Not used by the
-            engine "pyshacl", which runs the SPARQL constraints itself.
-        engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part.
+        graph: with the ontology: classes are matched through ``rdfs:subClassOf``.
+        engine: "auto" is ``shacl`` where it is installed, and else pySHACL for the Core part;
+            "pyshacl" runs the SPARQL constraints itself.
     """
-    graph = MemoryGraph(data)
-    shapes.see_that_names_are_there(graph)
-    text = n_triples(_skolemised(graph))
-    hits = _own(graph, shapes, shapes.spaces.named_in(text.encode()))
-    if engine == "pyshacl":
-        return _report(shapes, [*hits, *_by_pyshacl(text, shapes.text)])
-    hits += _core(text, shapes, engine)
-    for query in shapes.queries:
-        hits += [_hit(query.constraint, row) for row in select(query.text)]
-    return _report(shapes, hits)
-
-
-def validate_graph(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
-    """Validate a large graph against shapes."""
     text = graph.n_triples()
     shapes.see_that_names_are_there(graph)
-    hits = _own(graph, shapes, shapes.spaces.named_in(text))
-    hits += _core(_skolemised_text(text), shapes, engine)
-    kinds = Kinds(graph)
+    hits = [*shapes.spaces.undeclared(graph, shapes.spaces.named_in(text))]
+    hits += shapes.spaces.doubles(graph, shapes.facts)
+    data = _skolemised(text)
+    if engine == "pyshacl":
+        return Report.of(map(shapes.finding, chain(hits, _by_pyshacl(data, shapes.text))))
+    hits += _core(data, shapes.core, engine)
+    members = Members(graph)
     for query in shapes.queries:
-        targets = shapes.targets(query.shape)
-        predicates = shapes.reach.predicates.get(NamedNode(query.constraint))
-        hits += [
-            _hit(query.constraint, row)
-            for row in graph.select(query.text, predicates)
-            if targets.hold(graph, row["this"], kinds)
-        ]
-    return _report(shapes, hits)
+        targets = shapes.facts.targets(query.shape)
+        predicates = shapes.impact.predicates.get(NamedNode(query.constraint))
+        rows = graph.select(query.text, predicates)
+        hits += [_hit(query.constraint, r) for r in rows if members.fit(r["this"], targets)]
+    return Report.of(map(shapes.finding, hits))
 
 
 def validate_change(
@@ -108,41 +86,35 @@ def validate_change(
         added, removed: what is in the graph and was not before, and the reverse.
 
     Returns:
-        None where the change may concern so much, or nobody knows what, that `validate_graph` is
-        the way to go: the class hierarchy, too many nodes, shapes whose reach has no bounds.
+        None where the change may concern so much, or nobody knows what, that `validate` is
+        the way to go: the class hierarchy, too many nodes, shapes whose impact has no bounds.
     """
-    if shapes.reach.boundless or len(added) + len(removed) > _MOST_NODES:
+    changed = added | removed
+    if shapes.impact.boundless or len(changed) > _MOST_NODES:
         return None
-    if any(t.predicate == SUBCLASS or t.subject == HEADER for t in chain(added, removed)):
+    if any(t.predicate == SUBCLASS or t.subject == HEADER for t in changed):
         return None
-    if any(map(_of_schema, chain(added, removed))):
+    if any(map(_of_schema, changed)):
         shapes.see_that_names_are_there(graph)
     try:
         places = touched(graph, shapes, added, removed)
-        triples = shapes.reach.seen_from(graph, places, _MOST_NODES * _EACH)
+        triples = shapes.impact.seen_from(graph.match, places, _MOST_NODES * _EACH)
     except TooMuch:
         return None
     focus: dict[Any, set[Any]] = {}
     for node, state in places:
         focus.setdefault(shapes.states[state], set()).add(node)
     links = (Triple(NamedNode(FOCUS), NamedNode(f"{FOCUS}{s}"), node) for node, s in places)
-    text = n_triples(_skolemised(chain(triples, links)))
-    hits = _core(text, shapes, engine, focused=True) if places else []
+    text = _skolemised(n_triples(chain(triples, links)).encode())
+    hits = _core(text, shapes.focused, engine) if places else []
     memory = MemoryGraph(triples)
     for query in shapes.queries:
         if nodes := focus.get(query.shape):
-            rows = memory.select(query.anywhere)
+            rows = memory.select(query.text)
             hits += [_hit(query.constraint, row) for row in rows if row["this"] in nodes]
-    hits += _own(graph, shapes, named_by(added, removed), renamed(added, removed))
-    return _report(shapes, hits)
-
-
-def _own(
-    graph: Graph, shapes: Shapes, names: Iterable[NamedNode], only: set[Any] | None = None
-) -> list[Hit]:
-    """What kg4p1000 judges itself: whether names are there, and whether things are there twice."""
-    twice = doubles(graph, shapes.spaces.shapes.items(), shapes.targets, only)
-    return [*undeclared(graph, names, shapes.spaces), *twice]
+    hits += shapes.spaces.undeclared(graph, named_by(added, removed))
+    hits += shapes.spaces.doubles(graph, shapes.facts, renamed(added, removed))
+    return Report.of(map(shapes.finding, hits))
 
 
 def _of_schema(triple: Triple) -> bool:
@@ -152,52 +124,37 @@ def _of_schema(triple: Triple) -> bool:
 
 
 def touched(graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Triple]) -> set[Place]:
-    """The focus nodes that a change may concern, each with its state in ``shapes.reach``.
+    """Return the focus nodes that a change may concern, each with its state in ``shapes.impact``.
 
     Raises:
         TooMuch: there are very many.
     """
-    either = _Either(graph, MemoryGraph(removed))
-    places = shapes.reach.touched(either, added | removed, _MOST_NODES * _EACH)
+    gone = MemoryGraph(removed)
+
+    def match(*pattern: Any) -> Iterator[Quad]:
+        return chain(graph.match(*pattern), gone.match(*pattern))
+
+    places = shapes.impact.touched(match, added | removed, _MOST_NODES * _EACH)
     if len({node for node, _ in places}) > _MOST_NODES:
         raise TooMuch
-    kinds = Kinds(graph)
-    return {
-        (node, state)
-        for node, state in places
-        if state in shapes.states and shapes.targets(shapes.states[state]).hold(graph, node, kinds)
-    }
-
-
-class _Either:
-    """Two graphs as one."""
-
-    def __init__(self, *graphs: Graph) -> None:
-        self._graphs = graphs
-
-    def match(self, subject: Any, predicate: Any, object_: Any, /) -> Iterator[Quad]:
-        for graph in self._graphs:
-            yield from graph.match(subject, predicate, object_)
-
-
-def _report(shapes: Shapes, hits: Iterable[Hit]) -> Report:
-    findings = (shapes.finding(hit) for hit in set(hits))
-    return Report(tuple(sorted(findings, key=Finding.sort_key)))
+    members, states = Members(graph), shapes.states
+    targets = {state: shapes.facts.targets(shape) for state, shape in states.items()}
+    return {(n, state) for n, state in places if members.fit(n, targets.get(state, {}))}
 
 
 def _hit(constraint: str, row: Any) -> Hit:
     return row["this"], constraint, row["value"] or row["this"], _SPARQL
 
 
-def _core(text: str, shapes: Shapes, engine: Engine, focused: bool = False) -> list[Hit]:
-    """What the Core shapes find in data written as N-Triples."""
+def _core(text: str, shapes: CoreShapes, engine: Engine) -> list[Hit]:
+    """Return what the Core shapes find in data written as N-Triples."""
     if engine != "pyshacl":
         try:
-            return list(_by_shacl(text, shapes.compiled_focused if focused else shapes.compiled))
+            return list(_by_shacl(text, shapes.compiled))
         except ImportError:
             if engine == "shacl":
                 raise
-    return list(_by_pyshacl(text, shapes.focused if focused else shapes.core))
+    return list(_by_pyshacl(text, shapes.text))
 
 
 def _by_shacl(data: str, shapes: Any) -> Iterator[Hit]:
@@ -219,13 +176,8 @@ def _by_pyshacl(data: str, shapes: str) -> Iterator[Hit]:
         component = report.value(result, rdflib.SH.sourceConstraintComponent).removeprefix(SH)
         source = rdflib.SH.sourceConstraint if component == _SPARQL else rdflib.SH.sourceShape
         focus, value = (report.value(result, p) for p in (rdflib.SH.focusNode, rdflib.SH.value))
-        shape = str(report.value(result, source))
-        yield (
-            _parsed(focus.n3()),
-            shape,
-            _parsed(value.n3()) if value is not None else None,
-            component,
-        )
+        found = _parsed(value.n3()) if value is not None else None
+        yield _parsed(focus.n3()), str(report.value(result, source)), found, component
 
 
 def _parsed(term: str) -> Any:
@@ -236,18 +188,11 @@ def _parsed(term: str) -> Any:
     return next(iter(ox.parse(f"<urn:s> <urn:p> {term} .", format=ox.RdfFormat.TURTLE))).object
 
 
-def _skolemised(triples: Iterable[ox.Triple]) -> Iterator[ox.Triple]:
-    def named(term: Any) -> Any:
-        return ox.NamedNode(_BLANK + term.value) if isinstance(term, ox.BlankNode) else term
-
-    return (ox.Triple(named(t.subject), t.predicate, named(t.object)) for t in triples)
-
-
 _SUBJECT, _OBJECT = re.compile(rb"^_:([^ ]+)", re.M), re.compile(rb" _:([^ \"<>@]+) \.$", re.M)
 
 
-def _skolemised_text(data: bytes) -> str:
-    """The same in N-Triples text: a million triples are not made into objects for it."""
+def _skolemised(data: bytes) -> str:
+    """Give blank nodes in N-Triples names that the engines keep."""
     if b"_:" in data:
         name = b"<" + _BLANK.encode() + rb"\1>"
         data = _OBJECT.sub(b" " + name + b" .", _SUBJECT.sub(name, data))

@@ -9,13 +9,12 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from ..terms import BASE, PREFIXES, curie, natural_key, turtle
+from ..terms import BASE, PREFIXES, curie, iri, natural_key, turtle
 from ..texts import meant
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 
 SEVERITIES = ("violation", "warning", "info")
-_SH, _RDF, _XSD = PREFIXES["sh"], PREFIXES["rdf"], PREFIXES["xsd"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ class Finding:
     meant: str = ""
 
     def text(self, language: str = "en") -> str:
-        """The message in a language, or else in English."""
+        """Return the message in a language, or else in English."""
         return self.message.get(language) or self.message.get("en") or self.name
 
     def sort_key(self) -> tuple[Any, ...]:
-        """Gravest first, then by shape, then A4.2 before A4.10."""
+        """Sort gravest first, then by shape, then A4.2 before A4.10."""
         focus, value = natural_key(str(self.focus)), natural_key(str(self.value or ""))
         return SEVERITIES.index(self.severity), self.shape, focus, value, self.component
 
@@ -54,13 +53,18 @@ class Report:
 
     findings: tuple[Finding, ...]
 
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Report:
+        """Make a report of findings in any order, some perhaps twice."""
+        return cls(tuple(sorted(set(findings), key=Finding.sort_key)))
+
     @property
     def conforms(self) -> bool:
         """Whether nothing is a violation; warnings do not count."""
         return not self.count("violation")
 
     def count(self, severity: str) -> int:
-        """How many findings have a severity."""
+        """Return how many findings have a severity."""
         return sum(f.severity == severity for f in self.findings)
 
     def hinted(self, names: Callable[[str], Iterable[str]]) -> Report:
@@ -119,9 +123,9 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the report as plain values for JSON; terms are written as in SPARQL JSON results."""
+        """Return the report as plain values for JSON; terms are written as in SPARQL JSON results."""
         findings = [
-            {name: told for name, told in vars(f).items() if name != "meant" or told}
+            {name: value for name, value in vars(f).items() if name != "meant" or value}
             | {"focus": _json_term(f.focus), "value": _json_term(f.value)}
             for f in self.findings
         ]
@@ -130,40 +134,37 @@ class Report:
 
     def to_turtle(self) -> bytes:
         """Write a ``sh:ValidationReport``; the source shape of a SPARQL constraint is itself."""
-        conforms = ox.Literal(str(self.conforms).lower(), datatype=ox.NamedNode(_XSD + "boolean"))
-        facts: list[tuple[str, str, Term | None]] = [
-            ("report", _RDF + "type", ox.NamedNode(_SH + "ValidationReport")),
-            ("report", _SH + "conforms", conforms),
+        report = ox.BlankNode("report")
+        facts: list[tuple[ox.BlankNode, str, Term | None]] = [
+            (report, "rdf:type", iri("sh:ValidationReport")),
+            (report, "sh:conforms", ox.Literal(self.conforms)),
         ]
         for number, f in enumerate(self.findings, 1):
-            me = f"result{number}"
-            facts += [
-                ("report", _SH + "result", ox.BlankNode(me)),
-                (me, _RDF + "type", ox.NamedNode(_SH + "ValidationResult")),
-                (me, _SH + "focusNode", f.focus),
-                (me, _SH + "resultPath", ox.NamedNode(f.path) if f.path else None),
-                (me, _SH + "value", f.value),
-                (me, _SH + "sourceShape", ox.NamedNode(f.shape)),
-                (me, _SH + "sourceConstraintComponent", ox.NamedNode(_SH + f.component)),
-                (me, _SH + "resultSeverity", ox.NamedNode(_SH + f.severity.capitalize())),
-            ]
-            facts += [
-                (me, _SH + "resultMessage", ox.Literal(text, language=language))
-                for language, text in f.message.items()
-            ]
-        return turtle(ox.Triple(ox.BlankNode(s), ox.NamedNode(p), o) for s, p, o in facts if o)
+            result = ox.BlankNode(f"result{number}")
+            facts.append((report, "sh:result", result))
+            about: list[tuple[str, Term | None]] = [
+                ("rdf:type", iri("sh:ValidationResult")),
+                ("sh:focusNode", f.focus),
+                ("sh:resultPath", ox.NamedNode(f.path) if f.path else None),
+                ("sh:value", f.value),
+                ("sh:sourceShape", ox.NamedNode(f.shape)),
+                ("sh:sourceConstraintComponent", iri(f"sh:{f.component}")),
+                ("sh:resultSeverity", iri(f"sh:{f.severity.capitalize()}")),
+                *(("sh:resultMessage", ox.Literal(text, language=tag))
+                  for tag, text in f.message.items()),
+            ]  # fmt: skip
+            facts += [(result, name, value) for name, value in about]
+        return turtle(ox.Triple(s, iri(name), value) for s, name, value in facts if value)
 
 
-def _json_term(term: Term | None) -> dict[str, Any] | None:
+def _json_term(term: Any) -> dict[str, Any] | None:
     if term is None:
         return None
     if isinstance(term, ox.Triple):
-        parts = {
-            name: _json_term(getattr(term, name)) for name in ("subject", "predicate", "object")
-        }
-        return {"type": "triple", "value": parts}
+        names = ("subject", "predicate", "object")
+        return {"type": "triple", "value": {n: _json_term(getattr(term, n)) for n in names}}
     if not isinstance(term, ox.Literal):
         return {"type": "uri" if isinstance(term, ox.NamedNode) else "bnode", "value": term.value}
     kind = {"xml:lang": term.language} if term.language else {"datatype": term.datatype.value}
-    plain = term.datatype.value == _XSD + "string"
+    plain = term.datatype.value == PREFIXES["xsd"] + "string"
     return {"type": "literal", "value": term.value} | ({} if plain else kind)
