@@ -33,8 +33,6 @@ from .syntax import Node, Parser
 
 _RDF = PREFIXES["rdf"]
 _FIRST, _REST, _NIL = (NamedNode(_RDF + name) for name in ("first", "rest", "nil"))
-_NAME_THE_GRAPH = "the default graph cannot be written, it is the merge of the published graphs. Name the graph: {}."
-
 #: Subject, predicate, object and graph of a template; no graph is the default graph.
 Pattern = tuple[Any, Any, Any, Any]
 
@@ -159,34 +157,35 @@ class _Reader(Parser):
             seen.add(label)
 
     def _operation(self) -> _Modify | _Graphs:
-        start = self.next.start
-        match verb := self.keyword(*UPDATE_WORDS):
-            case "INSERT" | "DELETE" if self.next.word in ("DATA", "WHERE"):
-                return self._short(start, f"{verb} {self.take().word}")
-            case "INSERT" | "DELETE":
-                return self._modify(start, verb, None)
-            case "WITH":
-                graph = self._graph()
-                if not (verb := self.keyword("INSERT", "DELETE")):
-                    raise self.unexpected("DELETE or INSERT")
-                return self._modify(start, verb, graph)
-            case "LOAD":
-                return self._load(start)
-            case "CLEAR" | "DROP" | "CREATE":
-                return self._manage(start, verb)
-            case "ADD" | "MOVE" | "COPY":
-                return self._transfer(start, verb)
-        raise self.unexpected("an update such as INSERT, DELETE or CLEAR")
+        start, verb = self.next.start, self.keyword(*UPDATE_WORDS)
+        if verb in ("INSERT", "DELETE", "WITH"):
+            return self._modify(_Modify(start, self._declared), verb)
+        if not verb:
+            raise self.unexpected("an update such as INSERT, DELETE or CLEAR")
+        silent = bool(self.keyword("SILENT"))
+        if verb == "LOAD":
+            return self._load(start, silent)
+        if verb in ("ADD", "MOVE", "COPY"):
+            return self._transfer(start, verb, silent)
+        if verb != "CREATE" and self.keyword("DEFAULT"):
+            raise self._unwritten(f"{verb} GRAPH graph:<topic>")
+        if verb != "CREATE" and self.keyword("NAMED", "ALL"):
+            return _Graphs(start, verb, silent, None)
+        if not self.keyword("GRAPH"):
+            others = "" if verb == "CREATE" else ", NAMED or ALL"
+            raise self.unexpected(f"GRAPH and an IRI{others}")
+        return _Graphs(start, verb, silent, self._graph())
 
-    def _load(self, start: int) -> _Modify:
-        """Read LOAD SILENT, whose failure is no error (section 3.1.4): it always fails here, and does nothing."""
-        if not self.keyword("SILENT"):
-            raise refused_at(
-                self.text,
-                start,
-                "LOAD is refused, as the service fetches nothing. Fetch the file"
-                " yourself, and send its triples in INSERT DATA or to the graph store.",
-            )
+    def _unwritten(self, remedy: str, at: int | None = None) -> Refused:
+        """Return the error for writing to the default graph."""
+        told = "the default graph cannot be written, it is the merge of the published graphs. Name the graph:"
+        return refused_at(self.text, self.last.start if at is None else at, f"{told} {remedy}.")
+
+    def _load(self, start: int, silent: bool) -> _Modify:
+        """Read LOAD; in silence its failure is no error (section 3.1.4): it always fails here, and does nothing."""
+        if not silent:
+            told = "LOAD is refused, as the service fetches nothing. Fetch the file yourself, and send its triples in"
+            raise refused_at(self.text, start, f"{told} INSERT DATA or to the graph store.")
         self._graph()
         if self.keyword("INTO"):
             if not self.keyword("GRAPH"):
@@ -194,24 +193,46 @@ class _Reader(Parser):
             self._graph()
         return _Modify(start)
 
-    def _short(self, start: int, form: str) -> _Modify:
-        """Read INSERT DATA, DELETE DATA or DELETE WHERE: one block of quads is all there is."""
-        opened = self.next.start
-        if not (rules := _SHORT.get(form)):
-            raise self.wrong(self.last, "expected a template in '{' and '}' or DATA.")
-        quads = self._template(rules, None)
-        if form == "INSERT DATA":
-            return _Modify(start, insert=quads)
-        where = (opened, self.last.end) if rules.variables else None
-        return _Modify(start, self._declared, quads, where=where)
+    def _transfer(self, start: int, verb: str, silent: bool) -> _Graphs:
+        source, at = self._graph_or_default(), self.last.start
+        if verb == "MOVE" and source is None:
+            told = "the default graph cannot be emptied: it is the merge of the published graphs. COPY or ADD its triples, or"
+            raise refused_at(self.text, at, f"{told} MOVE the graphs that they stand in.")
+        if not self.keyword("TO"):
+            raise self.unexpected("TO")
+        if not (target := self._graph_or_default()):
+            raise self._unwritten(f"{verb} … TO GRAPH graph:<topic>")
+        return _Graphs(start, verb, silent, source, target)
 
-    def _modify(self, start: int, verb: str, graph: NamedNode | None) -> _Modify:
-        found = _Modify(start, self._declared, graph=graph)
+    def _graph_or_default(self) -> NamedNode | None:
+        if self.keyword("DEFAULT"):
+            return None
+        self.keyword("GRAPH")
+        return self._graph()
+
+    def _graph(self) -> NamedNode:
+        if self.next.kind not in ("iri", "name"):
+            raise self.unexpected("the IRI of a graph")
+        token = self.take()
+        return terms(self.text, self._declared, [(token.text, token.start)])[0]  # type: ignore[return-value]
+
+    def _modify(self, found: _Modify, verb: str) -> _Modify:
+        if rules := _SHORT.get(f"{verb} {self.next.word}"):
+            self.take()
+            opened = self.next.start
+            quads = self._template(rules, None)
+            found.insert, found.delete = (quads, []) if verb == "INSERT" else ([], quads)
+            found.where = (opened, self.last.end) if rules.variables else None
+            return found
+        if verb == "WITH":
+            found.graph = self._graph()
+            if not (verb := self.keyword("INSERT", "DELETE")):
+                raise self.unexpected("DELETE or INSERT")
         if verb == "DELETE":
-            found.delete = self._template(_DELETE, graph)
+            found.delete = self._template(_DELETE, found.graph)
             verb = self.keyword("INSERT")
         if verb == "INSERT":
-            found.insert = self._template(_INSERT, graph)
+            found.insert = self._template(_INSERT, found.graph)
         while self.keyword("USING"):
             graphs = found.named if self.keyword("NAMED") else found.default
             at, name = self.next.start, self._graph().value
@@ -227,49 +248,6 @@ class _Reader(Parser):
         found.where = opened, self.last.end
         return found
 
-    def _manage(self, start: int, verb: str) -> _Graphs:
-        silent = bool(self.keyword("SILENT"))
-        if self.keyword("GRAPH"):
-            return _Graphs(start, verb, silent, self._graph())
-        if verb == "CREATE":
-            raise self.unexpected("GRAPH and an IRI")
-        match self.keyword("DEFAULT", "NAMED", "ALL"):
-            case "DEFAULT":
-                remedy = _NAME_THE_GRAPH.format(f"{verb} GRAPH graph:<topic>")
-                raise refused_at(self.text, self.last.start, remedy)
-            case "NAMED" | "ALL":
-                return _Graphs(start, verb, silent, None)
-        raise self.unexpected("GRAPH and an IRI, NAMED or ALL")
-
-    def _transfer(self, start: int, verb: str) -> _Graphs:
-        silent = bool(self.keyword("SILENT"))
-        source, at = self._graph_or_default(), self.last.start
-        if verb == "MOVE" and source is None:
-            raise refused_at(
-                self.text,
-                at,
-                "the default graph cannot be emptied: it is the merge of the published graphs. COPY or"
-                " ADD its triples, or MOVE the graphs that they stand in.",
-            )
-        if not self.keyword("TO"):
-            raise self.unexpected("TO")
-        if not (target := self._graph_or_default()):
-            remedy = _NAME_THE_GRAPH.format(f"{verb} … TO GRAPH graph:<topic>")
-            raise refused_at(self.text, self.last.start, remedy)
-        return _Graphs(start, verb, silent, source, target)
-
-    def _graph_or_default(self) -> NamedNode | None:
-        if self.keyword("DEFAULT"):
-            return None
-        self.keyword("GRAPH")
-        return self._graph()
-
-    def _graph(self) -> NamedNode:
-        if self.next.kind not in ("iri", "name"):
-            raise self.unexpected("the IRI of a graph")
-        token = self.take()
-        return terms(self.text, self._declared, [(token.text, token.start)])[0]  # type: ignore[return-value]
-
     # templates
 
     def _template(self, rules: _Rules, graph: NamedNode | None) -> list[Pattern]:
@@ -277,7 +255,8 @@ class _Reader(Parser):
         self._rules, self._patterns, self._blanks = rules, [], {}
         self._constants: dict[str, int] = {}
         outside: int | None = None
-        self.expect("{")
+        if not self.accept("{"):
+            raise self.unexpected("a template in '{' and '}', or DATA")
         while not self.accept("}"):
             if self.keyword("GRAPH"):
                 if self.next.kind not in ("variable", "iri", "name"):
@@ -296,7 +275,7 @@ class _Reader(Parser):
             remedy = "GRAPH graph:<topic> { … }"
             if rules in (_INSERT, _DELETE):
                 remedy += ", or WITH graph:<topic> before the operation"
-            raise refused_at(self.text, outside, _NAME_THE_GRAPH.format(remedy))
+            raise self._unwritten(remedy, outside)
         found: dict[Any, Any] = dict(zip(self._constants, constants, strict=True))
         return [tuple(found.get(term, term) for term in pattern) for pattern in self._patterns]  # type: ignore[misc]
 
