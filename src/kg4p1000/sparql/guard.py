@@ -19,7 +19,7 @@ from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
 from ..texts import meant
 from .engine import for_engine, is_suspect
-from .lexer import Cursor, Token, is_dotted, malformed, place, tokens, unescape_codepoints
+from .lexer import Cursor, Token, is_dotted, place, tokens, unescape_codepoints
 from .prologue import read_prologue, terms
 from .rewriting import Written
 from .syntax import QUERY_FORMS
@@ -182,24 +182,18 @@ def refuse_foreign(clause: str, graphs: Iterable[str], **members: str) -> None:
 
 
 def _form(cursor: Cursor) -> str:
+    """Read the word that begins a query."""
     if form := cursor.keyword(*QUERY_FORMS):
         return form
     token = cursor.next
     if token.word in UPDATE_WORDS:
-        raise malformed(
-            cursor.text,
-            token.start,
-            f"{token.word} starts an update, and this address takes queries only.",
-        )
+        told = f"{token.word} starts an update, and this address takes queries only."
+        raise cursor.wrong(token, told)
     if token.kind == "end":
-        empty = token.start == 0 or not any(tokens(cursor.text))
-        raise MalformedQuery(
-            "The query has no SELECT, ASK, CONSTRUCT or DESCRIBE"
-            + ("." if empty else " after its prefixes."),
-            line=1,
-            column=1,
-        )
+        empty = not any(tokens(cursor.text))
+        told = "The query has no SELECT, ASK, CONSTRUCT or DESCRIBE"
+        raise MalformedQuery(told + ("." if empty else " after its prefixes."), line=1, column=1)
     if token.kind == "word" and (close := meant(token.text, QUERY_FORMS)):
         told = f"SPARQL has no word '{token.text}'; did you mean {close[0]}?"
-        raise malformed(cursor.text, token.start, told)
+        raise cursor.wrong(token, told)
     raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")

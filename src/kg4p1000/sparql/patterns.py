@@ -116,9 +116,6 @@ class Patterns:
             MalformedQuery: it is no SPARQL, though the engine takes it.
         """
         self._to.renamed = self._renamed()
-        for expression, _ in self._expressions:
-            for at, detail in expressions.faults(expression):
-                raise malformed(self._to.text, at, detail)
         for expression, certain in self._expressions:
             expressions.rewrite(expression, certain, self._to)
         for statement in self._statements:
@@ -361,8 +358,8 @@ class Patterns:
     def _check_literals(self, tokens: list[Token]) -> None:
         """See that literals that become values of solutions, as in VALUES and CONSTRUCT, are kept as they are."""
         for literal in expressions.literals(tokens):
-            if literal.is_other:
-                raise self._to.refused(tokens[literal.first].start, expressions.other(literal))
+            if literal.other:
+                raise self._to.refused(tokens[literal.first].start, literal.other)
 
     def _expression(self, expression: Expression, at: Place) -> None:
         for token, group in expression.exists:
