@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from ..errors import AnsweredWrongly
-from .lexer import place
+from .lexer import error_at
 
 #: Start and end in a text, and what to put there.
 Change = tuple[int, int, str]
@@ -70,5 +70,4 @@ class Rewriting:
 
     def refused(self, at: int, detail: str) -> AnsweredWrongly:
         """Return the error for what stands at a place and cannot be written otherwise."""
-        line, column = place(self.text, at)
-        return AnsweredWrongly(f"Line {line}, column {column}: {detail}", line=line, column=column)
+        return error_at(AnsweredWrongly, self.text, at, detail)

@@ -25,8 +25,8 @@ from ..store.faults import problem
 from ..terms import PREFIXES
 from .complaints import complaint
 from .engine import for_engine
-from .guard import UPDATE_WORDS, refuse_foreign, refuse_service, refused_at
-from .lexer import Token, place
+from .guard import UPDATE_WORDS, refuse_foreign, refuse_service
+from .lexer import Token, error_at
 from .prologue import beginning, moved, read_prologue, terms
 from .rewriting import Written
 from .syntax import Node, Parser
@@ -179,13 +179,15 @@ class _Reader(Parser):
     def _unwritten(self, remedy: str, at: int | None = None) -> Refused:
         """Return the error for writing to the default graph."""
         told = "the default graph cannot be written, it is the merge of the published graphs. Name the graph:"
-        return refused_at(self.text, self.last.start if at is None else at, f"{told} {remedy}.")
+        return error_at(
+            Refused, self.text, self.last.start if at is None else at, f"{told} {remedy}."
+        )
 
     def _load(self, start: int, silent: bool) -> _Modify:
         """Read LOAD; in silence its failure is no error (section 3.1.4): it always fails here, and does nothing."""
         if not silent:
             told = "LOAD is refused, as the service fetches nothing. Fetch the file yourself, and send its triples in"
-            raise refused_at(self.text, start, f"{told} INSERT DATA or to the graph store.")
+            raise error_at(Refused, self.text, start, f"{told} INSERT DATA or to the graph store.")
         self._graph()
         if self.keyword("INTO"):
             if not self.keyword("GRAPH"):
@@ -197,7 +199,7 @@ class _Reader(Parser):
         source, at = self._graph_or_default(), self.last.start
         if verb == "MOVE" and source is None:
             told = "the default graph cannot be emptied: it is the merge of the published graphs. COPY or ADD its triples, or"
-            raise refused_at(self.text, at, f"{told} MOVE the graphs that they stand in.")
+            raise error_at(Refused, self.text, at, f"{told} MOVE the graphs that they stand in.")
         if not self.keyword("TO"):
             raise self.unexpected("TO")
         if not (target := self._graph_or_default()):
@@ -239,7 +241,7 @@ class _Reader(Parser):
             try:
                 refuse_foreign("USING", [name])
             except Refused as e:
-                raise refused_at(self.text, at, e.detail) from e
+                raise error_at(Refused, self.text, at, e.detail) from e
             graphs.append(name)
         if not self.keyword("WHERE"):
             raise self.unexpected("USING or WHERE" if found.insert else "INSERT, USING or WHERE")
@@ -256,7 +258,7 @@ class _Reader(Parser):
         self._constants: dict[str, int] = {}
         outside: int | None = None
         if not self.accept("{"):
-            raise self.unexpected("a template in '{' and '}', or DATA")
+            raise self.unexpected("a template in '{' and '}'")
         while not self.accept("}"):
             if self.keyword("GRAPH"):
                 if self.next.kind not in ("variable", "iri", "name"):
@@ -352,7 +354,8 @@ def _value(term: Any, solution: Mapping[str, Any], blanks: dict[BlankNode, Blank
 def _check(operation: _Modify, text: str, in_parameters: bool) -> None:
     """See what can be found wrong before anything is done."""
     if in_parameters and (operation.default or operation.named or operation.graph):
-        raise _failed(
+        raise error_at(
+            MalformedRequest,
             text,
             operation.start,
             "the request names graphs by WITH or USING, and its"
@@ -404,7 +407,7 @@ def _ask(
         raise complaint(text, found, operation.where, operation.declared) from None
     except OSError as e:
         if "service" in str(query).lower():
-            raise refused_at(text, start, CALLS_NOBODY) from None
+            raise error_at(Refused, text, start, CALLS_NOBODY) from None
         raise e
 
 
@@ -417,9 +420,12 @@ def _graphs(operation: _Graphs, text: str, draft: Draft, derived: Container[Name
         return Delta()
     triples = {quad.triple for quad in draft.quads(source)} if source else set(draft.triples())
     if verb == "CREATE" and triples and not operation.silent:
-        raise _failed(text, operation.start, f"the graph {source} is there already.")
+        raise error_at(
+            MalformedRequest, text, operation.start, f"the graph {source} is there already."
+        )
     if verb != "CREATE" and source and not triples and not operation.silent:
-        raise _failed(
+        raise error_at(
+            MalformedRequest,
             text,
             operation.start,
             f"there is no graph {source}; a graph is there while it has triples. Write SILENT if that is"
@@ -432,8 +438,3 @@ def _graphs(operation: _Graphs, text: str, draft: Draft, derived: Container[Name
     if source and verb in ("CLEAR", "DROP", "MOVE"):
         removed |= set(draft.quads(source))
     return Delta.of(added, removed)
-
-
-def _failed(text: str, offset: int, detail: str) -> MalformedRequest:
-    line, column = place(text, offset)
-    return MalformedRequest(f"Line {line}, column {column}: {detail}", line=line, column=column)
