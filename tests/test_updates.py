@@ -645,7 +645,7 @@ some = st.lists(triples, min_size=3, max_size=8).map(" . ".join)
 data = st.builds("graph:a {{ {} }} graph:b {{ {} }} graph:c {{ {} }}".format, some, some, some)
 
 
-@given(data, st.lists(operations(), min_size=1, max_size=5))
+@given(data, st.lists(operations(), min_size=1, max_size=3))
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
