@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 from ..errors import AnsweredWrongly
 from .lexer import error_at
@@ -60,7 +61,20 @@ class Rewriting:
             at = last
         return "".join((*pieces, self.text[at:end]))
 
-    def replace_others(self, changes: list[Change]) -> None:
+    def assembled(self, start: int = 0) -> Assembled:
+        """Return the text with its changes.
+
+        Args:
+            start: where it stands in the text that the places are of.
+        """
+        found, at = Assembled(), 0
+        for first, last, new in sorted(self.changes, key=lambda change: change[:2]):
+            found += (self.text[at:first], start + at), (new, start + first)
+            at = last
+        found.append((self.text[at:], start + at))
+        return found
+
+    def replace_others(self, changes: Iterable[Change]) -> None:
         """Make changes where nothing is replaced yet."""
         replaced = sorted(change[:2] for change in self.changes if change[0] < change[1])
         for change in changes:

@@ -146,7 +146,7 @@ class _Reader(Parser):
             self._declared = read_prologue(self, self._declared)
 
     def _check_labels(self, seen: set[str]) -> None:
-        """Source: SPARQL 1.1 Query Language, section 19.6."""
+        """Refuse a label of another operation (SPARQL 1.1 Query Language, section 19.6)."""
         for label, (token, _) in self._blanks.items():
             if label in seen:
                 raise self.wrong(
