@@ -152,4 +152,4 @@ def test_what_makes_the_engine_call_out_is_refused(listener, filtered, monkeypat
         assert not calls(given), text
     # The oracle hears enough to be one.
     assert seen["called"] > TEXTS // 100, seen
-    assert seen["refused"] < TEXTS // 2, seen
+    assert seen["refused"] < TEXTS // 2 or not filtered, seen

@@ -4,28 +4,23 @@ A query is guarded and given to a reader; of an update the engine evaluates what
 lexer: a word in a string, an IRI, a comment or a prefixed name is not a keyword.
 """
 
-from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, columns_of, placed, run
-from .guard import UPDATE_WORDS, Query, guard, refuse_foreign
+from .formats import RDF_FORMATS, RESULT_FORMATS, columns_of, run
+from .guard import Query, guard, refuse_foreign
 from .lexer import Token, names, place, tokens
 from .reading import Reading
-from .syntax import QUERY_FORMS
 from .update import apply_update
 
 __all__ = [
-    "QUERY_FORMS",
     "RDF_FORMATS",
     "RESULT_FORMATS",
-    "UPDATE_WORDS",
     "Query",
     "Reading",
     "Token",
     "apply_update",
-    "attempt",
     "columns_of",
     "guard",
     "names",
     "place",
-    "placed",
     "refuse_foreign",
     "run",
     "tokens",

@@ -73,13 +73,9 @@ def for_engine(
             pass  # the engine will not have it either
         else:
             rewriting = patterns.finish()
-    rewriting.replace_others(list(_fixes(stretch)))
-    written, at = Assembled(), 0
-    for first, last, new in sorted(rewriting.changes, key=lambda change: change[:2]):
-        written += (stretch[at:first], start + at), (_fixed(new), start + first)
-        at = last
-    written.append((stretch[at:], start + at))
-    return written
+    rewriting.changes = [(at, to, _fixed(new)) for at, to, new in rewriting.changes]
+    rewriting.replace_others(_fixes(stretch))
+    return rewriting.assembled(start)
 
 
 def read(text: str, is_group: bool, bound: AbstractSet[str] = frozenset()) -> Patterns:
@@ -117,8 +113,6 @@ def _fixes(text: str, whole: bool = False) -> Iterator[Change]:
 
 
 def _fixed(text: str) -> str:
-    parts, at = [], 0
-    for start, end, new in _fixes(text, whole=True):
-        parts += text[at:start], new
-        at = end
-    return "".join((*parts, text[at:]))
+    fixing = Rewriting(text)
+    fixing.changes += _fixes(text, whole=True)
+    return str(fixing.assembled())

@@ -13,14 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from functools import lru_cache
 
 from pyoxigraph import Literal, NamedNode
 
+from ..store import MemoryGraph
 from ..store.keeping import kept
 from ..terms import PREFIXES
 from . import regexes
-from .lexer import Token
+from .lexer import Token, malformed
 from .rewriting import Rewriting
 from .syntax import AGGREGATES, Call, Expression
 
@@ -30,8 +31,8 @@ _INTEGERS = frozenset((
     "byte", "int", "long", "negativeInteger", "nonNegativeInteger", "nonPositiveInteger", "positiveInteger", "short",
     "unsignedByte", "unsignedInt", "unsignedLong", "unsignedShort",
 ))  # fmt: skip
-#: Beyond them the engine does not compute.
-_MOST, _PLACES, _LARGEST = 1 << 63, 18, Decimal("170141183460469231731")
+#: What stands behind a text with such a type.
+_TYPE = re.compile(rf"\^\^(?:xsd?:|<{re.escape(_XSD)})(\w+)>?")
 _OPERATORS = frozenset("=!<>+-*/")
 _BY_VALUE = ("IN", "ABS", "ROUND", "CEIL", "FLOOR", "ISNUMERIC")
 #: In front of, and behind, an operand of its own.
@@ -75,24 +76,32 @@ class Written:
         return Literal(self.text, datatype=NamedNode(_XSD + self.kind))
 
     @property
-    def is_too_long(self) -> bool:
-        """Return whether the engine cannot compute with it."""
-        if not _NUMBER.match(self.text):
-            return False
-        if self.kind == "decimal":
-            exponent = (number := Decimal(self.text).normalize()).as_tuple().exponent
-            return abs(number) >= _LARGEST or (isinstance(exponent, int) and -exponent > _PLACES)
-        is_whole, digits = self.kind in ("integer", *_INTEGERS), self.text.lstrip("+-0")
-        return is_whole and (len(digits) > 19 or not -_MOST <= int(self.text) < _MOST)
+    def too_long(self) -> str:
+        """Return why the engine cannot compute with it; nothing if it can."""
+        is_long = len(self.text) > 15 and self.kind in ("decimal", "integer", *_INTEGERS)
+        if not is_long or not _NUMBER.match(self.text) or _is_number(self.literal):
+            return ""
+        return _TOO_LONG.format(self.text[:40])
 
     @property
-    def is_other(self) -> bool:
-        """Return whether another type, or another value, is kept of it."""
+    def other(self) -> str:
+        """Return why it is refused where it becomes a value, if another type or value is kept of it."""
         stored = kept(self.literal)
-        if self.kind in _INTEGERS:
-            return stored != self.literal
-        is_float = self.kind in ("double", "float")
-        return is_float and "INF" in stored.value != self.text.lstrip("+")
+        if self.kind in _INTEGERS and stored != self.literal:
+            return (
+                f"a value of type xsd:{self.kind} is refused here, as it would become {stored.value} of type"
+                " xsd:integer. Write it as xsd:integer; in comparisons and triples both are taken."
+            )
+        if self.kind in ("double", "float") and "INF" in stored.value != self.text.lstrip("+"):
+            told = f"{self.text[:40]} is refused here, as it would become {stored.value}:"
+            return f"{told} no xsd:{self.kind} is so large."
+        return ""
+
+
+@lru_cache(maxsize=1024)
+def _is_number(literal: Literal) -> bool:
+    (row,) = MemoryGraph(()).select(f"SELECT (isNumeric({literal}) AS ?is) {{}}")
+    return row["is"] == Literal(True)
 
 
 def literals(tokens: list[Token]) -> Iterator[Written]:
@@ -101,38 +110,10 @@ def literals(tokens: list[Token]) -> Iterator[Written]:
         if token.kind == "number":
             kind = "decimal" if "." in token.text else "integer"
             yield Written(at, at, token.text, "double" if "e" in token.text.lower() else kind)
-        elif token.kind == "string" and [t.text for t in tokens[at + 1 : at + 3]] == ["^", "^"]:
-            prefix, _, name = "".join(t.text for t in tokens[at + 3 : at + 4]).partition(":")
-            if prefix == "<http" and f"<http:{name}".startswith(f"<{_XSD}"):
-                prefix, name = "xsd", f"<http:{name}"[len(_XSD) + 1 : -1]
-            if name and prefix in ("xsd", "xs"):
-                yield Written(at, at + 3, regexes.text_of(token.text), name)
-
-
-def other(literal: Written) -> str:
-    """Return why a literal is refused of which another value or type is kept."""
-    value = kept(literal.literal).value
-    if literal.kind in _INTEGERS:
-        return (
-            f"a value of type xsd:{literal.kind} is refused here, as it would become {value} of type"
-            " xsd:integer. Write it as xsd:integer; in comparisons and triples both are taken."
-        )
-    return f"{literal.text[:40]} is refused here, as it would become {value}: no xsd:{literal.kind} is so large."
-
-
-def faults(expression: Expression) -> Iterator[tuple[int, str]]:
-    """Yield place and description of what is no SPARQL though the engine takes it."""
-    tokens = expression.tokens
-    for at, token in enumerate(tokens[1:], 1):
-        before = tokens[at - 1]
-        if token.kind == "iri" and (before.kind in ("variable", "number") or before.text == ")"):
-            told = f"'{token.text}' is read as one IRI, as no blank is in it; write a blank behind '<'."
-            yield token.start, told
-        if token.text == "(" and [t.text for t in tokens[max(at - 2, 0) : at]] == ["<", "<"]:
-            subject = tokens[min(at + 1, len(tokens) - 1)]
-            if subject.kind in ("string", "number") or subject.text == "<":
-                told = "the subject of a triple term is an IRI or a variable, no literal and no triple."
-                yield subject.start, told
+        elif token.kind == "string":
+            behind = "".join(token.text for token in tokens[at + 1 : at + 4])
+            if datatype := _TYPE.fullmatch(behind):
+                yield Written(at, at + 3, regexes.text_of(token.text), datatype[1])
 
 
 def rewrite(expression: Expression, certain: set[str], to: Rewriting) -> None:
@@ -143,6 +124,7 @@ def rewrite(expression: Expression, certain: set[str], to: Rewriting) -> None:
 
     Raises:
         AnsweredWrongly: nothing that the engine could be given says the same.
+        MalformedQuery: it is no SPARQL, though the engine takes it.
     """
     _Expression(expression, certain, to).rewrite()
 
@@ -155,16 +137,28 @@ class _Expression:
         self._literals = {literal.first: literal for literal in literals(self._tokens)}
 
     def rewrite(self) -> None:
+        self._refuse_no_sparql()
         for call in self._calls:
             self._call(call)
         for literal in self._literals.values():
-            start = self._tokens[literal.first].start
-            if literal.is_too_long:
-                raise self._to.refused(start, _TOO_LONG.format(literal.text[:40]))
-            if literal.is_other and not self._is_compared(literal):
-                raise self._to.refused(start, other(literal))
+            if told := literal.too_long or (not self._is_compared(literal) and literal.other):
+                raise self._to.refused(self._tokens[literal.first].start, told)
             if literal.kind in ("date", "dateTime"):
                 self._date(literal)
+
+    def _refuse_no_sparql(self) -> None:
+        tokens, signs = self._tokens, ["<", "<", "("]
+        for at, token in enumerate(tokens[:-1]):
+            before, after, told = tokens[at - 1], tokens[at + 1], ""
+            if token.kind == "iri" and (
+                before.kind in ("variable", "number") or before.text == ")"
+            ):
+                told = f"'{token.text}' is read as one IRI, as no blank is in it; write a blank behind '<'."
+            is_subject = [t.text for t in tokens[max(at - 2, 0) : at + 1]] == signs
+            if is_subject and (after.kind in ("string", "number") or after.text == "<"):
+                told = "the subject of a triple term is an IRI or a variable, no literal and no triple."
+            if told:
+                raise malformed(self._to.text, token.start, told)
 
     def _call(self, call: Call) -> None:
         """Write a call; the literals that it takes in are seen to with it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
@@ -30,30 +30,22 @@ RDF_FORMATS: dict[str, tuple[str, ...]] = {
 }
 
 
-def run(
-    readers: Readers,
-    query: Query,
-    form: str,
-    *,
-    bindings: Mapping[str, Any] | None = None,
-    version: int | None = None,
-    timeout: float | None = None,
-    gone: Callable[[], bool] = lambda: False,
-) -> Result:
+def run(readers: Readers, query: Query, form: str, **options: Any) -> Result:
     """Run a guarded query.
 
     Args:
         form: a key of `RDF_FORMATS` when the query gives triples, else of `RESULT_FORMATS`.
-        gone: tells whether the client has gone; then the query is stopped.
+        options: of `Readers.query`: ``bindings``, ``version``, ``timeout``, ``gone``.
     """
-    with placed(query):
+    with _placed(query):
         return readers.query(
             query.for_engine,
-            bindings=bindings,
-            version=version,
-            timeout=timeout,
-            gone=gone,
-            **_options(query, form),
+            default_graphs=query.default_graphs,
+            named_graphs=query.named_graphs,
+            result_format="json" if query.gives_triples else form,
+            rdf_format=form if query.gives_triples else "ntriples",
+            columns=query.columns,
+            **options,
         )
 
 
@@ -67,12 +59,12 @@ def columns_of(text: str, bound: AbstractSet[str] = frozenset()) -> list[str]:
         KgError: why it cannot be asked; with ``line`` where that is known.
     """
     query = guard(text, bound)
-    with placed(query):
+    with _placed(query):
         return parse_query(query.for_engine)
 
 
 @contextmanager
-def placed(query: Query) -> Iterator[None]:
+def _placed(query: Query) -> Iterator[None]:
     """Tell of what the engine finds wrong with a query where it stands in the text that was sent."""
     try:
         yield
@@ -80,20 +72,3 @@ def placed(query: Query) -> Iterator[None]:
         if query.for_engine != query.text and e.members.get("line"):
             e = moved(e, for_engine(query.text, bound=query.bound), query.text)
         raise complaint(query.text, e) from None
-
-
-def attempt(
-    readers: Readers, query: Query, form: str, *, version: int, timeout: float | None = None
-) -> Result | None:
-    """Begin a guarded query without waiting; see `Readers.attempt`."""
-    return readers.attempt(query.for_engine, version, timeout=timeout, **_options(query, form))
-
-
-def _options(query: Query, form: str) -> dict[str, Any]:
-    return {
-        "default_graphs": query.default_graphs,
-        "named_graphs": query.named_graphs,
-        "result_format": "json" if query.gives_triples else form,
-        "rdf_format": form if query.gives_triples else "ntriples",
-        "columns": query.columns,
-    }

@@ -19,7 +19,7 @@ from ..store import CALLS_NOBODY
 from ..terms import BASE, PREFIXES
 from ..texts import meant
 from .engine import for_engine, is_suspect
-from .lexer import Cursor, Token, is_dotted, malformed, place, tokens, unescape_codepoints
+from .lexer import Cursor, Token, error_at, is_dotted, tokens, unescape_codepoints
 from .prologue import read_prologue, terms
 from .rewriting import Written
 from .syntax import QUERY_FORMS
@@ -133,13 +133,13 @@ def refuse_service(text: str) -> None:
         Refused: it does, or, where the kernel does not keep a process from that, has the word SERVICE or LOAD.
     """
     if not can_deny_network() and (found := _CALLING.search(unescape_codepoints(text))):
-        raise refused_at(text, min(found.start(), len(text)), CALLS_NOBODY)
+        raise error_at(Refused, text, min(found.start(), len(text)), CALLS_NOBODY)
     if _SERVICE.search(text):
         cursor = Cursor(text)
         while cursor.next.kind != "end":
             before, token = cursor.last, cursor.take()
             if _calls_out(before, token, cursor.next):
-                raise refused_at(text, token.start, CALLS_NOBODY)
+                raise error_at(Refused, text, token.start, CALLS_NOBODY)
 
 
 def _calls_out(before: Token, token: Token, after: Token) -> bool:
@@ -152,12 +152,6 @@ def _calls_out(before: Token, token: Token, after: Token) -> bool:
         names_graph = after.text != "{" or before.word in _BEFORE_GRAPH
         return not names_graph and bool(_SERVICE.search(token.text.partition(":")[0]))
     return token.kind == "word" and bool(_SERVICE.search(token.text))
-
-
-def refused_at(text: str, offset: int, detail: str) -> Refused:
-    """Return the error for what stands at a place of a text and is not done here."""
-    line, column = place(text, offset)
-    return Refused(f"Line {line}, column {column}: {detail}", line=line, column=column)
 
 
 def refuse_foreign(clause: str, graphs: Iterable[str], **members: str) -> None:
@@ -182,24 +176,18 @@ def refuse_foreign(clause: str, graphs: Iterable[str], **members: str) -> None:
 
 
 def _form(cursor: Cursor) -> str:
+    """Read the word that begins a query."""
     if form := cursor.keyword(*QUERY_FORMS):
         return form
     token = cursor.next
     if token.word in UPDATE_WORDS:
-        raise malformed(
-            cursor.text,
-            token.start,
-            f"{token.word} starts an update, and this address takes queries only.",
-        )
+        told = f"{token.word} starts an update, and this address takes queries only."
+        raise cursor.wrong(token, told)
     if token.kind == "end":
-        empty = token.start == 0 or not any(tokens(cursor.text))
-        raise MalformedQuery(
-            "The query has no SELECT, ASK, CONSTRUCT or DESCRIBE"
-            + ("." if empty else " after its prefixes."),
-            line=1,
-            column=1,
-        )
+        empty = not any(tokens(cursor.text))
+        told = "The query has no SELECT, ASK, CONSTRUCT or DESCRIBE"
+        raise MalformedQuery(told + ("." if empty else " after its prefixes."), line=1, column=1)
     if token.kind == "word" and (close := meant(token.text, QUERY_FORMS)):
         told = f"SPARQL has no word '{token.text}'; did you mean {close[0]}?"
-        raise malformed(cursor.text, token.start, told)
+        raise cursor.wrong(token, told)
     raise cursor.unexpected("SELECT, ASK, CONSTRUCT or DESCRIBE")

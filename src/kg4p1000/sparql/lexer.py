@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
-from ..errors import MalformedQuery
+from ..errors import KgError, MalformedQuery
 from ..terms import PREFIXES
 
 _PN_CHARS_BASE = (
@@ -49,8 +50,8 @@ _TOKEN = re.compile(
 _PREFIX = re.compile(rf"[{_PN_CHARS}.]++")
 _AFTER_PREFIX = re.compile(rf":(?:{_LOCAL})?+")
 _WORD = re.compile(r"\w++")
-#: The beginning of an IRI with a sign that would begin a string or a comment.
-_BEFORE_SIGN = re.compile("[^'#]*+(?=['#])")
+#: An IRI with a sign that would begin a string or a comment; no expression has '//' outside strings.
+_AMBIGUOUS = re.compile("(?:(?!//)[^'#])*+['#]")
 #: A name with more than one group of full stops, as the engine does not read it.
 _DOTTED = re.compile(r"[^:]*+:[^.]++\.++[^.]++\.")
 #: What may stand between quotes, by the quotes.
@@ -63,6 +64,9 @@ _STRINGS = {
     )
 }
 _CODEPOINT = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
+
+
+Error = TypeVar("Error", bound=KgError)
 
 
 class Token(NamedTuple):
@@ -133,8 +137,7 @@ def is_dotted(token: Token) -> bool:
 
 def is_ambiguous(token: Token) -> bool:
     """Return whether an IRI can also be read as an operator and the beginning of a string or a comment."""
-    sign = _BEFORE_SIGN.match(token.text) if token.kind == "iri" else None
-    return sign is not None and "//" not in sign.group()  # no expression has '//' outside strings
+    return token.kind == "iri" and _AMBIGUOUS.match(token.text) is not None
 
 
 def place(text: str, offset: int) -> tuple[int, int]:
@@ -143,10 +146,13 @@ def place(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def malformed(text: str, offset: int, detail: str) -> MalformedQuery:
-    """Return the error for what stands at a place of a text."""
+def error_at(kind: type[Error], text: str, offset: int, detail: str) -> Error:
+    """Return an error for what stands at a place of a text."""
     line, column = place(text, offset)
-    return MalformedQuery(f"Line {line}, column {column}: {detail}", line=line, column=column)
+    return kind(f"Line {line}, column {column}: {detail}", line=line, column=column)
+
+
+malformed = partial(error_at, MalformedQuery)
 
 
 def unescape_codepoints(text: str) -> str:

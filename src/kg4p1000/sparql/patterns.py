@@ -116,9 +116,6 @@ class Patterns:
             MalformedQuery: it is no SPARQL, though the engine takes it.
         """
         self._to.renamed = self._renamed()
-        for expression, _ in self._expressions:
-            for at, detail in expressions.faults(expression):
-                raise malformed(self._to.text, at, detail)
         for expression, certain in self._expressions:
             expressions.rewrite(expression, certain, self._to)
         for statement in self._statements:
@@ -161,7 +158,7 @@ class Patterns:
         inner = self.group(found.parts[0], at) if found.parts else Seen()
         at.certain.update(inner.certain)
         if found.values:
-            inner.join(self._values(found.values))
+            self._values(found.values, inner, at)
         self._check_literals(found.tokens)
         for expression in found.expressions:
             self._expression(expression, at)
@@ -229,15 +226,14 @@ class Patterns:
             around: a place that reaches into everything within it.
             beside: variables that its filters see, too.
         """
-        at = replace(
-            outside, group=group, beside=beside, around=(*outside.around, *around), uses=[]
-        )
+        around = *outside.around, *around
+        at = replace(outside, group=group, beside=beside, around=around, uses=[])
         if group.parts and isinstance(group.parts[0], Select):
             seen = self.query(group.parts[0], at)
         else:
             seen = Seen()
             for part in group.parts:
-                self._part(part, seen, at)
+                getattr(self, f"_{part.kind.lower()}")(part, seen, at)
             self._bind_graph(seen, at)
         if at.uses and at.graph not in seen.possible:
             raise self._own_variable(min(use.start for use in at.uses), at.graph)
@@ -265,28 +261,6 @@ class Patterns:
             f" graph behind the braces, as in GRAPH ?{graph} {{ … }} FILTER(?{graph} …), or name the variable otherwise.",
         )
 
-    def _part(self, part: Node, seen: Seen, at: Place) -> None:
-        match part.kind:
-            case "triples":
-                self._triples(part, seen, at)
-            case "FILTER" if part.expression:
-                self._expression(part.expression, at)
-            case "BIND" if part.expression:
-                self._bind(part, part.expression, seen, at)
-            case "OPTIONAL":
-                self._optional(part, seen, at)
-            case "MINUS":
-                self._minus(part.parts[0], seen, at)
-            case "GRAPH":
-                seen.join(self._graph(part, at))
-            case "VALUES":
-                seen.join(self._values(part))
-            case "LATERAL":
-                self._bind_graph(seen, at)
-                seen.join(self.group(part.parts[0], at, Place(names=seen.possible)))
-            case "UNION" | "SERVICE":
-                seen.join(self._union(part, at))
-
     def _triples(self, found: Node, seen: Seen, at: Place) -> None:
         names: set[str] = set()
         for node in found.walk():
@@ -304,25 +278,35 @@ class Patterns:
         seen.join(Seen(names, set(names), not paths.may_be_empty(found)))
         self._statements.append(found)
 
-    def _union(self, part: Node, at: Place) -> Seen:
-        seen = self.group(part.parts[0], at)
-        if len(part.parts) > 1:
-            seen = replace(seen, certain=set(seen.certain), possible=set(seen.possible))
-        for group in part.parts[1:]:
-            other = self.group(group, at)
-            seen.certain &= other.certain
-            seen.possible |= other.possible
-            seen.bound &= other.bound
-            seen.also(other)
-        return seen
+    def _union(self, part: Node, seen: Seen, at: Place) -> None:
+        first, *others = [self.group(group, at) for group in part.parts]
+        if others:
+            first = replace(first, certain=set(first.certain), possible=set(first.possible))
+        for other in others:
+            first.certain &= other.certain
+            first.possible |= other.possible
+            first.bound &= other.bound
+            first.also(other)
+        seen.join(first)
 
-    def _bind(self, part: Node, expression: Expression, seen: Seen, at: Place) -> None:
-        assert expression.name
-        self._expression(expression, at)
-        self._see(part.start, expression.name.start, at, seen.possible)
-        if (name := expression.name.text[1:]) in seen.possible:
+    _service = _union
+
+    def _lateral(self, part: Node, seen: Seen, at: Place) -> None:
+        self._bind_graph(seen, at)
+        seen.join(self.group(part.parts[0], at, Place(names=seen.possible)))
+
+    def _filter(self, part: Node, seen: Seen, at: Place) -> None:
+        if part.expression:
+            self._expression(part.expression, at)
+
+    def _bind(self, part: Node, seen: Seen, at: Place) -> None:
+        assert part.expression and part.expression.name
+        self._filter(part, seen, at)
+        token = part.expression.name
+        self._see(part.start, token.start, at, seen.possible)
+        if (name := token.text[1:]) in seen.possible:
             why = f"BIND cannot give ?{name} a value, it has one already; take another name."
-            self._note(expression.name, why)
+            self._note(token, why)
         seen.bound |= not seen.joined
         seen.joined = True
         seen.possible.add(name)
@@ -337,8 +321,9 @@ class Patterns:
             raise self._own_variable(part.start, at.graph)
         seen.possible |= optional.possible
 
-    def _minus(self, group: Node, seen: Seen, at: Place) -> None:
+    def _minus(self, part: Node, seen: Seen, at: Place) -> None:
         self._bind_graph(seen, at)
+        (group,) = part.parts
         taken = self.group(group, at)
         self._see(group.start, group.end, at, seen.possible)
         if at.graph in taken.possible:
@@ -353,7 +338,7 @@ class Patterns:
                 " much is taken away then. Write FILTER NOT EXISTS { … } in place of MINUS { … }.",
             )
 
-    def _graph(self, part: Node, at: Place) -> Seen:
+    def _graph(self, part: Node, seen: Seen, at: Place) -> None:
         graph = part.text[1:] if part.text[0] in "?$" else ""
         inner = self.group(part.parts[0], replace(at, graph=graph, active=part.text))
         if not inner.bound:
@@ -362,27 +347,24 @@ class Patterns:
         if graph:
             inner.certain.add(graph)
             inner.possible.add(graph)
-        return inner
+        seen.join(inner)
 
-    def _values(self, part: Node) -> Seen:
+    def _values(self, part: Node, seen: Seen, at: Place) -> None:
         self._check_literals(part.tokens)
         names = set(part.names)
         undefined = any(token.word == "UNDEF" for token in part.tokens)
-        return Seen(set() if undefined else names, set(names), False, True)
+        seen.join(Seen(set() if undefined else names, set(names), False, True))
 
     def _check_literals(self, tokens: list[Token]) -> None:
         """See that literals that become values of solutions, as in VALUES and CONSTRUCT, are kept as they are."""
         for literal in expressions.literals(tokens):
-            if literal.is_other:
-                raise self._to.refused(tokens[literal.first].start, expressions.other(literal))
+            if literal.other:
+                raise self._to.refused(tokens[literal.first].start, literal.other)
 
     def _expression(self, expression: Expression, at: Place) -> None:
         for token, group in expression.exists:
             if at.graph in self.group(group, at, at).possible:
                 at.uses.append(token)
-        at.uses.extend(
-            token
-            for token in expression.tokens
-            if token.kind == "variable" and token.text[1:] == at.graph
-        )
+        variables = (token for token in expression.tokens if token.kind == "variable")
+        at.uses.extend(token for token in variables if token.text[1:] == at.graph)
         self._expressions.append((expression, at.certain))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 from ..errors import AnsweredWrongly
-from .lexer import place
+from .lexer import error_at
 
 #: Start and end in a text, and what to put there.
 Change = tuple[int, int, str]
@@ -60,7 +61,20 @@ class Rewriting:
             at = last
         return "".join((*pieces, self.text[at:end]))
 
-    def replace_others(self, changes: list[Change]) -> None:
+    def assembled(self, start: int = 0) -> Assembled:
+        """Return the text with its changes.
+
+        Args:
+            start: where it stands in the text that the places are of.
+        """
+        found, at = Assembled(), 0
+        for first, last, new in sorted(self.changes, key=lambda change: change[:2]):
+            found += (self.text[at:first], start + at), (new, start + first)
+            at = last
+        found.append((self.text[at:], start + at))
+        return found
+
+    def replace_others(self, changes: Iterable[Change]) -> None:
         """Make changes where nothing is replaced yet."""
         replaced = sorted(change[:2] for change in self.changes if change[0] < change[1])
         for change in changes:
@@ -70,5 +84,4 @@ class Rewriting:
 
     def refused(self, at: int, detail: str) -> AnsweredWrongly:
         """Return the error for what stands at a place and cannot be written otherwise."""
-        line, column = place(self.text, at)
-        return AnsweredWrongly(f"Line {line}, column {column}: {detail}", line=line, column=column)
+        return error_at(AnsweredWrongly, self.text, at, detail)

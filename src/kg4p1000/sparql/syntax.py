@@ -28,15 +28,13 @@ _DEEPEST = 100
 
 @dataclass
 class Node:
-    """A part of a text.
+    """A part of a text, from its first token to its end.
 
     Attributes:
         kind: ``group``; of what stands in a group the keyword, ``UNION`` for one group or several, or ``triples``; ``verb``;
             of a subject or object ``fixed``, ``variable``, ``blank``, ``anonymous`` or ``compound``.
-        first, end: its first token, and where it ends.
         text: of a term and a variable as verb; the sign that opens a compound term; what GRAPH names.
         parts: groups; of triples the subject and the verbs; of a verb the objects; of ``[ … ]`` verbs, of ``( … )`` terms.
-        path: of a verb that is no variable.
         annotated: whether the triples of a verb have reifiers or annotations.
         names, tokens: the variables and rows of VALUES.
     """

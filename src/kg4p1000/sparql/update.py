@@ -25,16 +25,14 @@ from ..store.faults import problem
 from ..terms import PREFIXES
 from .complaints import complaint
 from .engine import for_engine
-from .guard import UPDATE_WORDS, refuse_foreign, refuse_service, refused_at
-from .lexer import Token, place
+from .guard import UPDATE_WORDS, refuse_foreign, refuse_service
+from .lexer import Token, error_at
 from .prologue import beginning, moved, read_prologue, terms
 from .rewriting import Written
 from .syntax import Node, Parser
 
 _RDF = PREFIXES["rdf"]
 _FIRST, _REST, _NIL = (NamedNode(_RDF + name) for name in ("first", "rest", "nil"))
-_NAME_THE_GRAPH = "the default graph cannot be written, it is the merge of the published graphs. Name the graph: {}."
-
 #: Subject, predicate, object and graph of a template; no graph is the default graph.
 Pattern = tuple[Any, Any, Any, Any]
 
@@ -148,7 +146,7 @@ class _Reader(Parser):
             self._declared = read_prologue(self, self._declared)
 
     def _check_labels(self, seen: set[str]) -> None:
-        """Source: SPARQL 1.1 Query Language, section 19.6."""
+        """Refuse a label of another operation (SPARQL 1.1 Query Language, section 19.6)."""
         for label, (token, _) in self._blanks.items():
             if label in seen:
                 raise self.wrong(
@@ -159,34 +157,37 @@ class _Reader(Parser):
             seen.add(label)
 
     def _operation(self) -> _Modify | _Graphs:
-        start = self.next.start
-        match verb := self.keyword(*UPDATE_WORDS):
-            case "INSERT" | "DELETE" if self.next.word in ("DATA", "WHERE"):
-                return self._short(start, f"{verb} {self.take().word}")
-            case "INSERT" | "DELETE":
-                return self._modify(start, verb, None)
-            case "WITH":
-                graph = self._graph()
-                if not (verb := self.keyword("INSERT", "DELETE")):
-                    raise self.unexpected("DELETE or INSERT")
-                return self._modify(start, verb, graph)
-            case "LOAD":
-                return self._load(start)
-            case "CLEAR" | "DROP" | "CREATE":
-                return self._manage(start, verb)
-            case "ADD" | "MOVE" | "COPY":
-                return self._transfer(start, verb)
-        raise self.unexpected("an update such as INSERT, DELETE or CLEAR")
+        start, verb = self.next.start, self.keyword(*UPDATE_WORDS)
+        if verb in ("INSERT", "DELETE", "WITH"):
+            return self._modify(_Modify(start, self._declared), verb)
+        if not verb:
+            raise self.unexpected("an update such as INSERT, DELETE or CLEAR")
+        silent = bool(self.keyword("SILENT"))
+        if verb == "LOAD":
+            return self._load(start, silent)
+        if verb in ("ADD", "MOVE", "COPY"):
+            return self._transfer(start, verb, silent)
+        if verb != "CREATE" and self.keyword("DEFAULT"):
+            raise self._unwritten(f"{verb} GRAPH graph:<topic>")
+        if verb != "CREATE" and self.keyword("NAMED", "ALL"):
+            return _Graphs(start, verb, silent, None)
+        if not self.keyword("GRAPH"):
+            others = "" if verb == "CREATE" else ", NAMED or ALL"
+            raise self.unexpected(f"GRAPH and an IRI{others}")
+        return _Graphs(start, verb, silent, self._graph())
 
-    def _load(self, start: int) -> _Modify:
-        """Read LOAD SILENT, whose failure is no error (section 3.1.4): it always fails here, and does nothing."""
-        if not self.keyword("SILENT"):
-            raise refused_at(
-                self.text,
-                start,
-                "LOAD is refused, as the service fetches nothing. Fetch the file"
-                " yourself, and send its triples in INSERT DATA or to the graph store.",
-            )
+    def _unwritten(self, remedy: str, at: int | None = None) -> Refused:
+        """Return the error for writing to the default graph."""
+        told = "the default graph cannot be written, it is the merge of the published graphs. Name the graph:"
+        return error_at(
+            Refused, self.text, self.last.start if at is None else at, f"{told} {remedy}."
+        )
+
+    def _load(self, start: int, silent: bool) -> _Modify:
+        """Read LOAD; in silence its failure is no error (section 3.1.4): it always fails here, and does nothing."""
+        if not silent:
+            told = "LOAD is refused, as the service fetches nothing. Fetch the file yourself, and send its triples in"
+            raise error_at(Refused, self.text, start, f"{told} INSERT DATA or to the graph store.")
         self._graph()
         if self.keyword("INTO"):
             if not self.keyword("GRAPH"):
@@ -194,68 +195,15 @@ class _Reader(Parser):
             self._graph()
         return _Modify(start)
 
-    def _short(self, start: int, form: str) -> _Modify:
-        """Read INSERT DATA, DELETE DATA or DELETE WHERE: one block of quads is all there is."""
-        opened = self.next.start
-        if not (rules := _SHORT.get(form)):
-            raise self.wrong(self.last, "expected a template in '{' and '}' or DATA.")
-        quads = self._template(rules, None)
-        if form == "INSERT DATA":
-            return _Modify(start, insert=quads)
-        where = (opened, self.last.end) if rules.variables else None
-        return _Modify(start, self._declared, quads, where=where)
-
-    def _modify(self, start: int, verb: str, graph: NamedNode | None) -> _Modify:
-        found = _Modify(start, self._declared, graph=graph)
-        if verb == "DELETE":
-            found.delete = self._template(_DELETE, graph)
-            verb = self.keyword("INSERT")
-        if verb == "INSERT":
-            found.insert = self._template(_INSERT, graph)
-        while self.keyword("USING"):
-            graphs = found.named if self.keyword("NAMED") else found.default
-            at, name = self.next.start, self._graph().value
-            try:
-                refuse_foreign("USING", [name])
-            except Refused as e:
-                raise refused_at(self.text, at, e.detail) from e
-            graphs.append(name)
-        if not self.keyword("WHERE"):
-            raise self.unexpected("USING or WHERE" if found.insert else "INSERT, USING or WHERE")
-        opened = self.next.start
-        self.skip_group()
-        found.where = opened, self.last.end
-        return found
-
-    def _manage(self, start: int, verb: str) -> _Graphs:
-        silent = bool(self.keyword("SILENT"))
-        if self.keyword("GRAPH"):
-            return _Graphs(start, verb, silent, self._graph())
-        if verb == "CREATE":
-            raise self.unexpected("GRAPH and an IRI")
-        match self.keyword("DEFAULT", "NAMED", "ALL"):
-            case "DEFAULT":
-                remedy = _NAME_THE_GRAPH.format(f"{verb} GRAPH graph:<topic>")
-                raise refused_at(self.text, self.last.start, remedy)
-            case "NAMED" | "ALL":
-                return _Graphs(start, verb, silent, None)
-        raise self.unexpected("GRAPH and an IRI, NAMED or ALL")
-
-    def _transfer(self, start: int, verb: str) -> _Graphs:
-        silent = bool(self.keyword("SILENT"))
+    def _transfer(self, start: int, verb: str, silent: bool) -> _Graphs:
         source, at = self._graph_or_default(), self.last.start
         if verb == "MOVE" and source is None:
-            raise refused_at(
-                self.text,
-                at,
-                "the default graph cannot be emptied: it is the merge of the published graphs. COPY or"
-                " ADD its triples, or MOVE the graphs that they stand in.",
-            )
+            told = "the default graph cannot be emptied: it is the merge of the published graphs. COPY or ADD its triples, or"
+            raise error_at(Refused, self.text, at, f"{told} MOVE the graphs that they stand in.")
         if not self.keyword("TO"):
             raise self.unexpected("TO")
         if not (target := self._graph_or_default()):
-            remedy = _NAME_THE_GRAPH.format(f"{verb} … TO GRAPH graph:<topic>")
-            raise refused_at(self.text, self.last.start, remedy)
+            raise self._unwritten(f"{verb} … TO GRAPH graph:<topic>")
         return _Graphs(start, verb, silent, source, target)
 
     def _graph_or_default(self) -> NamedNode | None:
@@ -270,6 +218,38 @@ class _Reader(Parser):
         token = self.take()
         return terms(self.text, self._declared, [(token.text, token.start)])[0]  # type: ignore[return-value]
 
+    def _modify(self, found: _Modify, verb: str) -> _Modify:
+        if rules := _SHORT.get(f"{verb} {self.next.word}"):
+            self.take()
+            opened = self.next.start
+            quads = self._template(rules, None)
+            found.insert, found.delete = (quads, []) if verb == "INSERT" else ([], quads)
+            found.where = (opened, self.last.end) if rules.variables else None
+            return found
+        if verb == "WITH":
+            found.graph = self._graph()
+            if not (verb := self.keyword("INSERT", "DELETE")):
+                raise self.unexpected("DELETE or INSERT")
+        if verb == "DELETE":
+            found.delete = self._template(_DELETE, found.graph)
+            verb = self.keyword("INSERT")
+        if verb == "INSERT":
+            found.insert = self._template(_INSERT, found.graph)
+        while self.keyword("USING"):
+            graphs = found.named if self.keyword("NAMED") else found.default
+            at, name = self.next.start, self._graph().value
+            try:
+                refuse_foreign("USING", [name])
+            except Refused as e:
+                raise error_at(Refused, self.text, at, e.detail) from e
+            graphs.append(name)
+        if not self.keyword("WHERE"):
+            raise self.unexpected("USING or WHERE" if found.insert else "INSERT, USING or WHERE")
+        opened = self.next.start
+        self.skip_group()
+        found.where = opened, self.last.end
+        return found
+
     # templates
 
     def _template(self, rules: _Rules, graph: NamedNode | None) -> list[Pattern]:
@@ -277,7 +257,8 @@ class _Reader(Parser):
         self._rules, self._patterns, self._blanks = rules, [], {}
         self._constants: dict[str, int] = {}
         outside: int | None = None
-        self.expect("{")
+        if not self.accept("{"):
+            raise self.unexpected("a template in '{' and '}'")
         while not self.accept("}"):
             if self.keyword("GRAPH"):
                 if self.next.kind not in ("variable", "iri", "name"):
@@ -296,7 +277,7 @@ class _Reader(Parser):
             remedy = "GRAPH graph:<topic> { … }"
             if rules in (_INSERT, _DELETE):
                 remedy += ", or WITH graph:<topic> before the operation"
-            raise refused_at(self.text, outside, _NAME_THE_GRAPH.format(remedy))
+            raise self._unwritten(remedy, outside)
         found: dict[Any, Any] = dict(zip(self._constants, constants, strict=True))
         return [tuple(found.get(term, term) for term in pattern) for pattern in self._patterns]  # type: ignore[misc]
 
@@ -373,7 +354,8 @@ def _value(term: Any, solution: Mapping[str, Any], blanks: dict[BlankNode, Blank
 def _check(operation: _Modify, text: str, in_parameters: bool) -> None:
     """See what can be found wrong before anything is done."""
     if in_parameters and (operation.default or operation.named or operation.graph):
-        raise _failed(
+        raise error_at(
+            MalformedRequest,
             text,
             operation.start,
             "the request names graphs by WITH or USING, and its"
@@ -425,7 +407,7 @@ def _ask(
         raise complaint(text, found, operation.where, operation.declared) from None
     except OSError as e:
         if "service" in str(query).lower():
-            raise refused_at(text, start, CALLS_NOBODY) from None
+            raise error_at(Refused, text, start, CALLS_NOBODY) from None
         raise e
 
 
@@ -438,9 +420,12 @@ def _graphs(operation: _Graphs, text: str, draft: Draft, derived: Container[Name
         return Delta()
     triples = {quad.triple for quad in draft.quads(source)} if source else set(draft.triples())
     if verb == "CREATE" and triples and not operation.silent:
-        raise _failed(text, operation.start, f"the graph {source} is there already.")
+        raise error_at(
+            MalformedRequest, text, operation.start, f"the graph {source} is there already."
+        )
     if verb != "CREATE" and source and not triples and not operation.silent:
-        raise _failed(
+        raise error_at(
+            MalformedRequest,
             text,
             operation.start,
             f"there is no graph {source}; a graph is there while it has triples. Write SILENT if that is"
@@ -453,8 +438,3 @@ def _graphs(operation: _Graphs, text: str, draft: Draft, derived: Container[Name
     if source and verb in ("CLEAR", "DROP", "MOVE"):
         removed |= set(draft.quads(source))
     return Delta.of(added, removed)
-
-
-def _failed(text: str, offset: int, detail: str) -> MalformedRequest:
-    line, column = place(text, offset)
-    return MalformedRequest(f"Line {line}, column {column}: {detail}", line=line, column=column)
