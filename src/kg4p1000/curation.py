@@ -82,7 +82,7 @@ def commit(
         ShapesViolated: the new state has violations; nothing was changed. Has the report.
     """
     with store.draft() as draft:
-        made = _Change(draft, shapes, change)
+        made = _Change(store, draft, shapes, change)
         _see_that_decisions_stand(draft, wipe)
         return made.settle(author, message, source, dry_run, before)
 
@@ -135,7 +135,7 @@ def undo(
             if any(quad.graph_name == DECISIONS for quad in made.added | made.removed):
                 (follow or _settle_overlaps)(draft)
 
-        change = _Change(draft, shapes, back)
+        change = _Change(store, draft, shapes, back)
         text = message or f"Undo of version {version}: {entry.message}"
         return change.settle(author, text, "undo", dry_run)
 
@@ -144,9 +144,9 @@ class _Change:
     """A draft to which a change has been applied."""
 
     def __init__(
-        self, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
+        self, store: Store, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
     ) -> None:
-        self._draft = draft
+        self._store, self._draft = store, draft
         self._shapes = shapes
         before = draft.merged - {INFERRED}
         self._rules_before = ontology.rules(ontology.axioms(draft))
@@ -173,7 +173,7 @@ class _Change:
         before: Callable[[int], None] | None = None,
     ) -> Commit:
         """Infer, judge, and publish what conforms."""
-        draft, store = self._draft, self._draft.store
+        draft, store = self._draft, self._store
         known = _read_checked(store)
         report, whole = self._judge(known)
         if report.conforms:
@@ -188,7 +188,7 @@ class _Change:
             self._shapes.see_that_ontology_allows(self._graph)
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
-            entry = draft.publish(author, message, source, before)
+            entry = store.publish(draft, author, message, source, before)
         elif dry_run:
             refuse_long(draft.rows()[1])
         elif before:

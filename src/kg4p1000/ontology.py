@@ -20,7 +20,7 @@ from typing import Any
 
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from .store import Delta, Draft, MemoryGraph, draft_in_memory
+from .store import Delta, Draft, MemoryGraph
 from .terms import GRAPH, PREFIXES, iri
 
 RDF, RDFS, OWL = PREFIXES["rdf"], PREFIXES["rdfs"], PREFIXES["owl"]
@@ -426,7 +426,7 @@ def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tupl
 
 def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     """The same of a graph that is in no store; the rules are those of the ontology in it."""
-    draft, kept = draft_in_memory(), list(triples)
+    draft, kept = Draft(), list(triples)
     merged = Quad(ONTOLOGY, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs"))
     made = rules(t for t in kept if t.predicate.value in _SCHEMA)
     used = _SCHEMA | {predicate.value for rule in made for _, predicate, _ in rule.body}

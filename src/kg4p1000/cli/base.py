@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from .. import __version__, logs, processes, settings, terms
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
-from ..store.room import room
+from ..store.disk import room
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"

@@ -5,7 +5,7 @@ and never given to the engine's own update. Both are read by one lexer: a word i
 comment or a prefixed name is not a keyword.
 """
 
-from .formats import RDF_FORMATS, RESULT_FORMATS, attempt, columns_of, placed, run
+from .formats import RDF_FORMATS, RESULT_FORMATS, columns_of, placed, run
 from .guard import QUERY_FORMS, UPDATE_WORDS, Query, guard, refuse_foreign
 from .lexer import Token, names, place, tokens
 from .reading import Reading
@@ -20,7 +20,6 @@ __all__ = [
     "Reading",
     "Token",
     "apply_update",
-    "attempt",
     "columns_of",
     "guard",
     "names",

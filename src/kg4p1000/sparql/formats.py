@@ -85,13 +85,6 @@ def placed(query: Query) -> Iterator[None]:
         raise complaint(query.text, e) from None
 
 
-def attempt(
-    readers: Readers, query: Query, form: str, *, version: int, timeout: float | None = None
-) -> Result | None:
-    """Begin a guarded query without waiting; see `Readers.attempt`."""
-    return readers.attempt(query.for_engine, version, timeout=timeout, **_options(query, form))
-
-
 def _options(query: Query, form: str) -> dict[str, Any]:
     return {
         "default_graphs": query.default_graphs,

@@ -136,8 +136,7 @@ def located(error: Exception, text: Assembled, request: str, otherwise: int) -> 
     Args:
         otherwise: the place in the request for a complaint that names none.
     """
-    kind = "syntax" if isinstance(error, SyntaxError) else "evaluation"
-    told = problem({"error": kind, "message": str(error)})
+    told = problem(error)
     line, column = told.members.get("line"), told.members.get("column")
     if line and column:
         offset = min(text.source(line, column), len(request))

@@ -20,7 +20,7 @@ _NAME = re.compile(r"(?!0{8})(\d{8})\.(rdfp|sha256)")
 
 
 def quiet(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 class Steps:
@@ -125,6 +125,11 @@ def _faults_of(path: Path, *_: int) -> tuple[str, ...]:
     except StoreUnusable as e:
         return (e.detail,)
     return (changes.changed(path),) if beside and beside != entry.digest else ()
+
+
+def steps(base: int, version: int) -> range:
+    """Return the entries that lead from one version to another, in their order."""
+    return range(base, version, -1) if base > version else range(base + 1, version + 1)
 
 
 def size(log: Path) -> int:

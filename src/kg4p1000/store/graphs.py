@@ -102,10 +102,8 @@ def _copy(
     database: ox.Store, graphs: Iterable[NamedNode], merge: ox.Store, to: NamedNode | DefaultGraph
 ) -> None:
     found = database.query(_ALL, default_graph=list(graphs), named_graphs=[])
-    lines = found.serialize(format=ox.RdfFormat.N_TRIPLES)
-    if b"_:" in lines:
-        from .bulk import load_lines  # noqa: PLC0415 - few need it, and a reader is to start at once
-
-        load_lines(merge, lines.splitlines(True), to)
+    lines, form = found.serialize(format=ox.RdfFormat.N_TRIPLES), ox.RdfFormat.N_TRIPLES
+    if b"_:" in lines:  # the engine's loader would give blank nodes new labels
+        merge.bulk_extend(Quad(*q.triple, to) for q in ox.parse(lines, format=form))
     else:
-        merge.bulk_load(input=lines, format=ox.RdfFormat.N_TRIPLES, to_graph=to, lenient=True)
+        merge.bulk_load(input=lines, format=form, to_graph=to, lenient=True)

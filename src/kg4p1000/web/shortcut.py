@@ -119,22 +119,7 @@ class Short:
 
     def start(self, passage: Passage) -> None:
         """Begin the query of a request, if a reader is free; else the request waits if that helps."""
-        decided, readers = passage.plan, self._of.readers
         passage.waits = False
-        try:
-            result = sparql.attempt(
-                readers,
-                decided.query,
-                decided.form,
-                version=decided.version,
-                timeout=decided.timeout,
-            )
-        except Exception:
-            _log.exception("a query could not be begun on the short way")
-            return
-        passage.waits = result is None and readers.lanes.crowded
-        if result:
-            passage.result, passage.fd = result, result.fileno()
 
     def drop(self, passage: Passage) -> None:
         """Stop the query of a request if nobody has taken it, and wait for its end."""

@@ -24,7 +24,7 @@ from .datasets import naming
 from .hints import HEADER, header, hints, told_nothing
 from .negotiation import TRIPLES, choose, prefers_page
 from .requests import FORM, QUERY, UPDATE, decoded, mistyped, parameters, text_body, whole_body
-from .services import BEGUN, base, client_gone, services
+from .services import base, client_gone, services
 from .streaming import respond
 
 blueprint = Blueprint("sparql", __name__)
@@ -120,9 +120,6 @@ def _check_limit(seconds: float) -> None:
 
 
 def _run(decided: Plan) -> Result:
-    if begun := request.environ.get(BEGUN, lambda: None)():
-        with sparql.placed(decided.query):
-            return services().readers.follow(begun, client_gone())
     return sparql.run(
         services().readers,
         decided.query,
