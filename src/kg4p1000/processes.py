@@ -166,7 +166,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _statement(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    """A statement of the filter's language (struct sock_filter of linux/filter.h)."""
+    """Return a statement of the filter's language (struct sock_filter of linux/filter.h)."""
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 

@@ -317,7 +317,7 @@ _CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {
 
 
 def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
-    """The triples of a body, in a graph; blank nodes get names that nothing else has."""
+    """Return the triples of a body, in a graph; blank nodes get names that nothing else has."""
     try:
         body = io.BytesIO(base64.b64decode(request["data"]))
         form = ox.RdfFormat.from_media_type(request["media_type"])
@@ -359,7 +359,7 @@ def _permit_decision(store: Store, draft: Draft, role: Role, request: dict[str, 
 def _undone_by(
     store: Store, role: Role, draft: Draft, made: Delta, request: dict[str, Any]
 ) -> Delta:
-    """What a role takes back of what a version stated; see `_permit` and `_see_conditions`.
+    """Return what a role takes back of what a version stated; see `_permit` and `_see_conditions`.
 
     What followed from decisions, in graphs that are for software, is worked out again from those that are left.
     """
@@ -435,7 +435,7 @@ def _perform(folder: Path, files: Path, keep: int, request: dict[str, Any]) -> d
 
 
 def _outcome(folder: Path, before: int | None) -> str:
-    """What a change that ended by a fault has done, for whoever sent it."""
+    """Return what a change that ended by a fault has done, for whoever sent it."""
     with suppress(KgError, OSError):
         now = Store(folder).current
         if before == now:

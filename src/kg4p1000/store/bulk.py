@@ -121,7 +121,7 @@ def write_canonical(
 
 
 def _relabelled(triple: Triple, prefix: str) -> tuple[Any, Any, Any]:
-    """The terms of a triple, with a prefix to the labels of blank nodes, but to those of a dump of ours."""
+    """Return the terms of a triple, with a prefix to the labels of blank nodes, but to those of a dump of ours."""
 
     def renamed(term: Any) -> Any:
         if isinstance(term, BlankNode):
@@ -138,7 +138,7 @@ def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
 
 
 def sorted_lines(dumped: Path) -> Iterator[bytes]:
-    """The lines of a file in order, each once; what memory does not hold waits beside it."""
+    """Yield the lines of a file in order, each once; what memory does not hold waits beside it."""
     runs: list[Path] = []
     with open(dumped, "rb") as lines:
         while part := list(islice(lines, _LINES)):
@@ -160,7 +160,7 @@ def sorted_lines(dumped: Path) -> Iterator[bytes]:
 
 
 def rows_of(triples: Triples | None, graph: NamedNode | None) -> Iterator[bytes]:
-    """The triples of a file as rows of a graph, or none."""
+    """Yield the triples of a file as rows of a graph, or none."""
     if triples is not None and graph is not None:
         end = b" " + str(graph).encode()
         with open(triples.path, "rb") as lines:
@@ -182,7 +182,7 @@ def write_difference(
 
 
 def difference(before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """What is in one of two sorted sequences alone, and whether that is the second."""
+    """Yield what is in one of two sorted sequences alone, and whether that is the second."""
     olds, news = iter(before), iter(after)
     old, new = next(olds, None), next(news, None)
     while old is not None or new is not None:

@@ -352,7 +352,7 @@ def _header(path: Path, file: IO[bytes]) -> Entry:
 
 
 def _rows(path: Path, file: IO[bytes], entry: Entry) -> Iterator[bytes]:
-    """The rows after a header that add and remove, and a look at whether the entry is whole."""
+    """Yield the rows after a header that add and remove, and a look at whether the entry is whole."""
     counts, ended = {b"A ": 0, b"D ": 0}, False
     for row in file:
         if ended:

@@ -246,7 +246,7 @@ class Draft:
 
 
 def _more(ours: dict[Graph, set[bytes]], theirs: dict[Graph, set[bytes]]) -> frozenset[Quad]:
-    """The quads of lines, by graph, that others do not have."""
+    """Return the quads of lines, by graph, that others do not have."""
     return frozenset(
         Quad(*quad.triple, graph)
         for graph, lines in ours.items()

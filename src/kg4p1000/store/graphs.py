@@ -18,7 +18,7 @@ Row = dict[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
 
 
 def merged_graphs(database: ox.Store) -> set[NamedNode]:
-    """The graphs whose merge is the default graph, as the register says."""
+    """Return the graphs whose merge is the default graph, as the register says."""
     return {quad.subject for quad in database.quads_for_pattern(None, _IN_DEFAULT, _TRUE, REGISTER)}
 
 
@@ -47,7 +47,7 @@ class MemoryGraph:
         predicate: NamedNode | None,
         object_: ox.NamedNode | ox.BlankNode | ox.Literal | Triple | None,
     ) -> Iterator[Quad]:
-        """The triples that fit a pattern."""
+        """Return the triples that fit a pattern."""
         if isinstance(subject, Literal | Triple):
             return iter(())
         return self._database.quads_for_pattern(subject, predicate, object_, DefaultGraph())
@@ -70,7 +70,7 @@ Merges = dict[tuple[frozenset[str], frozenset[str]], ox.Store]
 def dataset(
     database: ox.Store, default: list[str], named: list[str], last: Merges | None = None
 ) -> tuple[ox.Store, dict[str, Any]]:
-    """The dataset of a request: several default graphs are merged, so that no triple counts twice.
+    """Return the dataset of a request: several default graphs are merged, so that no triple counts twice.
 
     Args:
         last: keeps the merge that was made last, for a database that does not change.

@@ -68,7 +68,7 @@ class Normalised:
 
 
 def _typed(term: object) -> Iterator[Literal]:
-    """The literals of a term with a datatype of XML Schema other than string."""
+    """Yield the literals of a term with a datatype of XML Schema other than string."""
     if isinstance(term, Literal):
         datatype = term.datatype.value
         if datatype.startswith(_XSD) and datatype != _STRING:

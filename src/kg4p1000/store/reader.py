@@ -96,7 +96,7 @@ def _prologue(text: str) -> dict[str, Any]:
 
 
 def _in_order(text: str, columns: tuple[int, list[str]] | None) -> str:
-    """The query with its columns in the order in which they appear; the engine sorts those of ``SELECT *`` by name."""
+    """Return the query with its columns in the order in which they appear; the engine sorts those of ``SELECT *`` by name."""
     if not columns:
         return text
     star, order = columns

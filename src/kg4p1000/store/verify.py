@@ -63,7 +63,7 @@ def notes(store: Store) -> list[str]:
 def _differences(
     log: Path, current: int, held: ox.Store, folder: Path, step: Steps
 ) -> Iterator[str]:
-    """What a published version does not hold as the log says it."""
+    """Yield what a published version does not hold as the log says it."""
     said = ox.Store(str(folder / "database"))
     for number in range(1, current + 1):
         path = changes.entry_path(log, number)
@@ -92,7 +92,7 @@ def _differences(
 
 @contextmanager
 def _folder(store: Store) -> Iterator[Path]:
-    """A new folder beside the versions; those that a crash left there go.
+    """Give a new folder beside the versions; those that a crash left there go.
 
     Where nothing may be written, it is one for temporary files.
     """
@@ -209,7 +209,7 @@ def _verify(backup: Path, tell: Tell) -> int:
 
 
 def _sums(files: dict[str, Path], step: Steps) -> list[str]:
-    """What the list of hashes says against the files, one sentence each."""
+    """Return what the list of hashes says against the files, one sentence each."""
     sums: dict[str, str] = {}
     for row in files[SUMS].read_bytes().decode(errors="replace").splitlines():
         if not (match := _SUM.fullmatch(row)):
@@ -226,7 +226,7 @@ def _sums(files: dict[str, Path], step: Steps) -> list[str]:
 
 
 def _hash(path: Path, step: Steps) -> str:
-    """The SHA-256 of a file; none when it cannot be read."""
+    """Return the SHA-256 of a file; none when it cannot be read."""
     if not path.is_file():
         return ""  # a pipe or a device has no end
     try:
@@ -239,7 +239,7 @@ def _hash(path: Path, step: Steps) -> str:
 
 
 def _files(backup: Path) -> dict[str, Path]:
-    """The files of a backup by their names in it, in order."""
+    """Return the files of a backup by their names in it, in order."""
     found = sorted(path for path in backup.rglob("*") if not path.is_dir())
     return {path.relative_to(backup).as_posix(): path for path in found}
 

@@ -203,7 +203,7 @@ class Store:
             os.close(fd)
 
     def _hold(self, version: int) -> int | None:
-        """A descriptor that keeps the database of a version from pruning while it is open; None where there is none."""
+        """Return a descriptor that keeps the database of a version from pruning while it is open; None where there is none."""
         with suppress(FileNotFoundError):
             while True:
                 fd = os.open(self._folder(version), os.O_RDONLY)
@@ -345,7 +345,7 @@ class Store:
 
     @contextmanager
     def _aside(self, prefix: str) -> Iterator[Path]:
-        """A name beside the versions for a folder; what begins with it goes at the end."""
+        """Give a name beside the versions for a folder; what begins with it goes at the end."""
         aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
         aside.rmdir()  # the engine makes the folder itself
         try:
@@ -368,7 +368,7 @@ class Store:
         return self._versions / f"{version:08}"
 
     def _made(self) -> set[int]:
-        """The versions whose databases are there."""
+        """Return the versions whose databases are there."""
         names = (path.name for path in self._versions.glob("[0-9]*"))
         return {int(name) for name in names if len(name) == 8 and name.isdecimal()}
 
