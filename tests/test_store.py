@@ -77,28 +77,6 @@ def test_a_draft_that_fails_leaves_no_trace(store):
     assert not list((store.path / "versions").glob(".draft-*"))
 
 
-def test_an_update_by_the_engine_is_logged_and_keeps_the_default_graph_in_step(store):
-    texts = [
-        f"INSERT DATA {{ GRAPH {B} {{ {S} {P} 'two', _:b . {HIDDEN} {P} 0042 }} }}",
-        "DELETE { GRAPH ?g { ?s ?p 'one' } } WHERE { GRAPH ?g { ?s ?p 'two', 'one' } }",
-        f"INSERT {{ GRAPH {HIDDEN} {{ ?o {P} ?s }} }} WHERE {{ ?s ?p ?o FILTER(isBlank(?o)) }}",
-        f"CLEAR GRAPH {REGISTER}; INSERT DATA {{ GRAPH {REGISTER} {{"
-        f" {HIDDEN} {iri('k4p:inDefaultGraph')} true }} }}",
-    ]
-    before = set(store.quads())
-    with store.draft() as draft:
-        held = before
-        for text, graphs in zip(texts, ([B], None, [HIDDEN], [REGISTER]), strict=True):
-            delta = draft.update(text, graphs)
-            held = (held - delta.removed) | delta.added
-            assert set(draft.quads()) == held
-            merged = {q.triple for q in held if q.graph_name in draft.merged}
-            assert set(draft.triples()) == merged
-        store.publish(draft, "tester", "an update", "test")
-    assert store.delta(2) == Delta(frozenset(held - before), frozenset(before - held))
-    assert not check(store)
-
-
 def test_an_older_version_can_be_queried_again(store, readers):
     publish(store, [Quad(S, P, Literal("two"), A)])
     assert count(readers) == 2

@@ -266,7 +266,7 @@ def _is_state(store: Store, base: int, tag: str, graph: NamedNode | None) -> boo
 def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
     """Do an update, or what the Graph Store Protocol asks for."""
     editable = _editable(draft)  # before the change might say otherwise
-    _CHANGES[request["kind"]](draft, request)
+    _apply(draft, request)
     added = {quad.graph_name.value for quad in draft.delta.added}
     sparql.refuse_foreign("The graph", added)
     _permit(_graphs(draft.delta), role, editable)
@@ -280,40 +280,23 @@ def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
         _settle(draft)
 
 
-def _update(draft: Draft, request: dict[str, Any]) -> None:
-    sparql.apply_update(
-        request["text"],
-        draft,
-        using=request.get("using"),
-        using_named=request.get("using_named"),
-        derived={curation.INFERRED},
-    )
-
-
-def _put(draft: Draft, request: dict[str, Any]) -> None:
+def _apply(draft: Draft, request: dict[str, Any]) -> None:
+    """Do an update, or what the Graph Store Protocol asks for, as it is sent."""
+    if request["kind"] == "update":
+        sparql.apply_update(
+            request["text"],
+            draft,
+            using=request.get("using"),
+            using_named=request.get("using_named"),
+            derived={curation.INFERRED},
+        )
+        return
     graph = NamedNode(request["graph"])
-    wanted = _sent(request, graph)
-    draft.apply(Delta.of(wanted, set(draft.quads(graph)) - wanted, draft.normalised))
-
-
-def _post(draft: Draft, request: dict[str, Any]) -> None:
-    sent = _sent(request, NamedNode(request["graph"]))
-    draft.apply(Delta.of(sent, normalised=draft.normalised))
-
-
-def _delete(draft: Draft, request: dict[str, Any]) -> None:
-    present = frozenset(draft.quads(NamedNode(request["graph"])))
-    if not present:
+    sent = _sent(request, graph) if request["kind"] != "delete" else set()
+    gone = set(draft.quads(graph)) - sent if request["kind"] != "post" else set()
+    if not sent and not gone:
         raise NotFound(f"There is no graph {request['graph']}; /graph/ lists those that there are.")
-    draft.apply(Delta(removed=present))
-
-
-_CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {
-    "update": _update,
-    "put": _put,
-    "post": _post,
-    "delete": _delete,
-}
+    draft.apply(Delta.of(sent, gone, draft.normalised))
 
 
 def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:

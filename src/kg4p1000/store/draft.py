@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
@@ -72,7 +72,7 @@ class Draft:
     # changes
 
     def apply(self, delta: Delta, *, tidy: bool = True) -> Delta:
-        """Remove and add quads, and keep the default graph in step.
+        """Remove and add quads, and bring the default graph to the merge of the graphs that are merged then.
 
         Args:
             tidy: after very many quads, bring the database in order at once, so that queries are quick.
@@ -80,47 +80,31 @@ class Draft:
         Returns:
             What really changed: quads that were there and went, or were not there and came.
         """
-        database = self.database
+        database, before = self.database, self.merged
         real = Delta(
             frozenset(q for q in delta.added if q not in database),
             frozenset(q for q in delta.removed - delta.added if q in database),
         )
-
-        def change() -> Delta:
-            for quad in real.removed:
-                database.remove(quad)
-            self._extend(real.added)
-            return real
-
-        self._merge(change)
+        for quad in real.removed:
+            database.remove(quad)
+        self._extend(real.added)
+        after = self.merged
+        left = [q for graph in before - after for q in self.quads(graph)]
+        for quad in (*left, *(q for q in real.removed if q.graph_name in before)):
+            homes = database.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
+            if not any(home.graph_name in after for home in homes):
+                database.remove(Quad(quad.subject, quad.predicate, quad.object))
+        entered = [q for graph in after - before for q in self.quads(graph)]
+        entered += [q for q in real.added if q.graph_name in after & before]
+        self._extend([Quad(q.subject, q.predicate, q.object) for q in entered])
+        if self._remembers:
+            self.delta = self.delta.then(real)
         if tidy:
             self.tidy()
         return real
 
-    def update(self, text: str, graphs: Iterable[NamedNode] | None = None, **options: Any) -> Delta:
-        """Run an update by the engine over the named graphs, and keep the default graph in step.
-
-        Args:
-            text: must not write to the default graph.
-            graphs: those that it can change; None for any.
-            options: of `pyoxigraph.Store.update`.
-
-        Returns:
-            What it changed, found by comparing these graphs before and after.
-        """
-        given = None if graphs is None else set(graphs)
-
-        def held() -> dict[Graph, set[bytes]]:
-            names = set(self.database.named_graphs()) if given is None else given
-            return {name: set(self.n_triples(name).splitlines(True)) for name in names}
-
-        def change() -> Delta:
-            before = held()
-            self.database.update(text, **options)
-            after = held()
-            return Delta(_more(after, before), _more(before, after))
-
-        return self._merge(change)
+    def _extend(self, quads: Collection[Quad]) -> None:
+        self._is_untidy = bulk.extend(self.database, quads) or self._is_untidy
 
     def load(
         self, file: IO[bytes], form: ox.RdfFormat, graph: NamedNode, *, replace: bool = False
@@ -158,28 +142,6 @@ class Draft:
         self._is_untidy = self._is_untidy or self._came.count >= MANY
         self.tidy()
         return said.stat().st_size > 0
-
-    def _merge(self, change: Callable[[], Delta]) -> Delta:
-        """Do what changes quads of named graphs, and bring the default graph to the merge of those that are merged then."""
-        database, before = self.database, self.merged
-        real, after = change(), self.merged
-        left = [q for g in before - after for q in database.quads_for_pattern(None, None, None, g)]
-        left += [q for q in real.removed if q.graph_name in before]
-        for quad in left:
-            homes = database.quads_for_pattern(quad.subject, quad.predicate, quad.object, None)
-            if not any(home.graph_name in after for home in homes):
-                database.remove(Quad(quad.subject, quad.predicate, quad.object))
-        entered = [
-            q for g in after - before for q in database.quads_for_pattern(None, None, None, g)
-        ]
-        entered += [q for q in real.added if q.graph_name in after & before]
-        self._extend([Quad(q.subject, q.predicate, q.object) for q in entered])
-        if self._remembers:
-            self.delta = self.delta.then(real)
-        return real
-
-    def _extend(self, quads: Iterable[Quad]) -> None:
-        self._is_untidy = bulk.extend(self.database, list(quads)) or self._is_untidy
 
     # for the change log
 
@@ -243,14 +205,3 @@ class Draft:
     def n_triples(self, graph: Graph) -> bytes:
         """Return the triples of a graph, written as N-Triples."""
         return self.database.dump(format=ox.RdfFormat.N_TRIPLES, from_graph=graph)
-
-
-def _more(ours: dict[Graph, set[bytes]], theirs: dict[Graph, set[bytes]]) -> frozenset[Quad]:
-    """Return the quads of lines, by graph, that others do not have."""
-    return frozenset(
-        Quad(*quad.triple, graph)
-        for graph, lines in ours.items()
-        for quad in ox.parse(
-            b"".join(lines - theirs.get(graph, set())), format=ox.RdfFormat.N_TRIPLES
-        )
-    )
