@@ -44,7 +44,7 @@ def store(work: Path, size: int) -> tuple[Store, float | None]:
     began = time.perf_counter()
     with made.draft() as draft, open(statements, "rb") as lines:
         draft.load(lines, ox.RdfFormat.N_TRIPLES, GRAPH)
-        draft.publish("bench", "Generated statements", "load")
+        made.publish(draft, "bench", "Generated statements", "load")
     return made, time.perf_counter() - began
 
 

@@ -117,7 +117,7 @@ def store_part(report: Report, work: Path, size: int, rounds: int = 15) -> None:
         began = time.perf_counter()
         with store.draft() as draft:
             draft.apply(delta)
-            draft.publish("bench", "", "update")
+            store.publish(draft, "bench", "", "update")
         seconds.append(time.perf_counter() - began)
         store.prune(2)
     report.table(

@@ -19,7 +19,7 @@ from kg4p1000.access import Tokens
 from kg4p1000.cli import main
 from kg4p1000.errors import StoreUnusable
 from kg4p1000.settings import Settings
-from kg4p1000.store import Delta, Readers, Rebuilds, Store
+from kg4p1000.store import Delta, Readers, Rebuilds, Store, backup, check
 from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
@@ -32,7 +32,7 @@ def publish(store, text):
     note = Quad(iri("activity:A4.2"), iri("skos:editorialNote"), Literal(text), iri("graph:notes"))
     with store.draft() as draft:
         draft.apply(Delta.of([note]))
-        return draft.publish("t", "", "test")
+        return store.publish(draft, "t", "", "test")
 
 
 def count(readers):
@@ -127,8 +127,8 @@ def test_a_store_on_a_read_only_disk_is_opened_checked_and_backed_up(
     store = Store(folder)
     assert not store.writable
     assert (store.current, len(list(store.quads())) > 1000) == (2, True)
-    assert store.check() == []
-    assert store.backup(tmp_path / "backup") == 2
+    assert check(store) == []
+    assert backup(store, tmp_path / "backup") == 2
     with pytest.raises(StoreUnusable, match="cannot be written"):
         publish(store, "y")
     with pytest.raises(StoreUnusable, match="cannot be written"):
@@ -250,7 +250,7 @@ def test_check_names_a_damaged_database_and_what_it_says_to_do_works(toy_store, 
     assert "delete the folder 'versions'" in done.output
     shutil.rmtree(store.path / "versions")
     assert set(Store(store.path).quads()) == told
-    assert Store(store.path).check() == []
+    assert check(Store(store.path)) == []
 
 
 @damages

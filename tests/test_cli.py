@@ -233,7 +233,7 @@ def test_dump_to_files_names_the_graphs_that_have_no_file(toy_store, files, tmp_
     with store.draft() as draft:
         quad = next(ox.parse("<x:s> <x:p> <x:o> <http://x.org/g> .", format=ox.RdfFormat.N_QUADS))
         draft.apply(Delta.of([quad]))
-        draft.publish("t", "", "test")
+        store.publish(draft, "t", "", "test")
     done = run("dump", "--to-files", "--store", store.path, "--files", files)
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "http://x.org/g has no file; 1 statement was not written.\n"

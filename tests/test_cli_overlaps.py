@@ -114,7 +114,7 @@ def test_undo_of_what_overlaps_rest_on_is_followed_by_the_detection(toy_store):
     with store.draft() as draft:
         going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
         draft.apply(Delta(removed=going))
-        draft.publish("t", "", "update")
+        store.publish(draft, "t", "", "update")
     with store.draft() as draft:
         draft.apply(
             Delta(
@@ -123,7 +123,7 @@ def test_undo_of_what_overlaps_rest_on_is_followed_by_the_detection(toy_store):
                 )
             )
         )
-        version = draft.publish("t", "", "update").version
+        version = store.publish(draft, "t", "", "update").version
     done = CliRunner().invoke(main, ["undo", str(version), "--store", str(store.path)])
     assert done.stdout.endswith("published: overlaps detected anew.\n"), done.output
     assert going <= set(store.quads())

@@ -238,9 +238,9 @@ def test_a_fault_in_a_change_is_told_and_the_next_change_is_made(graph, tmp_path
         with pytest.raises(KgError, match="Nothing was changed") as caught:
             made.change(kind="unheard-of", **common)
         assert (caught.value.slug, caught.value.status) == ("internal", 500)
-        process = made._process
+        worker = made._worker
         text = 'INSERT DATA { GRAPH graph:actors { place:MLI skos:note "Seen."@en } }'
         assert made.change(kind="update", text=text, **common)["version"] == graph.current
-        assert made._process is process
+        assert made._worker is worker
     finally:
         made.close()

@@ -9,7 +9,7 @@ from pyoxigraph import NamedNode
 from kg4p1000.build import parse_file
 from kg4p1000.errors import BrokenFile, KgError, MalformedQuery, MalformedRequest
 from kg4p1000.sparql import apply_update, columns_of
-from kg4p1000.store.draft import draft_in_memory
+from kg4p1000.store import Draft
 from kg4p1000.validation import Shapes
 from kg4p1000.writer import _sent
 
@@ -95,7 +95,7 @@ BODIES = {
 @pytest.mark.parametrize("text", UPDATES)
 def test_what_is_wrong_with_an_update_is_told_in_our_words(text):
     with pytest.raises(KgError) as error:
-        apply_update(text, draft_in_memory())
+        apply_update(text, Draft())
     told = error.value.detail
     assert UPDATES[text] in told
     assert not THEIRS.search(told)
@@ -165,7 +165,7 @@ def test_a_query_in_a_shape_is_written_so_that_it_is_answered_rightly(tmp_path):
 
 
 def test_names_with_dots_are_names_in_all_parts_of_updates():
-    draft, prefix = draft_in_memory(), "PREFIX ec: <http://e.x/> "
+    draft, prefix = Draft(), "PREFIX ec: <http://e.x/> "
     for text in (
         "INSERT DATA { GRAPH ec:g.1.2 { ec:1.1.1.353 ec:p.1.2 ec:a.b.c.d } }",
         "WITH ec:g.1.2 DELETE { ?x ec:p.1.2 ?y } INSERT { ?x ec:t.u.v ?y }"

@@ -8,7 +8,7 @@ import pytest
 
 from kg4p1000.access import Role
 from kg4p1000.errors import KgError
-from kg4p1000.store import Readers, Store
+from kg4p1000.store import Readers, Store, check
 from kg4p1000.writer import Writer
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,9 @@ def killer(victim, stop, seed):
 def test_every_acknowledged_change_survives_kills_of_the_writer(graph, toy_settings):
     writer = Writer(graph.path, toy_settings.files, 30, 4096)
     stop = threading.Event()
-    thread = threading.Thread(target=killer, args=(lambda: writer._process, stop, 1))
+    thread = threading.Thread(
+        target=killer, args=(lambda: writer._worker and writer._worker.process, stop, 1)
+    )
     thread.start()
     acknowledged, refused, number = [], 0, 0
     until = time.monotonic() + 60
@@ -59,7 +61,7 @@ def test_every_acknowledged_change_survives_kills_of_the_writer(graph, toy_setti
         assert {f"note {n} a", f"note {n} b"} <= notes
     halves = [n for n in range(number + 1) if len({f"note {n} a", f"note {n} b"} & notes) == 1]
     assert halves == []
-    assert again.check() == []
+    assert check(again) == []
     # What detects overlaps anew after a change may still be at work.
     until = time.monotonic() + 300
     while list((graph.path / "versions").glob(".draft-*")):
@@ -74,7 +76,7 @@ def test_queries_go_on_while_readers_are_killed(graph):
 
     def victim():
         running = readers.running()
-        reader = running[0]._reader if running else None
+        reader = running[0].worker if running else None
         return reader.process if reader else None
 
     query = "SELECT ?s ?p ?o WHERE { ?s ?p ?o } LIMIT 3000"

@@ -53,7 +53,7 @@ def store(tmp_path):
         ]
     with store.draft() as draft:
         draft.apply(Delta.of(facts))
-        draft.publish("tests", "", "test")
+        store.publish(draft, "tests", "", "test")
     return store
 
 

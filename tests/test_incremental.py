@@ -563,7 +563,7 @@ def test_other_shapes_are_tried_on_everything(store, shapes, place):
 def test_a_version_that_was_not_made_by_a_commit_is_not_trusted(store, shapes):
     with store.draft() as draft:
         draft.apply(Delta.of([MALI]))
-        draft.publish("somebody", "by hand", "test")
+        store.publish(draft, "somebody", "by hand", "test")
     assert commit(store, shapes, [OTHER]).whole
 
 

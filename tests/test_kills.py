@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from kg4p1000.access import Tokens
-from kg4p1000.store import Store
+from kg4p1000.store import Store, check
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -186,5 +186,5 @@ def test_acknowledged_changes_survive_kills_of_every_process(service):
     assert [n for n in (0, *acknowledged) if len(parts[n]) != 3] == []
     assert [n for n, found in parts.items() if len(found) not in (0, 3)] == []
     assert acknowledged
-    assert again.check() == []
+    assert check(again) == []
     assert not [p.name for p in (service.folder / "versions").glob(".*")]

@@ -19,8 +19,8 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg4p1000.checks import all_checks
 from kg4p1000.cli import main
 from kg4p1000.errors import StoreUnusable
-from kg4p1000.store import Delta, Readers, Store, changes
-from kg4p1000.store.backups import SUMS
+from kg4p1000.store import Delta, Readers, Store, backup, changes, check, notes, restore
+from kg4p1000.store.verify import SUMS
 from kg4p1000.terms import iri
 
 GRAPH, S, P = iri("graph:a"), NamedNode("http://example.org/s"), NamedNode("http://example.org/p")
@@ -33,7 +33,7 @@ ROW = f'A {S} {P} "smuggled" {GRAPH} .\n'.encode()
 def publish(store, added, removed=()):
     with store.draft() as draft:
         draft.apply(Delta.of(added, removed))
-        return draft.publish("tester", "a change", "test")
+        return store.publish(draft, "tester", "a change", "test")
 
 
 def number(n):
@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
     publish(store, [REGISTERED, *map(number, range(4))])
     for n in range(2, LAST + 1):
         publish(store, [number(n + 10), number(n + 20)], [number(n - 2)])
-    assert store.backup(folder / "backup") == LAST
+    assert backup(store, folder / "backup") == LAST
     return folder
 
 
@@ -140,7 +140,7 @@ def damaged(source, to, damage):
 def refused(backup, path):
     """What is said when a backup is refused; nothing is left then."""
     with pytest.raises(StoreUnusable) as caught:
-        Store.restore(backup, path)
+        restore(backup, path)
     assert not path.exists()
     return caught.value.detail
 
@@ -148,7 +148,7 @@ def refused(backup, path):
 def found(path):
     """What is found in a store, by whoever is first: the opening or the check."""
     try:
-        return Store(path).check()
+        return check(Store(path))
     except StoreUnusable as e:
         return [e.detail]
 
@@ -175,14 +175,14 @@ def test_a_damaged_log_is_found_with_and_without_the_databases(whole, tmp_path, 
 @once
 def test_any_damage_is_found_and_no_backup_of_it_is_made(tmp_path_factory, whole, damage):
     folder = tmp_path_factory.mktemp("any")
-    backup = damaged(whole / "backup", folder / "backup", damage)
-    assert refused(backup, folder / "new")
-    (backup / SUMS).unlink()
-    assert refused(backup, folder / "new")
+    copy = damaged(whole / "backup", folder / "backup", damage)
+    assert refused(copy, folder / "new")
+    (copy / SUMS).unlink()
+    assert refused(copy, folder / "new")
     store = Store(damaged(whole / "store", folder / "store", damage))
-    assert store.check()
+    assert check(store)
     with pytest.raises(StoreUnusable, match="could not be restored"):
-        store.backup(folder / "another")
+        backup(store, folder / "another")
     assert not (folder / "another").exists()
 
 
@@ -204,9 +204,9 @@ def test_a_lost_newest_entry_does_not_take_the_published_version_back(whole, tmp
     folder = damaged(whole / "store", tmp_path / "store", (delete, LAST, 0))
     store = Store(folder)
     assert store.current == LAST
-    assert store.check() == [f"Entry {LAST} is missing from the change log."]
+    assert check(store) == [f"Entry {LAST} is missing from the change log."]
     (folder / "current").unlink()
-    assert found(folder) == store.check()
+    assert found(folder) == check(store)
 
 
 def test_a_missing_entry_is_told_before_anything_is_made(whole, tmp_path):
@@ -235,12 +235,12 @@ def test_a_hash_that_a_power_failure_took_is_a_note_and_stands_in_the_backup(who
     else:
         beside.unlink()
     store = Store(folder)
-    assert store.check() == []
-    assert store.notes() == ["the hash of the newest entry was lost, as after a power failure"]
-    store.backup(tmp_path / "backup")
-    assert Store.restore(tmp_path / "backup", tmp_path / "new").notes() == []
+    assert check(store) == []
+    assert notes(store) == ["the hash of the newest entry was lost, as after a power failure"]
+    backup(store, tmp_path / "backup")
+    assert notes(restore(tmp_path / "backup", tmp_path / "new")) == []
     assert publish(store, [number(99)]).version == LAST + 1
-    assert (store.check(), store.notes()) == ([], [])
+    assert (check(store), notes(store)) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_every_file_of_a_backup_is_verified(whole, tmp_path, part, how):
     source = shutil.copytree(whole / "store", tmp_path / "source")
     (source / "builds" / "00000001.nq").write_text("")
     (source / "checked").write_text("x")
-    Store(source).backup(tmp_path / "backup")
+    backup(Store(source), tmp_path / "backup")
     path = tmp_path / "backup" / part
     if how == "missing":
         path.unlink()
@@ -294,18 +294,18 @@ def test_a_list_of_hashes_that_is_none_is_refused(whole, tmp_path, text):
 def test_a_backup_of_an_earlier_release_says_how_far_it_goes(whole, tmp_path, text):
     backup = shutil.copytree(whole / "backup", tmp_path / "backup")
     (backup / SUMS).unlink()
-    assert Store.restore(backup, tmp_path / "good").current == LAST
+    assert restore(backup, tmp_path / "good").current == LAST
     (backup / "current").write_text(text)
     assert "not whole" in refused(backup, tmp_path / "new")
 
 
 def test_a_backup_and_a_restoration_tell_how_far_they_are(whole, tmp_path):
     told = []
-    Store(whole / "store").backup(tmp_path / "backup", lambda *how: told.append(how))
+    backup(Store(whole / "store"), tmp_path / "backup", lambda *how: told.append(how))
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1] > 0
     told.clear()
-    Store.restore(tmp_path / "backup", tmp_path / "new", lambda *how: told.append(how))
+    restore(tmp_path / "backup", tmp_path / "new", lambda *how: told.append(how))
     assert sum(done == total for done, total in told) >= 2  # verified, and made
     assert len(told) > 2 * LAST
 
@@ -327,16 +327,16 @@ def test_an_entry_that_a_crash_left_unpublished_is_taken_up_and_one_that_does_no
     assert store.current == LAST - 2
     with pytest.raises(StoreUnusable, match="does not follow"):
         publish(store, [number(99)])
-    assert any("does not follow" in finding for finding in store.check())
+    assert any("does not follow" in finding for finding in check(store))
 
 
 def test_a_crash_between_hash_and_entry_leaves_nothing(whole, tmp_path):
     folder = shutil.copytree(whole / "store", tmp_path / "store")
     (folder / "log" / f"{LAST + 1:08}.sha256").write_text("0" * 64 + "\n")
     store = Store(folder)
-    assert (store.current, store.check()) == (LAST, [])
+    assert (store.current, check(store)) == (LAST, [])
     assert publish(store, [number(99)]).version == LAST + 1
-    assert store.check() == []
+    assert check(store) == []
 
 
 def free_port():
@@ -403,7 +403,7 @@ def test_a_clock_that_was_set_back_is_a_note_of_the_check(tmp_path, monkeypatch)
     for n, hours in enumerate((0, 1, -2, 3)):
         monkeypatch.setattr(changes, "now", lambda then=now + timedelta(hours=hours): then)
         publish(store, [number(n)])
-    (note,) = store.notes()
+    (note,) = notes(store)
     assert note.startswith("the clock was set back: version 3 says ")
     readers = Readers(store, 1, timeout=600)
     checks = dict(all_checks(store, tmp_path, readers))

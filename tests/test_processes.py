@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kg4p1000 import processes
-from kg4p1000.errors import BadSettings
+from kg4p1000.errors import BadSettings, ClientGone, KgError, MemoryLimit, NotFound, TimeLimit
 
 pytestmark = pytest.mark.skipif(
     not processes.can_deny_network(), reason="the kernel has no seccomp filter for this machine"
@@ -165,7 +165,7 @@ def test_where_the_kernel_cannot_a_start_is_refused_unless_the_setting_says_so(m
     with pytest.raises(BadSettings, match="required or optional"):
         processes.require_network_filter("maybe")
     code = """
-from kg4p1000.errors import BadSettings
+from kg4p1000.errors import BadSettings, ClientGone, KgError, MemoryLimit, NotFound, TimeLimit
 try:
     processes.require_network_filter("required")
 except BadSettings as e:
@@ -184,11 +184,72 @@ def test_a_child_does_not_run_with_a_network_unless_the_setting_says_so():
     assert done.stdout == "open\n"
 
 
-def test_a_child_that_takes_too_long_is_killed_with_its_children():
-    code = "from kg4p1000 import processes\nprocesses.confine()\nimport subprocess\nsubprocess.run(['sleep', '600'])"
-    before = set(groups())
-    with pytest.raises(subprocess.TimeoutExpired):
-        processes.run([sys.executable, "-c", code], timeout=3)
-    time.sleep(0.2)
-    names = [Path(f"/proc/{pid}/cmdline") for pid in set(groups()) - before]
-    assert not any(b"sleep\x00600" in n.read_bytes() for n in names if n.exists())
+#: A module of a worker that does what it is asked.
+DOES = """
+import os, subprocess, sys, time
+from kg4p1000.errors import NotFound
+from kg4p1000.processes import DATA, frame, serve
+def answer(request, out):
+    print("no part of an answer")
+    if request["do"] == "refuse":
+        raise NotFound("nothing", where="here")
+    if request["do"] == "much":
+        bytearray(1 << 30)
+    if request["do"] == "end":
+        sys.exit("the last words")
+    if request["do"] == "long":
+        subprocess.run(["sleep", "600"])
+    return {"done": request["do"]}
+def main(*arguments):
+    assert arguments == ("one",)
+    serve(answer)
+"""
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    (tmp_path / "does.py").write_text(DOES)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    worker = processes.Worker("does", "one", keep_words=True)
+    yield worker
+    worker.end()
+
+
+def limits(seconds=60):
+    return processes.Limits(seconds, 512, "over {} s", "over {} MB", lambda words: KgError(words))
+
+
+def test_a_worker_answers_one_request_after_another(worker):
+    assert worker.ask({"do": "this"}, limits()) == {"done": "this"}
+    with pytest.raises(NotFound) as refused:
+        worker.ask({"do": "refuse"}, limits())
+    assert (refused.value.detail, refused.value.members) == ("nothing", {"where": "here"})
+    assert worker.ask({"do": "x" * 1_000_000}, limits()) == {"done": "x" * 1_000_000}
+
+
+def test_a_worker_that_takes_too_long_is_ended_with_what_it_started(worker):
+    assert worker.ask({"do": "this"}, limits())
+    group = worker.process.pid
+    with pytest.raises(TimeLimit, match=r"over 1\.5 s") as late:
+        worker.ask({"do": "long"}, limits(1.5))
+    assert late.value.members == {"limit_seconds": 1.5}
+    until = time.monotonic() + 30
+    while group in groups().values():
+        assert time.monotonic() < until, "a child lives on"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("do", "error", "told"),
+    [("much", MemoryLimit, "over 512 MB"), ("end", KgError, "the last words")],
+)
+def test_how_a_worker_ended_is_told(worker, do, error, told):
+    with pytest.raises(error, match=told):
+        worker.ask({"do": do}, limits())
+    assert not worker.alive
+
+
+def test_a_worker_whose_answer_nobody_waits_for_is_ended(worker):
+    with pytest.raises(ClientGone):
+        worker.ask({"do": "long"}, limits(), gone=lambda: True)
+    assert not worker.alive

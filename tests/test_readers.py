@@ -22,7 +22,8 @@ from kg4p1000.errors import (
     TimeLimit,
     TooDeep,
 )
-from kg4p1000.store import Delta, Readers, Store, pool
+from kg4p1000.store import Delta, Readers, Store
+from kg4p1000.store import readers as pool
 from kg4p1000.terms import iri
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +45,7 @@ def store(tmp_path_factory):
     quads.append(Quad(A, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs")))
     with store.draft() as draft:
         draft.apply(Delta.of(quads))
-        draft.publish("tester", "a chain", "test")
+        store.publish(draft, "tester", "a chain", "test")
     return store
 
 
@@ -170,7 +171,7 @@ def test_eight_runaways_at_once_are_all_stopped_and_short_queries_pass_them(stor
 def test_no_reader_process_outlives_its_runaway(store):
     readers = Readers(store, size=1, timeout=6, memory=300)
     result = readers.query(RUNAWAYS["streamed-cross-product"])
-    process = result._reader.process
+    process = result.worker.process
     with pytest.raises(TimeLimit):
         result.read()
     assert process.poll() == -signal.SIGALRM

@@ -28,7 +28,7 @@ def store(tmp_path):
         with store.draft() as draft:
             number = Quad(iri("activity:A1.1"), iri("k4p:number"), Literal(n), GRAPH)
             draft.apply(Delta.of([REGISTERED, number]))
-            draft.publish("Ada", f"number {n}", "update")
+            store.publish(draft, "Ada", f"number {n}", "update")
     assert store.prune(1) == [1, 2, 3]
     return store
 
@@ -76,12 +76,12 @@ def test_a_page_of_a_pruned_version_comes_by_itself(web):
 
 def test_versions_are_made_one_after_another(web, store):
     rebuilds = web.application.extensions["kg4p1000"].readers._rebuilds
-    with store._lock("rebuilding"):  # so that the first is still being made
+    with store.lock("rebuilding"):  # so that the first is still being made
         assert ask(web, 1).status_code == 503
-        process = rebuilds._process
+        process = rebuilds._worker
         assert ask(web, 1).status_code == 503
         assert "version 1, which is first" in ask(web, 2).json["detail"]
-        assert rebuilds._process is process
+        assert rebuilds._worker is process
     assert [answer(web, n) for n in (1, 2)] == [1, 2]
 
 
@@ -117,7 +117,7 @@ def test_a_version_that_cannot_be_made_says_why(store):
     rebuilds = Rebuilds(store, 2)
     with pytest.raises(BeingRebuilt):
         rebuilds.need(3)
-    assert eventually(lambda: rebuilds._process is None)
+    assert eventually(lambda: rebuilds._worker is None)
     with pytest.raises(StoreUnusable, match="could not be made again"):
         rebuilds.need(3)
     entry.write_text(text)

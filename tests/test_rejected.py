@@ -55,7 +55,7 @@ def without(own, change):
         after = frozenset(change(about))
         draft.apply(Delta(after - about, frozenset(about | linked) - after))
         ontology.infer(draft, ontology.rules(ontology.axioms(draft)))
-        draft.publish("tests", "", "test")
+        graph.publish(draft, "tests", "", "test")
     return graph
 
 

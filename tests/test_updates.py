@@ -38,8 +38,9 @@ def draft(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("updates") / "store")
     with store.draft() as first:
         first.apply(Delta.of(parsed(DATA)))
-        first.publish("tester", "some data", "test")
+        store.publish(first, "tester", "some data", "test")
     with store.draft() as draft:
+        draft.before = set(store.quads())
         yield draft
 
 
@@ -108,7 +109,7 @@ def shape(quads):
 
 def check_delta(draft):
     """The draft's delta is the difference to its base, and its default graph the merge."""
-    before, after = set(draft.store.quads()), set(draft.quads())
+    before, after = draft.before, set(draft.quads())
     assert draft.delta.added == after - before
     assert draft.delta.removed == before - after
     merged = {quad.triple for quad in after if quad.graph_name in draft.merged}

@@ -185,7 +185,7 @@ def client(cases, folder, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("store") / "store")
     with store.draft() as draft:
         draft.apply(Delta.of(added, []))
-        draft.publish("tests", "the files of the W3C tests", "test")
+        store.publish(draft, "tests", "the files of the W3C tests", "test")
     settings = Settings(store=store.path, files=ROOT, access_log="none")
     readers = Readers(store, size=2, timeout=600, memory=512)
     yield create_app(settings, store, readers, Library(ROOT / "queries")).test_client()

@@ -170,7 +170,7 @@ def change(store, added, removed, before):
     with store.draft() as draft:
         draft.apply(before.inverse())
         delta = draft.apply(Delta.of(added, removed))
-        draft.publish("tests", "odd", "tests")
+        store.publish(draft, "tests", "odd", "tests")
     store.prune(2)
     return delta
 

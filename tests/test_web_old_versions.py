@@ -38,7 +38,7 @@ def web(own, settings, library):
     )
     with store.draft() as draft:
         draft.apply(Delta.of([label]))
-        draft.publish("tests", "another version", "update")
+        store.publish(draft, "tests", "another version", "update")
     pool = Readers(store, size=2, timeout=600, memory=512)
     yield create_app(settings, store, pool, library).test_client()
     pool.close()

@@ -211,7 +211,7 @@ def test_overlaps_follow_a_change_whose_client_left_too(deciding):
     with store.draft() as draft:  # as a change that was made, and whose maker was stopped then
         going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
         draft.apply(Delta(removed=going))
-        draft.publish("t", "", "update")
+        store.publish(draft, "t", "", "update")
     before = store.current
     with pytest.raises(ClientGone):
         client.application.extensions["kg4p1000"].writer.change(

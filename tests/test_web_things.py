@@ -254,7 +254,7 @@ def small(tmp_path, settings, library):
     for quads in (first, [Quad(thing, iri("skos:notation"), Literal("<b>"), graph)]):
         with store.draft() as draft:
             draft.apply(Delta.of(quads))
-            draft.publish("tests", attack, "test")
+            store.publish(draft, "tests", attack, "test")
     pool = Readers(store, size=2, timeout=600)
     yield create_app(settings, store, pool, library).test_client()
     pool.close()

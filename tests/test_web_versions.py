@@ -26,7 +26,7 @@ def versioned(tmp_path_factory, library):
         quads.append(Quad(GRAPH, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs")))
         with store.draft() as draft:
             draft.apply(Delta.of(quads))
-            draft.publish("Ada", f"number {n}", "update")
+            store.publish(draft, "Ada", f"number {n}", "update")
     return store
 
 
@@ -139,13 +139,13 @@ def test_a_new_version_is_never_answered_from_the_cache(web, versioned, tmp_path
     assert number(ask(web)) == 3
     with versioned.draft() as draft:
         draft.apply(Delta.of([Quad(iri("activity:A1.1"), iri("k4p:number"), Literal(4), GRAPH)]))
-        draft.publish("Ada", "number 4", "update")
+        versioned.publish(draft, "Ada", "number 4", "update")
     assert number(ask(web)) == 4
     with versioned.draft() as draft:
         draft.apply(
             Delta.of([], [Quad(iri("activity:A1.1"), iri("k4p:number"), Literal(4), GRAPH)])
         )
-        draft.publish("Ada", "number 3 again", "update")
+        versioned.publish(draft, "Ada", "number 3 again", "update")
 
 
 def test_the_cache_keeps_within_its_bounds():
@@ -189,14 +189,14 @@ def test_what_came_and_what_went_are_n_quads(web, versioned, monkeypatch, size):
     coming = Quad(iri("activity:A1.1"), iri("skos:editorialNote"), Literal("A\nD \u00e9"), GRAPH)
     with versioned.draft() as draft:
         draft.apply(Delta(frozenset({coming}), frozenset({going})))
-        number = draft.publish("Ada", "", "update").version
+        number = versioned.publish(draft, "Ada", "", "update").version
     for part, quad in (("added", coming), ("removed", going)):
         said = web.get(f"/versions/{number}/changes?part={part}")
         assert said.mimetype == "application/n-quads"
         assert list(ox.parse(said.data, format=ox.RdfFormat.N_QUADS)) == [quad]
     with versioned.draft() as draft:
         draft.apply(Delta(frozenset({going}), frozenset({coming})))
-        draft.publish("Ada", "", "update")
+        versioned.publish(draft, "Ada", "", "update")
 
 
 @pytest.mark.parametrize(("asked", "accept"), [("?part=both", "*/*"), ("", "application/n-quads")])

@@ -516,7 +516,7 @@ def test_a_runaway_update_is_stopped_and_the_next_one_made(client, tokens, app, 
 
 def test_a_killed_writer_is_told_of_and_replaced(client, tokens, app, built):
     client.post("/update?dry-run=true", data=RENAME, headers=UPDATE | tokens["steward"])
-    process = app.extensions["kg4p1000"].writer._process
+    process = app.extensions["kg4p1000"].writer._worker.process
     process.kill()
     process.wait()
     assert (

@@ -16,7 +16,7 @@ from .errors import BrokenFile, KgError
 from .files import unread
 from .queries import Library
 from .questions import State
-from .store import MemoryGraph, Readers, Store, Tell
+from .store import MemoryGraph, Readers, Store, Tell, check, notes
 from .terms import curie, iri
 from .texts import counted
 
@@ -82,8 +82,8 @@ def _files(files: Path) -> tuple[list[str], str]:
 def _log(store: Store, tell: Tell) -> tuple[list[str], str]:
     if not store.current:
         return ["The store is empty; run 'kg4p1000 build' first."], ""
-    findings, count = store.check(tell), counted(store.current, "version")
-    return findings, count if findings else "; ".join([count, *store.notes()])
+    findings, count = check(store, tell), counted(store.current, "version")
+    return findings, count if findings else "; ".join([count, *notes(store)])
 
 
 def _faults(files: Path) -> tuple[list[str], str]:

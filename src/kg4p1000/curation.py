@@ -102,7 +102,7 @@ def commit(
         KgError: a guard refuses the change; nothing was changed.
     """
     with store.draft() as draft:
-        made = _Change(draft, shapes, change)
+        made = _Change(store, draft, shapes, change)
         for guard in guards:
             guard(draft, wipe)
         return made.publish(author, message, source, dry_run, before)
@@ -143,7 +143,7 @@ def undo(
                 conflicts=conflicts,
             )
         text = message or f"Undo of version {version}: {entry.message}"
-        return _Change(draft, shapes, made.inverse()).publish(author, text, "undo", dry_run)
+        return _Change(store, draft, shapes, made.inverse()).publish(author, text, "undo", dry_run)
 
 
 def is_followed(changed: Collection[Quad]) -> bool:
@@ -163,9 +163,9 @@ class _Change:
     """A draft to which a change has been applied."""
 
     def __init__(
-        self, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
+        self, store: Store, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
     ) -> None:
-        self._draft, self._shapes = draft, shapes
+        self._store, self._draft, self._shapes = store, draft, shapes
         self._merged_before = draft.merged - {INFERRED}
         self._rules_before = self._rules = ontology.rules(ontology.axioms(draft))
         if isinstance(change, Delta):
@@ -182,7 +182,7 @@ class _Change:
         before: Callable[[int], None] | None = None,
     ) -> Commit:
         """Work out what follows, judge, and publish what conforms."""
-        draft, store = self._draft, self._draft.store
+        draft, store = self._draft, self._store
         follow(draft)
         draft.apply(_inferences(draft.delta).inverse())
         stated = draft.delta
@@ -205,7 +205,7 @@ class _Change:
             self._shapes.see_that_ontology_allows(self._graph)
         delta, counts, entry = draft.delta, draft.counts, None
         if any(counts) and not dry_run:
-            entry = draft.publish(author, message, source, before)
+            entry = store.publish(draft, author, message, source, before)
         elif dry_run:
             refuse_long(draft.rows()[1])
         elif before:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from .store import Delta, Draft, MemoryGraph, draft_in_memory
+from .store import Delta, Draft, MemoryGraph
 from .terms import GRAPH, PREFIXES, iri
 
 INFERRED = NamedNode(GRAPH + "inferred")
@@ -345,7 +345,7 @@ def contradictions(match: Match, nodes: Iterable[Any] | None = None) -> set[tupl
 
 def contradictions_of(triples: Iterable[Triple]) -> set[tuple[Any, Any]]:
     """Find the same in a graph that is in no store; the rules are those of the ontology in it."""
-    draft, kept = draft_in_memory(), list(triples)
+    draft, kept = Draft(), list(triples)
     schema = _SCHEMA | {_TYPE, _MEMBERS, _DISJOINT}
     made = rules(t for t in kept if t.predicate in schema)
     used = schema | {predicate for rule in made for _, predicate, _ in rule.body}

@@ -1,24 +1,20 @@
-"""Overlaps in the store: detected anew when what they rest on has changed, and decided on.
-
-Run as ``python -m kg4p1000.proposals STORE FILES KEEP`` to bring ``graph:overlaps`` up to date, which the
-service does after a change.
-"""
+"""Overlaps in the store: detected anew when what they rest on has changed, and decided on."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from pyoxigraph import NamedNode, Quad, Triple
 
-from . import curation, decisions, logs, merging, processes
+from . import curation, decisions, logs, merging
 from .build import load_shapes, merged_sources, parse_file
 from .curation import Commit, Follower, commit
 from .errors import NotFound
 from .overlaps.decisions import OVERLAPS, TOPIC, Pair, overlap_iri
+from .processes import serve
 from .store import Delta, Draft, MemoryGraph, Store
 from .store.changes import write_durably
 from .terms import iri, mint, turtle
@@ -123,9 +119,14 @@ def _activities(store: Store) -> int:
 
 curation.followers.append(Follower(merging.matters, detect, slow=True))
 
-if __name__ == "__main__":
-    processes.confine()
+
+def main(store: str, files: str, keep: str) -> None:
+    """Bring ``graph:overlaps`` up to date when asked, which the service does after a change."""
+
+    def answer(*_: object) -> dict[str, Any]:
+        refresh(Store(Path(store), keep=int(keep)), load_shapes(Path(files)), most=MOST)
+        return {}
+
     logs.begin_child()
     os.nice(10)  # answers go first
-    given = Store(Path(sys.argv[1]), keep=int(sys.argv[3]))
-    refresh(given, load_shapes(Path(sys.argv[2])), most=MOST)
+    serve(answer)

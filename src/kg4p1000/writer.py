@@ -1,21 +1,14 @@
 """The process that makes changes for the service: warm, limited, and killable at any time.
 
-A change is one JSON line in and one JSON line out. Until the change log has it, nothing has happened;
-whatever a killed process left aside is discarded when the next change begins.
-
-Run as ``python -m kg4p1000.writer STORE FILES KEEP``.
+Until the change log has a change, nothing has happened; whatever a killed process left aside is discarded when the
+next change begins.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +18,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, decisions, errors, logs, processes, proposals, sparql
+from . import curation, decisions, logs, proposals, sparql
 from .access import Role
 from .build import load_shapes
 from .errors import (
@@ -34,35 +27,25 @@ from .errors import (
     Forbidden,
     KgError,
     MalformedRequest,
-    MemoryLimit,
     NotFound,
     PreconditionFailed,
-    TimeLimit,
-    TooDeep,
     TooLarge,
     WriterLost,
 )
 from .loading import refuse_blank, register_graph
+from .processes import GLANCE, Limits, Worker, serve
 from .store import Delta, Draft, Store, statements
 from .store.changes import touches
 from .store.parsing import sentence
 from .terms import GRAPH, ID, curie, iri
 
-_RDF = {
-    "text/turtle": ox.RdfFormat.TURTLE,
-    "application/n-triples": ox.RdfFormat.N_TRIPLES,
-    "application/ld+json": ox.RdfFormat.JSON_LD,
-    "application/rdf+xml": ox.RdfFormat.RDF_XML,
-}
 _log = logging.getLogger(__name__)
 #: Media types in which a graph may be sent.
-GRAPH_TYPES = tuple(_RDF)
+GRAPH_TYPES = ("text/turtle", "application/n-triples", "application/ld+json", "application/rdf+xml")
 #: So many changed statements are listed in an answer; of more it has the numbers, and the log the rest.
 LISTED = 1000
 #: So many changes are made or wait at once: fewer than the service has threads to spare.
 _PLACES = 6
-#: Seconds after which one looks whether the client is still there.
-_LOOK = 0.25
 
 
 class Writer:
@@ -79,13 +62,10 @@ class Writer:
     def __init__(
         self, store: Path, files: Path, timeout: float, memory: int, keep: int = 0
     ) -> None:
-        self._command, self._detect = (
-            [sys.executable, "-m", f"kg4p1000.{what}", str(store), str(files), str(keep)]
-            for what in ("writer", "proposals")
-        )
+        self._arguments = (str(store), str(files), str(keep))
         self.timeout, self.memory = timeout, memory
         self._following: list[threading.Thread] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: Worker | None = None
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_PLACES)
 
@@ -108,45 +88,48 @@ class Writer:
             Busy: too many changes wait already.
             KgError: what the change was refused for; nothing was changed.
         """
-        limits = {"timeout": self.timeout, "memory": self.memory << 20}
+        limits = Limits(
+            self.timeout,
+            self.memory,
+            "The change took longer than {} s and was stopped; nothing was changed. Send it in smaller parts.",
+            "The change needed more than {} MB and was stopped; nothing was changed. Send it in smaller parts.",
+            lambda _: WriterLost(),
+        )
         with self._turn(gone):
-            process = self._started()
+            if self._worker is None or not self._worker.alive:
+                self.close()
+                self._worker = Worker(__name__, *self._arguments)
+            worker, answer = self._worker, None
             try:
-                answer = processes.exchange(process, {**request, **limits}, gone)
-            except BaseException as e:
-                self._process = None
-                lost = isinstance(e, (BrokenPipeError, EOFError))
-                if not lost:
-                    process.kill()
-                code = processes.end(process)
-                self._follow()  # it may have been made before the end
-                if lost:
-                    raise self._fault(code) from None
-                raise
-            if answer.get("overlaps_follow"):
-                self._follow()
-        if problem := answer.get("problem"):
-            raise errors.from_plain(problem)
-        return answer
+                answer = worker.ask(request, limits, gone)
+                return answer
+            finally:
+                # A change may have been made before its process was ended.
+                if answer["overlaps_follow"] if answer else not worker.alive:
+                    self._follow()
 
     def _follow(self) -> None:
         """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
-        self._following = [process for process in self._following if process.is_alive()]
+        self._following = [thread for thread in self._following if thread.is_alive()]
         # One that runs may have read the version before; one more that waits for it is enough.
         if len(self._following) < 2:
-            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-            process = threading.Thread(
-                target=lambda: processes.start(self._detect, **quiet).wait(), daemon=True
-            )
-            process.start()
-            self._following.append(process)
+            self._following.append(threading.Thread(target=self._detect, daemon=True))
+            self._following[-1].start()
+
+    def _detect(self) -> None:
+        worker = Worker("kg4p1000.proposals", *self._arguments)
+        try:
+            worker.ask({}, Limits(0, 0, "", "", lambda _: WriterLost()))
+        except KgError as e:
+            _log.error("the overlaps were not detected anew: %s", e.detail)
+        finally:
+            worker.end()
 
     def close(self) -> None:
         """End the process; a change that is being made and is not in the log yet is dropped."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            processes.end(process)
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
 
     @contextmanager
     def _turn(self, gone: Callable[[], bool]) -> Iterator[None]:
@@ -157,7 +140,7 @@ class Writer:
                 retry_after=5,
             )
         try:
-            while not self._lock.acquire(timeout=_LOOK):
+            while not self._lock.acquire(timeout=GLANCE):
                 if gone():
                     raise ClientGone()
             try:
@@ -166,33 +149,6 @@ class Writer:
                 self._lock.release()
         finally:
             self._places.release()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            if self._process is not None:
-                processes.end(self._process)
-            self._process = processes.start(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-            )
-        return self._process
-
-    def _fault(self, code: int) -> KgError:
-        match -code:
-            case signal.SIGALRM:
-                return TimeLimit(
-                    f"The change took longer than {self.timeout:g} s and was stopped; nothing was"
-                    " changed. Send it in smaller parts.",
-                    limit_seconds=self.timeout,
-                )
-            case signal.SIGABRT:
-                return MemoryLimit(
-                    f"The change needed more than {self.memory} MB and was stopped; nothing was"
-                    " changed. Send it in smaller parts.",
-                    limit_megabytes=self.memory,
-                )
-            case signal.SIGSEGV | signal.SIGBUS:
-                return TooDeep()  # the stack has ended
-        return WriterLost()
 
 
 # in the process
@@ -215,7 +171,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             store,
             shapes,
             request["version"],
-            choose=lambda draft, made: _undone_by(role, draft, made, request),
+            choose=lambda draft, made: _undone_by(store, role, draft, made, request),
             **common,
         )
     elif request["kind"] == "decide":
@@ -226,7 +182,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             store,
             shapes,
             (a, b),
-            permit=lambda draft: _permit_decision(draft, role, request),
+            permit=lambda draft: _permit_decision(store, draft, role, request),
             **told,
             **common,
         )
@@ -234,7 +190,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
 
         def change(draft: Draft) -> None:
             nonlocal made_graph
-            _see_conditions(draft, request)
+            _see_conditions(store, draft, request)
             if request["kind"] in ("put", "post"):
                 made_graph = next(draft.quads(NamedNode(request["graph"])), None) is None
             _write(draft, role, request)
@@ -264,7 +220,7 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
     }
 
 
-def _see_conditions(draft: Draft, request: dict[str, Any]) -> None:
+def _see_conditions(store: Store, draft: Draft, request: dict[str, Any]) -> None:
     """See that the graph is in the state for which a change is meant (RFC 9110, section 13).
 
     An ETag of ours begins with a version. It holds as long as the graph that a request names has not changed since;
@@ -277,7 +233,7 @@ def _see_conditions(draft: Draft, request: dict[str, Any]) -> None:
     there = graph is None or next(draft.quads(graph), None) is not None
 
     def holds(tags: list[str]) -> bool:
-        return there and any(tag == "*" or _is_state(draft, tag, graph) for tag in tags)
+        return there and any(tag == "*" or _is_state(store, draft.base, tag, graph) for tag in tags)
 
     wanted, unwanted = request.get("if_match"), request.get("if_none_match")
     what = (curie(graph.value) or graph.value) if graph else "The published graph"
@@ -293,21 +249,21 @@ def _see_conditions(draft: Draft, request: dict[str, Any]) -> None:
     raise PreconditionFailed(f"{why} Nothing was changed.", version=draft.base)
 
 
-def _is_state(draft: Draft, tag: str, graph: NamedNode | None) -> bool:
+def _is_state(store: Store, base: int, tag: str, graph: NamedNode | None) -> bool:
     """Whether an ETag is of the state of a graph, or of the whole, that is published."""
     number = tag.partition("-")[0]
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         return False
-    if graph is None or not 0 < int(number) < draft.base:
-        return int(number) == draft.base
-    later = range(int(number) + 1, draft.base + 1)
-    return not any(touches(draft.store.log_path(version), graph) for version in later)
+    if graph is None or not 0 < int(number) < base:
+        return int(number) == base
+    later = range(int(number) + 1, base + 1)
+    return not any(touches(store.log_path(version), graph) for version in later)
 
 
 def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
     """Do an update, or what the Graph Store Protocol asks for."""
     editable = _editable(draft)  # before the change might say otherwise
-    _CHANGES[request["kind"]](draft, request)
+    _apply(draft, request)
     added = {quad.graph_name.value for quad in draft.delta.added}
     sparql.refuse_foreign("The graph", added)
     _permit(_graphs(draft.delta), role, editable)
@@ -319,47 +275,31 @@ def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
         _in_own_name(draft, request["author"])
 
 
-def _update(draft: Draft, request: dict[str, Any]) -> None:
-    sparql.apply_update(
-        request["text"],
-        draft,
-        using=request.get("using"),
-        using_named=request.get("using_named"),
-        derived={curation.INFERRED},
-    )
-
-
-def _put(draft: Draft, request: dict[str, Any]) -> None:
+def _apply(draft: Draft, request: dict[str, Any]) -> None:
+    """Do an update, or what the Graph Store Protocol asks for, as it is sent."""
+    if request["kind"] == "update":
+        sparql.apply_update(
+            request["text"],
+            draft,
+            using=request.get("using"),
+            using_named=request.get("using_named"),
+            derived={curation.INFERRED},
+        )
+        return
     graph = NamedNode(request["graph"])
-    wanted = _sent(request, graph)
-    draft.apply(Delta.of(wanted, set(draft.quads(graph)) - wanted, draft.normalised))
-
-
-def _post(draft: Draft, request: dict[str, Any]) -> None:
-    sent = _sent(request, NamedNode(request["graph"]))
-    draft.apply(Delta.of(sent, normalised=draft.normalised))
-
-
-def _delete(draft: Draft, request: dict[str, Any]) -> None:
-    present = frozenset(draft.quads(NamedNode(request["graph"])))
-    if not present:
+    sent = _sent(request, graph) if request["kind"] != "delete" else set()
+    gone = set(draft.quads(graph)) - sent if request["kind"] != "post" else set()
+    if not sent and not gone:
         raise NotFound(f"There is no graph {request['graph']}; /graph/ lists those that there are.")
-    draft.apply(Delta(removed=present))
-
-
-_CHANGES: dict[str, Callable[[Draft, dict[str, Any]], None]] = {
-    "update": _update,
-    "put": _put,
-    "post": _post,
-    "delete": _delete,
-}
+    draft.apply(Delta.of(sent, gone, draft.normalised))
 
 
 def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
-    """The triples of a body, in a graph; blank nodes get names that nothing else has."""
+    """Return the triples of a body, in a graph; blank nodes get names that nothing else has."""
     try:
         body = io.BytesIO(base64.b64decode(request["data"]))
-        parsed = statements(body, _RDF[request["media_type"]], request["graph"])
+        form = ox.RdfFormat.from_media_type(request["media_type"])
+        parsed = statements(body, form, request["graph"])
         if found := {Quad(q.subject, q.predicate, q.object, graph) for q in parsed}:
             return found
     except SyntaxError as e:
@@ -382,18 +322,20 @@ def _editable(draft: Draft) -> set[str]:
     return {q.subject.value for q in marked if isinstance(q.subject, NamedNode)}
 
 
-def _permit_decision(draft: Draft, role: Role, request: dict[str, Any]) -> None:
+def _permit_decision(store: Store, draft: Draft, role: Role, request: dict[str, Any]) -> None:
     """See that a role may decide, and that the graph is in the state for which it does."""
-    _see_conditions(draft, request)
+    _see_conditions(store, draft, request)
     _permit({decisions.GRAPH}, role, _editable(draft))
 
 
-def _undone_by(role: Role, draft: Draft, made: Delta, request: dict[str, Any]) -> Delta:
-    """What a role takes back of what a version stated; see `_permit` and `_see_conditions`.
+def _undone_by(
+    store: Store, role: Role, draft: Draft, made: Delta, request: dict[str, Any]
+) -> Delta:
+    """Return what a role takes back of what a version stated; see `_permit` and `_see_conditions`.
 
     What followed from decisions, in graphs that are for software, is worked out again from those that are left.
     """
-    _see_conditions(draft, request)
+    _see_conditions(store, draft, request)
     touched = _graphs(made)
     if role < Role.ADMIN and decisions.GRAPH in touched:
         follows = decisions.graphs()
@@ -442,44 +384,32 @@ def _in_own_name(draft: Draft, author: str) -> None:
 
 
 def main(store: str, files: str, keep: str) -> None:
-    """Serve until standard input ends."""
-    processes.confine()
+    """Make the changes that are sent."""
     logs.begin_child()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides when the process stops
-    folder = Path(store)
-    out = sys.stdout.buffer
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        processes.limit(request["timeout"], request["memory"])
-        before = None
-        try:
-            opened = Store(folder, keep=int(keep))
-            before = opened.current
-            answer = perform(opened, Path(files), request)
-        except MemoryError as e:
-            if "buffer maximal size" not in str(e):
-                os.abort()
-            answer = errors.to_plain(
-                TooLarge("A term has more than 16 MiB, too much for the parser.")
-            )
-        except KgError as e:
-            answer = errors.to_plain(e)
-        except Exception:
-            _log.exception("a change ended by a fault")
-            answer = errors.to_plain(KgError(_outcome(folder, before)))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        out.write(json.dumps(answer).encode() + b"\n")
-        out.flush()
+    serve(lambda request, _: _perform(Path(store), Path(files), int(keep), request))
+
+
+def _perform(folder: Path, files: Path, keep: int, request: dict[str, Any]) -> dict[str, Any]:
+    before = None
+    try:
+        store = Store(folder, keep=keep)
+        before = store.current
+        return perform(store, files, request)
+    except MemoryError as e:
+        if "buffer maximal size" not in str(e):
+            raise
+        raise TooLarge("A term has more than 16 MiB, too much for the parser.") from None
+    except KgError:
+        raise
+    except Exception:
+        _log.exception("a change ended by a fault")
+        raise KgError(_outcome(folder, before)) from None
 
 
 def _outcome(folder: Path, before: int | None) -> str:
-    """What a change that ended by a fault has done, for whoever sent it."""
+    """Return what a change that ended by a fault has done, for whoever sent it."""
     with suppress(KgError, OSError):
         now = Store(folder).current
         if before == now:
             return "The service has a fault that this change meets; its log has more. Nothing was changed."
     return "The service has a fault that this change meets. Whether it was made stands under /versions."
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -23,8 +23,8 @@ from .. import __version__, logs, processes, settings, terms
 from ..curation import Commit
 from ..errors import KgError, NotFound, ShapesViolated
 from ..store import Readers, Store, Tell
+from ..store.disk import room
 from ..store.graphs import rows
-from ..store.room import room
 from ..texts import counted
 from ..validation import Report
 

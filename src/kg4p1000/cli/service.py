@@ -17,7 +17,7 @@ from ..access import Tokens, doubts
 from ..errors import BadSettings
 from ..queries import Library
 from ..settings import Settings
-from ..store import Readers, Rebuilds, Store
+from ..store import Readers, Rebuilds, Store, backup, restore
 from .base import Service, Verb, existing, main, messages, progress, verb
 
 
@@ -108,7 +108,7 @@ def backup_(given: Settings, target: Path) -> None:
     """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
     store = existing(given)
     with progress("Copying and verifying") as tell:
-        version = store.backup(target, tell)
+        version = backup(store, target, tell)
     click.echo(f"Version {version} and all before it are in {target}.")
 
 
@@ -117,7 +117,7 @@ def backup_(given: Settings, target: Path) -> None:
 def restore_(given: Settings, backup: Path) -> None:
     """Make the store anew from the folder BACKUP, which is verified first; the store's folder must be empty."""
     with progress("Verifying and restoring") as tell:
-        store = Store.restore(backup, given.store, tell)
+        store = restore(backup, given.store, tell)
     click.echo(f"Version {store.current} is restored in {given.store}.")
 
 

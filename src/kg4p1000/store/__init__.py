@@ -15,20 +15,17 @@ aside (`Draft`) and publishes it by one rename. Nothing here knows what the trip
 the graph register says which graphs are merged into the default graph.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .bulk import SEVERAL, statements
-    from .chain import Tell
-    from .changes import Delta, Entry
-    from .draft import Draft, draft_in_memory
-    from .faults import CALLS_NOBODY, parse_query
-    from .graphs import MemoryGraph, Row, Term, dataset, rows
-    from .pool import Readers
-    from .rebuild import Rebuilds
-    from .result import Result
-    from .versions import Store
+from .bulk import SEVERAL, statements
+from .chain import Tell
+from .changes import Delta, Entry
+from .draft import Draft
+from .faults import CALLS_NOBODY, parse_query
+from .graphs import MemoryGraph, Row, Term, dataset, rows
+from .readers import Readers
+from .rebuild import Rebuilds
+from .result import Result
+from .verify import backup, check, notes, restore
+from .versions import Store
 
 __all__ = [
     "CALLS_NOBODY",
@@ -44,30 +41,12 @@ __all__ = [
     "Store",
     "Tell",
     "Term",
+    "backup",
+    "check",
     "dataset",
-    "draft_in_memory",
+    "notes",
     "parse_query",
+    "restore",
     "rows",
     "statements",
 ]
-
-_HOMES = {
-    "bulk": ("SEVERAL", "statements"),
-    "chain": ("Tell",),
-    "changes": ("Delta", "Entry"),
-    "draft": ("Draft", "draft_in_memory"),
-    "graphs": ("MemoryGraph", "Row", "Term", "dataset", "rows"),
-    "faults": ("CALLS_NOBODY", "parse_query"),
-    "pool": ("Readers",),
-    "rebuild": ("Rebuilds",),
-    "result": ("Result",),
-    "versions": ("Store",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported when asked for: a reader process needs few of them, and is to start at once.
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

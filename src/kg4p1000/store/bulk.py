@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import heapq
 import re
-import tempfile
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -25,12 +23,8 @@ from .rdfxml import Screened
 SEVERAL = (ox.RdfFormat.N_QUADS, ox.RdfFormat.TRIG)
 #: From this many quads on, the loader that writes sorted files pays off.
 MANY = 20_000
-#: So many lines are sorted in memory, or parsed, at once.
-_LINES = 1_000_000
-#: So many quads, or bytes of lines, are brought to their canonical form at once.
-_PARSED, _BLOCK = 200_000, 1 << 24
-#: So many blocks are brought there in parallel.
-_AT_ONCE = 2
+#: So many lines are sorted in memory at once, and quads brought to their canonical form.
+_LINES, _PARSED = 1_000_000, 200_000
 #: Labels that a build gives to blank nodes of files, always the same; a dump has them.
 _OURS = re.compile(r"(ontology|shapes|data)-.*-c14n\d+")
 #: Ends a line of N-Triples.
@@ -62,27 +56,6 @@ class Rows(NamedTuple):
     lines: Iterable[bytes]
 
 
-class _Plain:
-    """A file of the lines without blank nodes; the others are put aside."""
-
-    def __init__(self, lines: Iterable[bytes], others: IO[bytes]) -> None:
-        self._lines = iter(lines)
-        self._others = others
-        self._waiting, self._at = b"", 0
-
-    def read(self, size: int) -> bytes:
-        """The next bytes; none at the end."""
-        while self._at == len(self._waiting):
-            block = list(islice(self._lines, 1000))
-            if not block:
-                return b""
-            self._waiting, self._at = b"".join(ln for ln in block if b"_:" not in ln), 0
-            self._others.writelines(ln for ln in block if b"_:" in ln)
-        data = self._waiting[self._at : self._at + size]
-        self._at += len(data)
-        return data
-
-
 def extend(database: ox.Store, quads: Collection[Quad]) -> bool:
     """Add quads; whether they were so many that the database should be brought in order."""
     many = len(quads) >= MANY
@@ -90,37 +63,19 @@ def extend(database: ox.Store, quads: Collection[Quad]) -> bool:
     return many
 
 
-def load_lines(database: ox.Store, lines: Iterable[bytes], graph: Graph | None = None) -> None:
-    """Load lines of N-Triples into a graph, or of N-Quads; blank nodes keep the labels that they have."""
-    form = ox.RdfFormat.N_QUADS if graph is None else ox.RdfFormat.N_TRIPLES
-    with tempfile.TemporaryFile() as others:
-        # What is loaded was parsed before.
-        plain = _Plain(lines, others)
-        database.bulk_load(input=plain, format=form, to_graph=graph, lenient=True)
-        others.seek(0)
-        # The engine's loader would give them new labels.
-        while block := b"".join(islice(others, _LINES)):
-            found = ox.parse(block, format=form)
-            if graph is None:
-                database.bulk_extend(found)
-            else:
-                database.bulk_extend(Quad(*q.triple, graph) for q in found)
-
-
 def load_triples(database: ox.Store, triples: Triples, graphs: Iterable[Graph]) -> None:
-    """Load a file into several graphs at once."""
+    """Load a file into several graphs."""
+    path, form = str(triples.path), ox.RdfFormat.N_TRIPLES
 
     def load(graph: Graph) -> None:
-        if triples.blank:
-            with open(triples.path, "rb") as lines:
-                load_lines(database, lines, graph)
-        else:  # the engine reads by itself, which is twice as quick
-            form = ox.RdfFormat.N_TRIPLES
-            database.bulk_load(path=triples.path, format=form, to_graph=graph, lenient=True)
+        if triples.blank:  # the engine's loader would give blank nodes new labels
+            parsed = ox.parse(path=path, format=form)
+            database.bulk_extend(Quad(*quad.triple, graph) for quad in parsed)
+        else:
+            database.bulk_load(path=path, format=form, to_graph=graph, lenient=True)
 
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(load, graph) for graph in graphs]:
-            done.result()
+        list(pool.map(load, graphs))
 
 
 def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]:
@@ -135,7 +90,7 @@ def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]
     if form in SEVERAL:
         prefix = uuid4().hex
         found = ox.parse(given, format=form, base_iri=base)
-        return (Quad(*_relabelled(q.triple, prefix, _OURS), q.graph_name) for q in found)
+        return (Quad(*_relabelled(q.triple, prefix), q.graph_name) for q in found)
     return ox.parse(
         given,
         format=form,
@@ -146,123 +101,32 @@ def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]
 
 
 def write_canonical(
-    file: IO[bytes],
-    form: ox.RdfFormat,
-    base: str,
-    path: Path,
-    normalised: Normalised | None = None,
+    file: IO[bytes], form: ox.RdfFormat, base: str, path: Path, normalised: Normalised
 ) -> Path:
     """Write what a file says as N-Triples, in the literal forms in which the engine keeps them.
-
-    Blank nodes get labels that nothing else has.
 
     Args:
         normalised: takes count of literals that are kept otherwise.
 
     Raises:
-        SyntaxError: the file does not parse; has ``lineno`` and ``offset``.
-        TooDeep: it is nested too deeply.
+        SyntaxError, TooLarge, TooDeep: as `statements` does.
     """
-    normalised = normalised or Normalised()
+    found = normalised.see(statements(file, form, base))
     with open(path, "wb") as out:
-        if form == ox.RdfFormat.N_TRIPLES:
-            out.writelines(_canonical_lines(Shallow(file, form), normalised))
-        else:
-            for memory in _stores(file, form, base, normalised):
-                memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
+        while block := list(islice(found, _PARSED)):
+            memory = ox.Store()
+            memory.bulk_extend(block)
+            memory.dump(out, format=ox.RdfFormat.N_TRIPLES, from_graph=DefaultGraph())
     return path
 
 
-def _stores(
-    file: IO[bytes], form: ox.RdfFormat, base: str, normalised: Normalised
-) -> Iterator[ox.Store]:
-    found = normalised.see(statements(file, form, base))
-    while block := list(islice(found, _PARSED)):
-        memory = ox.Store()
-        memory.bulk_extend(block)
-        yield memory
-
-
-def _canonical_lines(file: Shallow, normalised: Normalised) -> Iterator[bytes]:
-    """The same for N-Triples, which the engine reads by itself, several blocks at once."""
-    prefix, before = uuid4().hex, 0
-    waiting: deque[Future[bytes]] = deque()
-    blocks: deque[bytes] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for block in _blocks(file):
-            waiting.append(pool.submit(_canonical, block, prefix, before))
-            before += block.count(b"\n")
-            blocks.append(block)
-            if len(waiting) > _AT_ONCE:
-                yield waiting.popleft().result()
-                normalised.see_lines(blocks.popleft())
-        for last in waiting:
-            yield last.result()
-            normalised.see_lines(blocks.popleft())
-
-
-def _canonical(block: bytes, prefix: str, before: int) -> bytes:
-    """Lines of N-Triples, in canonical form.
-
-    Args:
-        prefix: of the labels that blank nodes get.
-        before: how many lines of the file stand before the block.
-    """
-    form, memory = ox.RdfFormat.N_TRIPLES, ox.Store()
-    try:
-        if b"_:" in block:
-            lines = block.splitlines(keepends=True)
-            memory.bulk_load(input=b"".join(ln for ln in lines if b"_:" not in ln), format=form)
-            # A blank node may come in many blocks.
-            odd = ox.parse(b"".join(ln for ln in lines if b"_:" in ln), format=form)
-            memory.bulk_extend(Quad(*_relabelled(q.triple, prefix)) for q in odd)
-        else:
-            memory.bulk_load(input=block, format=form)
-    except SyntaxError:
-        _say_where(block, before)
-        raise
-    said = memory.dump(format=form, from_graph=DefaultGraph())
-    assert said is not None
-    return said
-
-
-def _blocks(file: Shallow) -> Iterator[bytes]:
-    """A file in blocks of whole lines."""
-    parts: list[bytes] = []
-    while part := file.read(_BLOCK):
-        head, stop, rest = part.rpartition(b"\n")
-        if stop:
-            yield b"".join((*parts, head, stop))
-            parts = [rest]
-        else:
-            parts.append(rest)
-    if last := b"".join(parts):
-        yield last
-
-
-def _say_where(block: bytes, before: int) -> None:
-    """Raise what is wrong in a block, with the line in the file.
-
-    Raises:
-        SyntaxError: always, as long as something is wrong in the block.
-    """
-    try:
-        deque(ox.parse(block, format=ox.RdfFormat.N_TRIPLES), maxlen=0)
-    except SyntaxError as e:
-        e.lineno = (e.lineno or 1) + before
-        raise
-
-
-def _relabelled(
-    triple: Triple, prefix: str, kept: re.Pattern[str] | None = None
-) -> tuple[Any, Any, Any]:
-    """The terms of a triple, with a prefix to the labels of blank nodes, but to those that are kept."""
+def _relabelled(triple: Triple, prefix: str) -> tuple[Any, Any, Any]:
+    """Return the terms of a triple, with a prefix to the labels of blank nodes, but to those of a dump of ours."""
 
     def renamed(term: Any) -> Any:
         if isinstance(term, BlankNode):
-            is_kept = kept and kept.fullmatch(term.value)
-            return term if is_kept else BlankNode(prefix + term.value)
-        return Triple(*_relabelled(term, prefix, kept)) if isinstance(term, Triple) else term
+            return term if _OURS.fullmatch(term.value) else BlankNode(prefix + term.value)
+        return Triple(*_relabelled(term, prefix)) if isinstance(term, Triple) else term
 
     return renamed(triple.subject), triple.predicate, renamed(triple.object)
 
@@ -274,7 +138,7 @@ def dump(database: ox.Store, graph: Graph, path: Path) -> Path:
 
 
 def sorted_lines(dumped: Path) -> Iterator[bytes]:
-    """The lines of a file in order, each once; what memory does not hold waits beside it."""
+    """Yield the lines of a file in order, each once; what memory does not hold waits beside it."""
     runs: list[Path] = []
     with open(dumped, "rb") as lines:
         while part := list(islice(lines, _LINES)):
@@ -296,7 +160,7 @@ def sorted_lines(dumped: Path) -> Iterator[bytes]:
 
 
 def rows_of(triples: Triples | None, graph: NamedNode | None) -> Iterator[bytes]:
-    """The triples of a file as rows of a graph, or none."""
+    """Yield the triples of a file as rows of a graph, or none."""
     if triples is not None and graph is not None:
         end = b" " + str(graph).encode()
         with open(triples.path, "rb") as lines:
@@ -318,7 +182,7 @@ def write_difference(
 
 
 def difference(before: Iterable[bytes], after: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """What is in one of two sorted sequences alone, and whether that is the second."""
+    """Yield what is in one of two sorted sequences alone, and whether that is the second."""
     olds, news = iter(before), iter(after)
     old, new = next(olds, None), next(news, None)
     while old is not None or new is not None:

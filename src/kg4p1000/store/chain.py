@@ -20,7 +20,7 @@ _NAME = re.compile(r"(?!0{8})(\d{8})\.(rdfp|sha256)")
 
 
 def quiet(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 class Steps:
@@ -30,17 +30,22 @@ class Steps:
         self._tell, self._done, self._total = tell, 0, total
 
     def __call__(self, size: int) -> None:
-        """So many bytes more are done."""
+        """Count so many bytes more."""
         self._done = min(self._done + size, self._total)
         self._tell(self._done, self._total)
 
     def end(self) -> None:
-        """All is done."""
-        self._tell(self._total, self._total)
+        """Count all that is left."""
+        self(self._total)
+
+
+def _names(log: Path) -> list[str]:
+    with os.scandir(log) as found:  # at every change, and there may be thousands
+        return [entry.name for entry in found]
 
 
 def foreign(log: Path) -> list[str]:
-    """A sentence for each file in the folder that is not of the log; hidden ones are being written."""
+    """Return a sentence for each file in the folder that is not of the log; hidden ones are being written."""
     return [
         f"{name} in the folder of the change log is no entry of it; move it away."
         for name in sorted(_names(log))
@@ -49,32 +54,36 @@ def foreign(log: Path) -> list[str]:
 
 
 def numbers(log: Path) -> set[int]:
-    """The numbers of the entries that are there."""
+    """Return the numbers of the entries that are there."""
     found = map(_NAME.fullmatch, _names(log))
     return {int(match[1]) for match in found if match and match[2] == "rdfp"}
 
 
-def _names(log: Path) -> list[str]:
-    with os.scandir(log) as found:  # at every change, and there may be thousands
-        return [entry.name for entry in found]
-
-
 def missing(log: Path, last: int) -> list[str]:
-    """A sentence for each gap in the entries up to the last."""
-    found, expected = [], 1
-    for number in sorted(numbers(log) | {last + 1}):
-        if number - expected == 1:
-            found.append(f"Entry {expected} is missing from the change log.")
-        elif number > expected:
-            found.append(f"Entries {expected} to {number - 1} are missing from the change log.")
-        expected = number + 1
+    """Return a sentence for each gap in the entries up to the last."""
+    found = []
+    for before, number in pairwise(sorted(numbers(log) | {0, last + 1})):
+        if number - before == 2:
+            found.append(f"Entry {before + 1} is missing from the change log.")
+        elif number - before > 2:
+            found.append(f"Entries {before + 1} to {number - 1} are missing from the change log.")
     return found
+
+
+def steps(base: int, version: int) -> range:
+    """Return the entries that lead from one version to another, in their order."""
+    return range(base, version, -1) if base > version else range(base + 1, version + 1)
+
+
+def size(log: Path) -> int:
+    """Return the bytes of the entries that are there."""
+    return sum(changes.entry_path(log, number).stat().st_size for number in numbers(log))
 
 
 def faults(
     log: Path, last: int, after: int = 0, step: Callable[[int], None] = lambda size: None
 ) -> Iterator[str]:
-    """What is wrong with the entries that follow one, one sentence each; where some are missing, that alone.
+    """Yield what is wrong with the entries that follow one, one sentence each; where some are missing, that alone.
 
     Args:
         last: the number of the last.
@@ -93,47 +102,40 @@ def faults(
             return
     for number in range(after + 1, last + 1):
         path = changes.entry_path(log, number)
-        try:
-            entry = changes.read_entry(path)
-            beside = changes.told_digest(path)
-        except StoreUnusable as e:
-            yield e.detail
-            previous = ""  # whether the next follows cannot be said
-            continue
-        if previous and entry.previous != previous:
+        entry, wrong = _read(path)
+        if entry and previous and entry.previous != previous:
             yield f"Entry {number} does not follow entry {number - 1}: its hash differs."
-        if beside and beside != entry.digest:
-            yield changes.changed(path)
-        previous = entry.digest
-        step(path.stat().st_size)
+        yield from wrong
+        previous = entry.digest if entry else ""  # whether the next follows cannot be said
+        step(path.stat().st_size if entry else 0)
 
 
 def newest_faults(log: Path, number: int) -> list[str]:
-    """What is wrong with one entry by itself, one sentence each; it is read again when its file has changed."""
+    """Return what is wrong with one entry by itself, one sentence each; it is read again when its file has changed."""
     path = changes.entry_path(log, number)
     try:
         found = path.stat()
     except OSError:
         return [f"Entry {number} is missing from the change log."]
-    return list(_faults_of(path, found.st_ino, found.st_size, found.st_mtime_ns))
+    return _read_once(path, found.st_ino, found.st_size, found.st_mtime_ns)[1]
 
 
-@lru_cache(maxsize=4)
-def _faults_of(path: Path, *_: int) -> tuple[str, ...]:
+def _read(path: Path) -> tuple[Entry | None, list[str]]:
+    """Return an entry, unless it cannot be read, and what is wrong with it."""
     try:
         entry, beside = changes.read_entry(path), changes.told_digest(path)
     except StoreUnusable as e:
-        return (e.detail,)
-    return (changes.changed(path),) if beside and beside != entry.digest else ()
+        return None, [e.detail]
+    return entry, [changes.changed(path)] if beside and beside != entry.digest else []
 
 
-def size(log: Path) -> int:
-    """Bytes of the entries that are there."""
-    return sum(changes.entry_path(log, number).stat().st_size for number in numbers(log))
+@lru_cache(maxsize=4)
+def _read_once(path: Path, *_: int) -> tuple[Entry | None, list[str]]:
+    return _read(path)
 
 
 def notes(log: Path, entries: list[Entry]) -> list[str]:
-    """What is odd and yet may be right: a clock that was set back, a hash that was lost.
+    """Return what is odd and yet may be right: a clock that was set back, a hash that was lost.
 
     Args:
         entries: all, the newest first.

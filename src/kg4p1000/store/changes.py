@@ -50,7 +50,7 @@ class Delta:
         removed: Iterable[Quad] = (),
         normalised: Normalised | None = None,
     ) -> Delta:
-        """A delta in the literal forms that the store keeps ("0042"^^xsd:integer is 42 there).
+        """Return a delta in the literal forms that the store keeps ("0042"^^xsd:integer is 42 there).
 
         Args:
             normalised: takes count of those that are added and kept otherwise.
@@ -59,8 +59,15 @@ class Delta:
         return cls(kept, canonical(removed) - kept)
 
     def inverse(self) -> Delta:
-        """The delta that undoes this one."""
+        """Return the delta that undoes this one."""
         return Delta(self.removed, self.added)
+
+    def then(self, later: Delta) -> Delta:
+        """Return what this one and a later one, of what it left, change together."""
+        return Delta(
+            (self.added - later.removed) | (later.added - self.removed),
+            (self.removed - later.added) | (later.removed - self.added),
+        )
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
@@ -85,19 +92,19 @@ class Entry:
 
 
 def canonical(quads: Iterable[Quad]) -> frozenset[Quad]:
-    """The quads in the literal forms in which Oxigraph keeps them."""
+    """Return the quads in the literal forms in which Oxigraph keeps them."""
     store = ox.Store()
     store.bulk_extend(quads)
     return frozenset(store)
 
 
 def sorted_lines(quads: Iterable[Quad]) -> list[str]:
-    """The quads as sorted N-Quads statements without the final full stop."""
+    """Return the quads as sorted N-Quads statements without the final full stop."""
     return sorted(str(quad) for quad in quads)
 
 
 def rows(quads: Iterable[Quad]) -> list[bytes]:
-    """The quads as sorted rows of an entry; see `Rows`."""
+    """Return the quads as sorted rows of an entry; see `Rows`."""
     return sorted(str(quad).encode() for quad in quads)
 
 
@@ -108,43 +115,31 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
         TooLarge: a statement that is added has more than `STATEMENT` bytes; nothing is written.
     """
 
-    def text(value: str) -> str:
-        return str(ox.Literal(value))
-
-    header = [
-        f'H version "{entry.version}" .',
-        f'H previous "{entry.previous}" .',
-        f"H author {text(entry.author)} .",
-        f"H time {text(entry.time.isoformat())} .",
-        f"H message {text(entry.message)} .",
-        f"H source {text(entry.source)} .",
-        f'H removed "{removed.count}" .',
-        f'H added "{added.count}" .',
-        "TX .\n",
-    ]
-    sha = hashlib.sha256()
-
-    def parts() -> Iterator[bytes]:
-        whole = chain(
-            ["\n".join(header).encode()],
-            (b"D %b .\n" % row for row in removed.lines),
-            (b"A %b .\n" % _short(row) for row in added.lines),
-            [b"TC .\n"],
-        )
-        while part := b"".join(islice(whole, 10_000)):
-            sha.update(part)
-            yield part
-
+    told = {
+        "version": str(entry.version),
+        "previous": entry.previous,
+        "author": entry.author,
+        "time": entry.time.isoformat(),
+        "message": entry.message,
+        "source": entry.source,
+        "removed": str(removed.count),
+        "added": str(added.count),
+    }
+    header = [f"H {name} {ox.Literal(value)} .\n".encode() for name, value in told.items()]
+    went = (b"D %b .\n" % row for row in removed.lines)
+    came = (b"A %b .\n" % _short(row) for row in added.lines)
     path = entry_path(folder, entry.version)
-    aside, beside = write_aside(path, parts()), path.with_suffix(".sha256")
+    aside = write_aside(path, chain(header, [_BEGIN], went, came, [_END]))
+    beside = path.with_suffix(".sha256")
     try:
-        write_whole(beside, f"{sha.hexdigest()}\n".encode())  # before the entry counts
+        sha = _sha256(aside)
+        write_whole(beside, f"{sha}\n".encode())  # before the entry counts
         put(aside, path)
     except BaseException:
         if not path.exists():
             aside.unlink(missing_ok=True), beside.unlink(missing_ok=True)
         raise
-    return replace(entry, added=added.count, removed=removed.count, digest=sha.hexdigest())
+    return replace(entry, added=added.count, removed=removed.count, digest=sha)
 
 
 def refuse_long(added: Rows) -> None:
@@ -168,27 +163,32 @@ def _short(row: bytes) -> bytes:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of an entry.
+    """Return the SHA-256 of an entry.
 
     Raises:
         StoreUnusable: the entry is missing, or is not the one whose hash stands beside it.
     """
-    with _reading(path), open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    with _reading(path):
+        found = _sha256(path)
     if told_digest(path) not in ("", found):
         raise StoreUnusable(changed(path))
     return found
 
 
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def told_digest(path: Path) -> str:
-    """The SHA-256 that stands beside an entry; after a power failure there may be none."""
+    """Return the SHA-256 that stands beside an entry; after a power failure there may be none."""
     with suppress(FileNotFoundError), _reading(path.with_suffix(".sha256")):
         return path.with_suffix(".sha256").read_text(encoding="ascii").strip()
     return ""
 
 
 def changed(path: Path) -> str:
-    """A sentence on an entry that is not what its hash says."""
+    """Return a sentence on an entry that is not what its hash says."""
     return f"{path.name} in the change log was changed: the hash beside it is of something else."
 
 
@@ -233,7 +233,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def entry_path(folder: Path, version: int) -> Path:
-    """Where the entry of a version stands."""
+    """Return where the entry of a version stands."""
     return folder / f"{version:08}.rdfp"
 
 
@@ -253,8 +253,7 @@ def read_entry(path: Path, whole: bool = True) -> Entry:
             return entry
         for _ in _rows(path, file, entry):
             pass
-        file.seek(0)
-        return replace(entry, digest=hashlib.file_digest(file, "sha256").hexdigest())
+        return replace(entry, digest=_sha256(path))
 
 
 def read_delta(path: Path) -> Delta:
@@ -268,7 +267,7 @@ def read_delta(path: Path) -> Delta:
 
 
 def parts(path: Path) -> Iterator[Delta]:
-    """What an entry adds and removes, in parts of bounded size, for those that keep nothing of it.
+    """Yield what an entry adds and removes, in parts of bounded size, for those that keep nothing of it.
 
     Raises:
         StoreUnusable: as `read_entry`, but that may be known at the end alone.
@@ -288,7 +287,7 @@ def _delta(rows: Iterable[bytes]) -> Delta:
 
 
 def touches(path: Path, graph: ox.NamedNode) -> bool:
-    """Whether an entry adds or removes a statement of a graph.
+    """Return whether an entry adds or removes a statement of a graph.
 
     Raises:
         StoreUnusable: the entry is missing or cannot be read.
@@ -353,7 +352,7 @@ def _header(path: Path, file: IO[bytes]) -> Entry:
 
 
 def _rows(path: Path, file: IO[bytes], entry: Entry) -> Iterator[bytes]:
-    """The rows after a header that add and remove, and a look at whether the entry is whole."""
+    """Yield the rows after a header that add and remove, and a look at whether the entry is whole."""
     counts, ended = {b"A ": 0, b"D ": 0}, False
     for row in file:
         if ended:
@@ -382,5 +381,5 @@ def _literal(text: str) -> str:
 
 
 def now() -> datetime:
-    """The time, to the second, as log entries state it."""
+    """Return the time, to the second, as log entries state it."""
     return datetime.now(UTC).replace(microsecond=0)

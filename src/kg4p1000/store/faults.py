@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pyoxigraph as ox
 
-from ..errors import BadParameter, KgError, MalformedQuery, NotAcceptable, ReaderLost, Refused
+from ..errors import BadParameter, KgError, MalformedQuery, ReaderLost, Refused
 from ..terms import BASE, PREFIXES
 
 CALLS_NOBODY = (
@@ -16,51 +15,6 @@ CALLS_NOBODY = (
 )
 _FUNCTION = re.compile(r"custom function (<[^>]*>)")
 _POSITION = re.compile(r"error at (\d+):(\d+): (.*)", re.DOTALL)
-
-
-def parse_query(text: str) -> list[str]:
-    """Read a query as a reader would, and run it on nothing.
-
-    Returns:
-        The names of its columns; none if it is no SELECT.
-
-    Raises:
-        MalformedQuery: with ``line`` and ``column`` where the engine tells.
-    """
-    try:
-        result = ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
-    except SyntaxError as e:
-        raise problem({"error": "syntax", "message": str(e)}) from None
-    except (ValueError, RuntimeError) as e:
-        raise problem({"error": "evaluation", "message": str(e)}) from None
-    return [v.value for v in result.variables] if isinstance(result, ox.QuerySolutions) else []
-
-
-def problem(head: dict[str, Any]) -> KgError:
-    """The error that a reader tells of."""
-    message = head["message"]
-    match head["error"]:
-        case "network":
-            return Refused(CALLS_NOBODY)
-        case "format":
-            return NotAcceptable(message)
-        case "database":
-            return ReaderLost("The database of this version could not be read.")
-        case "syntax":
-            return _syntax(message)
-    return _evaluation(message)
-
-
-def _evaluation(message: str) -> KgError:
-    if match := _FUNCTION.search(message):
-        return MalformedQuery(
-            f"There is no function {match[1]} here. Functions are those of SPARQL 1.1 and the casts of XML Schema."
-        )
-    if "substitute" in message.lower() or "variable" in message.lower():
-        return BadParameter(message)
-    return MalformedQuery(message)
-
-
 #: What the engine says, and what that means; its own words help nobody.
 _SAID = {
     "Duplicated variable name in SELECT": "SELECT names a variable twice; leave one out.",
@@ -72,6 +26,46 @@ _SAID = {
     "Prefix not found": "a prefix is not declared; write PREFIX name: <…> at the beginning.",
     "IRI parsing failed": "this is no valid IRI.",
 }
+
+
+def parse_query(text: str) -> list[str]:
+    """Read a query as a reader would, run it on nothing, and return the names of its columns; none if it is no SELECT.
+
+    Raises:
+        MalformedQuery: with ``line`` and ``column`` where the engine tells.
+    """
+    try:
+        result = ox.Store().query(text, base_iri=BASE, prefixes=PREFIXES)
+    except (SyntaxError, ValueError, RuntimeError) as e:
+        raise problem(e) from None
+    return [v.value for v in result.variables] if isinstance(result, ox.QuerySolutions) else []
+
+
+def problem(error: Exception, text: str = "") -> KgError:
+    """Return what an exception of the engine says about a query, as an error.
+
+    Args:
+        text: of the query.
+    """
+    message = str(error)
+    if isinstance(error, OSError):
+        # A SERVICE clause met that there is no network, or the database cannot be read. The words may be those
+        # of somebody else, so they stay here.
+        calls = "service" in text.lower()
+        return (
+            Refused(CALLS_NOBODY)
+            if calls
+            else ReaderLost("The database of this version could not be read.")
+        )
+    if isinstance(error, SyntaxError):
+        return _syntax(message)
+    if match := _FUNCTION.search(message):
+        return MalformedQuery(
+            f"There is no function {match[1]} here. Functions are those of SPARQL 1.1 and the casts of XML Schema."
+        )
+    if "substitute" in message.lower() or "variable" in message.lower():
+        return BadParameter(message)
+    return MalformedQuery(message)
 
 
 def _syntax(message: str) -> MalformedQuery:

@@ -20,7 +20,7 @@ Row = dict[str, Term | None]
 
 
 def merged_graphs(database: ox.Store) -> set[NamedNode]:
-    """The graphs whose merge is the default graph, as the register says."""
+    """Return the graphs whose merge is the default graph, as the register says."""
     return {quad.subject for quad in database.quads_for_pattern(None, _IN_DEFAULT, _TRUE, REGISTER)}
 
 
@@ -49,7 +49,7 @@ class MemoryGraph:
         predicate: NamedNode | None,
         object_: Term | None,
     ) -> Iterator[Quad]:
-        """The triples that fit a pattern."""
+        """Return the triples that fit a pattern."""
         if isinstance(subject, Literal | Triple):
             return iter(())
         return self._database.quads_for_pattern(subject, predicate, object_, DefaultGraph())
@@ -76,7 +76,7 @@ Merges = dict[tuple[frozenset[str], frozenset[str]], ox.Store]
 def dataset(
     database: ox.Store, default: list[str], named: list[str], last: Merges | None = None
 ) -> tuple[ox.Store, dict[str, Any]]:
-    """The dataset of a request: several default graphs are merged, so that no triple counts twice.
+    """Return the dataset of a request: several default graphs are merged, so that no triple counts twice.
 
     Args:
         last: keeps the merge that was made last, for a database that does not change.
@@ -108,10 +108,8 @@ def _copy(
     database: ox.Store, graphs: Iterable[NamedNode], merge: ox.Store, to: NamedNode | DefaultGraph
 ) -> None:
     found = database.query(_ALL, default_graph=list(graphs), named_graphs=[])
-    lines = found.serialize(format=ox.RdfFormat.N_TRIPLES)
-    if b"_:" in lines:
-        from .bulk import load_lines  # noqa: PLC0415 - few need it, and a reader is to start at once
-
-        load_lines(merge, lines.splitlines(True), to)
+    lines, form = found.serialize(format=ox.RdfFormat.N_TRIPLES), ox.RdfFormat.N_TRIPLES
+    if b"_:" in lines:  # the engine's loader would give blank nodes new labels
+        merge.bulk_extend(Quad(*q.triple, to) for q in ox.parse(lines, format=form))
     else:
-        merge.bulk_load(input=lines, format=ox.RdfFormat.N_TRIPLES, to_graph=to, lenient=True)
+        merge.bulk_load(input=lines, format=form, to_graph=to, lenient=True)

@@ -1,14 +1,11 @@
-"""What the engine keeps of a literal: numbers, times and truth values by value, not as they are written.
-
-Source: measured on pyoxigraph 0.5.13; XML Schema Definition Language 1.1, part 2.
-"""
+"""What the engine keeps of a literal: numbers, times and truth values by value, not as they are written."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import pyoxigraph as ox
@@ -17,36 +14,15 @@ from pyoxigraph import Literal, NamedNode, Quad, Triple
 from ..terms import PREFIXES, curie
 
 _XSD = PREFIXES["xsd"]
+_STRING = _XSD + "string"
 _ANY = NamedNode(PREFIXES["rdf"] + "value")
-#: A literal of N-Triples with a datatype of XML Schema.
-_TYPED = re.compile(rb'"(?:[^"\\]|\\.)*+"\^\^<http://www\.w3\.org/2001/XMLSchema#[^>]*>')
-
-
-#: The texts of each datatype that surely stay as they are: most, and they need not be tried.
-_STAYS = {
-    _XSD + name: re.compile(pattern)
-    for names, pattern in (
-        ("integer", r"(?:0|-?[1-9]\d{0,17})\Z"),
-        ("decimal", r"(?:0|-?(?:0|[1-9]\d{0,11})(?:\.\d{0,5}[1-9])?)\Z(?<!-0)"),
-        ("double", r"(?:0|-?(?:0|[1-9]\d{0,5})(?:\.\d{0,5}[1-9])?)\Z"),
-        ("boolean", r"(?:true|false)\Z"),
-        ("date", r"\d{4}-\d\d-\d\dZ?\Z"),
-        ("dateTime", r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\dZ?\Z"),
-        ("gYear gYearMonth", r"\d{4}(?:-\d\d)?\Z"),
-        ("string anyURI token normalizedString language hexBinary base64Binary", ""),
-    )
-    for name in names.split()
-}
+#: So many statements are looked at together.
+_BATCH = 10_000
 
 
 @lru_cache(maxsize=4096)
 def kept(literal: Literal) -> Literal:
-    """The literal that is kept in the place of one."""
-    datatype = literal.datatype.value
-    if literal.language or not datatype.startswith(_XSD):
-        return literal
-    if (stays := _STAYS.get(datatype)) and stays.match(literal.value):
-        return literal
+    """Return the literal that is kept in the place of one."""
     store = ox.Store()
     store.add(Quad(_ANY, _ANY, literal))
     return next(iter(store)).object  # type: ignore[return-value]
@@ -61,28 +37,25 @@ class Normalised:
 
     def see(self, quads: Iterable[Quad]) -> Iterator[Quad]:
         """Hand on statements, and look at each."""
-        for quad in quads:
-            for literal in _literals(quad.object):
-                self._add(literal, 1)
-            yield quad
+        rest = iter(quads)
+        while batch := list(islice(rest, _BATCH)):
+            self._look(Counter(found for quad in batch for found in _typed(quad.object)))
+            yield from batch
 
-    def see_lines(self, block: bytes) -> None:
-        """Look at lines of N-Triples."""
-        for written, count in Counter(_TYPED.findall(block)).items():
-            line = b"<x:s> <x:p> %b .\n" % written
-            for triple in ox.parse(line, ox.RdfFormat.N_TRIPLES):
-                for literal in _literals(triple.object):
-                    self._add(literal, count)
-
-    def _add(self, literal: Literal, count: int) -> None:
-        instead = kept(literal)
-        if instead != literal:
+    def _look(self, found: Counter[Literal]) -> None:
+        # Most stay as they are: they are the ones that a store of all of them has.
+        store = ox.Store()
+        store.extend(Quad(_ANY, _ANY, literal) for literal in found)
+        stay = {quad.object for quad in store}
+        for literal, count in found.items():
+            if literal in stay or (instead := kept(literal)) == literal:
+                continue
             name = curie(literal.datatype.value) or literal.datatype.value
             self._counts[name] += count
             self._examples.setdefault(name, (literal, instead))
 
     def to_list(self) -> list[dict[str, Any]]:
-        """For each datatype how many, and one as it was sent and as it is kept."""
+        """Return for each datatype how many, and one as it was sent and as it is kept."""
         return [
             {
                 "datatype": name,
@@ -94,8 +67,11 @@ class Normalised:
         ]
 
 
-def _literals(term: object) -> Iterator[Literal]:
+def _typed(term: object) -> Iterator[Literal]:
+    """Yield the literals of a term with a datatype of XML Schema other than string."""
     if isinstance(term, Literal):
-        yield term
+        datatype = term.datatype.value
+        if datatype.startswith(_XSD) and datatype != _STRING:
+            yield term
     elif isinstance(term, Triple):
-        yield from _literals(term.object)
+        yield from _typed(term.object)

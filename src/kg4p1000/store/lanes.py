@@ -1,4 +1,4 @@
-"""Who may run: a fast lane that every query begins in, a slow lane for those that take longer.
+"""Admission: a fast lane that every query begins in, a slow lane for those that take longer.
 
 A query leaves the fast lane after a second, or sooner when the lane is full, so that a few long ones
 never keep the many short ones waiting. Both lanes and the queue before them have a limit; past it a query is refused at once.
@@ -9,16 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..errors import Busy
-
-#: Seconds between two looks whether a waiting client is still there.
-GLANCE = 0.25
+from ..errors import Busy, ClientGone
+from ..processes import GLANCE
 
 
-@dataclass(frozen=True)
-class Occupancy:
+class Occupancy(NamedTuple):
     """How many queries are where."""
 
     fast: int
@@ -41,14 +38,12 @@ class Lanes:
         self._in_fast = self._in_slow = self._waiting = 0
         self._change = threading.Condition()
 
-    def enter(self, gone: Callable[[], bool] = lambda: False) -> bool:
-        """Take a place in the fast lane; waits in the queue where there is none.
-
-        Returns:
-            False when the client went while it waited; then no place is taken.
+    def enter(self, gone: Callable[[], bool] = lambda: False) -> None:
+        """Take a place in the fast lane; wait in the queue where there is none.
 
         Raises:
             Busy: the queue is full, or it took too long.
+            ClientGone: the client went while it waited.
         """
         until = time.monotonic() + self.patience
         with self._change:
@@ -62,7 +57,7 @@ class Lanes:
             try:
                 while self._in_fast >= self.fast:
                     if gone():
-                        return False
+                        raise ClientGone
                     if time.monotonic() > until:
                         raise Busy(
                             f"No place became free within {self.patience:g} s; please try again"
@@ -73,15 +68,6 @@ class Lanes:
                 self._in_fast += 1
             finally:
                 self._waiting -= 1
-        return True
-
-    def enter_now(self) -> bool:
-        """Take a place in the fast lane if there is one; who waits in the queue goes first."""
-        with self._change:
-            if self.crowded:
-                return False
-            self._in_fast += 1
-            return True
 
     @property
     def crowded(self) -> bool:
@@ -98,7 +84,7 @@ class Lanes:
             self._change.notify()
         return True
 
-    def leave(self, slow: bool) -> None:
+    def leave(self, slow: bool = False) -> None:
         """Give back a place."""
         with self._change:
             if slow:

@@ -93,7 +93,7 @@ _SAID = tuple(
 
 
 def sentence(message: str) -> str:
-    """What a parser says of RDF, as a sentence without a full stop.
+    """Return what a parser says of RDF, as a sentence without a full stop.
 
     >>> sentence("Parser error at line 1 between columns 1 and 3: The prefix ex: has not been declared")
     'the prefix ex: is not declared; write @prefix ex: <…> . before it'

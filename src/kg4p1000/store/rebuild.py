@@ -1,20 +1,16 @@
-"""Pruned versions made again in the background, by a process of its own, one at a time.
-
-Run as ``python -m kg4p1000.store.rebuild STORE VERSION KEEP``.
-"""
+"""Pruned versions made again in the background, by a process of its own, one at a time."""
 
 from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-from .. import processes
 from ..errors import BeingRebuilt, KgError, StoreUnusable
+from ..processes import Limits, Worker, serve
 from .versions import Store
 
 _log = logging.getLogger(__name__)
@@ -23,6 +19,7 @@ _log = logging.getLogger(__name__)
 _SPEED = 2_000_000
 #: Seconds for which a version that could not be made is not tried again.
 _PAUSE = 30.0
+_LIMITS = Limits(0, 0, "", "", lambda words: StoreUnusable(words.strip() or "its process ended."))
 
 
 class Rebuilds:
@@ -35,7 +32,7 @@ class Rebuilds:
     def __init__(self, store: Store, keep: int) -> None:
         self._store, self._keep = store, keep
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: Worker | None = None
         self._version, self._until = 0, 0.0
         self._failed: dict[int, tuple[float, str]] = {}
 
@@ -57,7 +54,7 @@ class Rebuilds:
             when, why = self._failed.get(version, (0.0, ""))
             if why and time.monotonic() - when < _PAUSE:
                 raise StoreUnusable(f"Version {version} could not be made again: {why}")
-            if self._process is None:
+            if self._worker is None:
                 self._start(version)
             seconds = max(1, round(self._until - time.monotonic()))
             which = (
@@ -73,43 +70,38 @@ class Rebuilds:
     def close(self) -> None:
         """Stop what is being made; the next who asks has it made afresh."""
         with self._lock:
-            process = self._process
-        if process is not None:
-            process.kill()
-            process.wait()
+            worker = self._worker
+        if worker is not None:
+            worker.end()
 
     def _start(self, version: int) -> None:
         _, entries = self._store.way_to(version)
         seconds = sum(path.stat().st_size for path in entries) / _SPEED
         self._version, self._until = version, time.monotonic() + 1 + seconds
-        command = [sys.executable, "-m", __name__, str(self._store.path), str(version)]
-        process = processes.start([*command, str(self._keep)], stderr=subprocess.PIPE)
-        self._process = process
-        threading.Thread(target=self._follow, args=(process, version), daemon=True).start()
+        self._worker = worker = Worker(__name__, keep_words=True)
+        threading.Thread(target=self._follow, args=(worker, version), daemon=True).start()
 
-    def _follow(self, process: subprocess.Popen[bytes], version: int) -> None:
-        _, said = process.communicate()
+    def _follow(self, worker: Worker, version: int) -> None:
+        request, why = {"store": str(self._store.path), "version": version, "keep": self._keep}, ""
+        try:
+            worker.ask(request, _LIMITS)
+        except KgError as e:
+            why = e.detail
+            _log.error("version %d could not be made again: %s", version, why)
+        worker.end()
         with self._lock:
-            self._process = None
-            self._failed.pop(version, None)
-            if process.returncode:
-                lines = said.decode(errors="replace").strip().splitlines()
-                why = lines[-1] if lines else f"its process ended with {process.returncode}."
-                self._failed[version] = (time.monotonic(), why)
-                _log.error("version %d could not be made again: %s", version, why)
+            self._worker = None
+            self._failed[version] = (time.monotonic(), why)
 
 
-def main(path: str, version: str, keep: str) -> None:
-    """Make one version again, behind everything else that runs on the machine."""
-    processes.confine()
-    os.nice(10)
-    try:
-        store = Store(Path(path))
-        store.ensure(int(version))
-        store.prune(int(keep), spare=int(version))
-    except KgError as e:
-        raise SystemExit(e.detail) from None
+def _rebuild(request: dict[str, Any], _: object) -> dict[str, Any]:
+    store = Store(Path(request["store"]))
+    store.ensure(request["version"])
+    store.prune(request["keep"], spare=request["version"])
+    return {}
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def main() -> None:
+    """Make versions again, as they are asked for."""
+    os.nice(10)  # behind everything else that runs on the machine
+    serve(_rebuild)

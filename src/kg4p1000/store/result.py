@@ -8,52 +8,53 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ClientGone, KgError
-from .handle import Handle
-from .lanes import GLANCE
+from ..processes import GLANCE, Limits, Worker
 
 _SPOOL = 1 << 20
 _CHUNK = 64 * 1024
 
 
-@dataclass
 class Result:
     """A query that runs or has run, and its result as it comes.
 
     Attributes:
         id: names the query while it runs.
-        text: the query.
         version: the version of the graph that is asked.
-        kind: ``solutions``, ``boolean`` or ``triples``.
+        kind: ``solutions``, ``boolean`` or ``triples``; empty before the result begins.
         variables: names of the columns, for solutions.
         began: time of the monotonic clock at which evaluation began.
+        worker: the process that evaluates it.
+        fault: why the result is not whole.
+        ended: whether nothing more comes.
     """
 
-    text: str
-    limit: float
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    version: int = 0
-    kind: str = ""
-    variables: list[str] = field(default_factory=list)
-    began: float = 0
-    slow: bool = False
-    _head: dict[str, Any] | None = None
-    _reader: Handle | None = None
-    _spool: Any = field(
-        default_factory=lambda: tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
-    )
-    _written: int = 0
-    #: So many bytes were read, and are kept no longer.
-    _let_go: int = 0
-    _ended: bool = False
-    _fault: KgError | None = None
-    _news: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(self, text: str, limits: Limits) -> None:
+        self.text, self.limits, self.id = text, limits, uuid.uuid4().hex
+        self.version, self.kind, self.variables = 0, "", list[str]()
+        self.began, self.slow = 0.0, False
+        self.worker: Worker | None = None
+        self.fault: KgError | None = None
+        self.ended = False
+        #: Bytes of the result so far, and how many of them were read and are kept no longer.
+        self.size = self._let_go = 0
+        self._spool = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - see close
+        self._news = threading.Condition()
+
+    @property
+    def limit(self) -> float:
+        """Seconds of evaluation after which the query is stopped."""
+        return self.limits.seconds
+
+    @property
+    def held(self) -> int:
+        """Bytes of the result that are kept now."""
+        return 0 if self._spool.closed else self.size - self._let_go
 
     def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
-        """The serialised result in pieces, once.
+        """Yield the serialised result in pieces, once.
 
         Args:
             gone: tells whether the client has gone; then the query is stopped.
@@ -66,18 +67,18 @@ class Result:
         try:
             while True:
                 with self._news:
-                    while self._written == position and not self._ended:
+                    while self.size == position and not self.ended:
                         self._news.wait(GLANCE)
                         if gone():
                             raise ClientGone
-                    if self._written == position:
-                        if self._fault:
-                            raise self._fault
+                    if self.size == position:
+                        if self.fault:
+                            raise self.fault
                         return
                     self._spool.seek(position - self._let_go)
-                    data = self._spool.read(min(_CHUNK, self._written - position))
+                    data = self._spool.read(min(_CHUNK, self.size - position))
                     position += len(data)
-                    if position == self._written:
+                    if position == self.size:
                         self._let_go = position
                         self._spool.seek(0)
                         self._spool.truncate()
@@ -86,50 +87,30 @@ class Result:
             self.close()
 
     def wait(self, gone: Callable[[], bool] = lambda: False) -> bool:
-        """Wait a moment for more of the result, and tell whether it is there to its end.
+        """Wait a moment for more of the result, and return whether it is there to its end.
 
         Raises:
             ClientGone, KgError: as `chunks` does.
         """
         with self._news:
-            if not self._ended:
+            if not self.ended:
                 self._news.wait(GLANCE)
-            ended, fault = self._ended, self._fault
-        if fault:
+        if fault := self.fault or (ClientGone() if not self.ended and gone() else None):
             self.close()
             raise fault
-        if not ended and gone():
-            self.close()
-            raise ClientGone
-        return ended
-
-    @property
-    def held(self) -> int:
-        """Bytes of the result that are kept now."""
-        return 0 if self._spool.closed else self._written - self._let_go
+        return self.ended
 
     @property
     def whole(self) -> bool:
         """Whether the result is there to its end, and no fault with it."""
-        ended = self._ended and self._fault is None and self._head is not None
-        return ended and "error" not in (self._head or {})
-
-    @property
-    def size(self) -> int:
-        """Bytes of the serialised result so far."""
-        return self._written
-
-    def fileno(self) -> int:
-        """The pipe on which the reader answers; -1 when the query has ended."""
-        reader = self._reader
-        return reader.stdout.fileno() if reader else -1
+        return self.ended and not self.fault
 
     def read(self) -> bytes:
-        """The whole serialised result."""
+        """Return the whole serialised result."""
         return b"".join(self.chunks())
 
     def json(self) -> Any:
-        """The whole result, when it was asked for as JSON."""
+        """Return the whole result, when it was asked for as JSON."""
         return json.loads(self.read())
 
     def close(self) -> None:
@@ -142,24 +123,25 @@ class Result:
     def stop(self, why: KgError) -> None:
         """Stop the query if it is still running; whoever reads the result is told why."""
         with self._news:
-            if not self._ended and self._reader and not self._fault:
-                self._fault = why
-                self._reader.process.kill()
+            if not self.ended and self.worker and not self.fault:
+                self.fault = why
+                self.worker.process.kill()
 
     def __del__(self) -> None:
         self.close()
 
-    def _add(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
+        """Add bytes to the result."""
         with self._news:
             if not self._spool.closed:
-                self._spool.seek(self._written - self._let_go)
+                self._spool.seek(self.size - self._let_go)
                 self._spool.write(data)
-                self._written += len(data)
+                self.size += len(data)
                 self._news.notify_all()
 
-    def _end(self, fault: KgError | None = None) -> None:
+    def end(self, fault: KgError | None = None) -> None:
+        """Say that nothing more comes, and why, unless that is known already."""
         with self._news:
-            self._fault = self._fault or fault
-            self._reader = None
-            self._ended = True
+            self.fault = self.fault or fault
+            self.worker, self.ended = None, True
             self._news.notify_all()

@@ -11,23 +11,75 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Quad
 
 from ..errors import DiskFull, NotFound, StoreUnusable
-from . import backups, chain, changes, damage
+from . import chain, changes, disk
 from .chain import Tell, quiet
 from .changes import Delta, Entry
-from .comparison import Comparison
-from .draft import Draft, Working
-from .pointer import Pointer
-from .room import room
+from .disk import room, whole_database
+from .draft import Draft
 
 _log = logging.getLogger(__name__)
+
+
+class Pointer:
+    """The file `current` of a store, which says which version is published."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._path, self._stamp = str(path), (0, 0)
+        #: The number that was read last; 0 when none was.
+        self.known = 0
+
+    def seen(self) -> int:
+        """Return the number in the file, or when that is lost or damaged what it said before; 0 before there is one.
+
+        Raises:
+            StoreUnusable: it is damaged, and said nothing before.
+        """
+        with suppress(FileNotFoundError):
+            # At every request: the file is replaced, never changed, so its inode tells.
+            stat = os.stat(self._path)  # noqa: PTH116 - three times as fast as by Path
+            stamp = (stat.st_ino, stat.st_mtime_ns)
+            if stamp != self._stamp:
+                try:
+                    self.known, self._stamp = self.read(), stamp
+                except StoreUnusable:
+                    if not self.known:
+                        raise
+        return self.known
+
+    def read(self) -> int:
+        """Return the number that the file holds now; 0 before there is one.
+
+        Raises:
+            StoreUnusable: it holds none, or is lost.
+        """
+        text = ""
+        try:
+            with open(self._path, encoding="ascii") as file:
+                text = file.read(20).removesuffix("\n")
+        except FileNotFoundError:
+            if not self.known:
+                return 0
+        except (OSError, ValueError):
+            pass
+        if not (text.isdecimal() and len(text) <= 8):
+            raise StoreUnusable(
+                "The file 'current' of the store is lost, or does not hold the number of a version. If the change log is"
+                " whole, the next change, or the next start, writes it again."
+            )
+        return int(text)
+
+    def write(self, number: int) -> None:
+        """Let the file say another number, durably."""
+        changes.write_durably(self.path, f"{number}\n".encode())
 
 
 class Store:
@@ -45,8 +97,7 @@ class Store:
 
     def __init__(self, path: Path, tell: Tell = quiet, keep: int = 0) -> None:
         self.path, self._keep = path, keep
-        self._versions = path / "versions"
-        self._log = path / "log"
+        self._versions, self._log = path / "versions", path / "log"
         self.pointer = Pointer(path / "current")
         self._entries: dict[int, Entry] = {}  # an entry never changes
         if path.exists() and any(path.iterdir()) and not self._log.is_dir():
@@ -56,7 +107,17 @@ class Store:
         with room("a store"):
             for folder in (self._versions, self._log, path / "builds"):
                 folder.mkdir(parents=True, exist_ok=True)
-        self._recover(tell)
+        try:
+            with room("what a crash left unfinished"), self.lock(wait=False):
+                self._recover(tell)
+        except BlockingIOError:
+            pass  # whoever holds the lock is at work, and has recovered already
+        except (DiskFull, StoreUnusable) as e:
+            # What is published can be read all the same, and for a store to be read-only is no fault.
+            if not self._is_readable():
+                raise
+            if self.writable:
+                _log.error("%s", e.detail)
 
     # reading
 
@@ -80,7 +141,7 @@ class Store:
         return not forbidden and os.access(self.path, os.W_OK)
 
     def entry(self, version: int | None = None) -> Entry:
-        """The log entry of a version (default: the published one).
+        """Return the log entry of a version (default: the published one).
 
         Raises:
             NotFound: there is no such version.
@@ -88,29 +149,29 @@ class Store:
         """
         number = self.current if version is None else version
         if number not in self._entries:
-            path = self._entry(number)
             if not 0 < number <= self.current:
                 raise NotFound(
                     f"There is no version {number}; versions run from 1 to {self.current}."
                 )
+            path = changes.entry_path(self._log, number)
             self._entries[number] = changes.read_entry(path, whole=False)
         return self._entries[number]
 
     def entries(self) -> list[Entry]:
-        """The log, newest first."""
+        """Return the log, newest first."""
         return [self.entry(number) for number in range(self.current, 0, -1)]
 
     def log_path(self, version: int) -> Path:
-        """Where the log entry of a version stands."""
+        """Return where the log entry of a version stands."""
         self.entry(version)
-        return self._entry(version)
+        return changes.entry_path(self._log, version)
 
     def delta(self, version: int) -> Delta:
-        """What a version changed."""
+        """Return what a version changed."""
         return changes.read_delta(self.log_path(version))
 
     def between(self, before: int, after: int) -> Delta:
-        """What is different in one version from another; what came and went again is not.
+        """Return what is different in one version from another; what came and went again is not.
 
         Raises:
             NotFound: one of them is not there.
@@ -118,78 +179,88 @@ class Store:
         self.entry(before), self.entry(after)
         if before > after:
             return self.between(after, before).inverse()
-        added: set[Quad] = set()
-        removed: set[Quad] = set()
+        whole = Delta()
         for number in range(before + 1, after + 1):
-            step = self.delta(number)
-            added, removed = (
-                (added - step.removed) | (step.added - removed),
-                (removed - step.added) | (step.removed - added),
-            )
-        return Delta(frozenset(added), frozenset(removed))
+            whole = whole.then(self.delta(number))
+        return whole
 
     @contextmanager
     def lease(self, version: int) -> Iterator[Path]:
-        """The database folder of a version, kept from pruning while the context lasts.
+        """Give the database folder of a version, kept from pruning while the context lasts.
 
         A version that was pruned is made again from the log first.
 
         Raises:
             NotFound: there is no such version.
         """
-        while True:
-            with suppress(FileNotFoundError):
-                fd = self._hold(version)
-                break
+        while (fd := self._hold(version)) is None:
             self.ensure(version)
-        folder = self._folder(version)
         try:
             with suppress(OSError):  # where nothing may be written, nothing is pruned
-                os.utime(folder)  # what is in use is pruned last
-            yield folder
+                os.utime(self._folder(version))  # what is in use is pruned last
+            yield self._folder(version)
         finally:
             os.close(fd)
 
-    def _hold(self, version: int) -> int:
-        """A descriptor that keeps the database of a version from pruning while it is open.
-
-        Raises:
-            FileNotFoundError: it is not there.
-        """
-        while True:
-            fd = os.open(self._folder(version), os.O_RDONLY)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            if os.fstat(fd).st_nlink:  # not pruned between the opening and the lock
-                return fd
-            os.close(fd)
+    def _hold(self, version: int) -> int | None:
+        """Return a descriptor that keeps the database of a version from pruning while it is open; None where there is none."""
+        with suppress(FileNotFoundError):
+            while True:
+                fd = os.open(self._folder(version), os.O_RDONLY)
+                fcntl.flock(fd, fcntl.LOCK_SH)
+                if os.fstat(fd).st_nlink:  # not pruned between the opening and the lock
+                    return fd
+                os.close(fd)
+        return None
 
     def has(self, version: int) -> bool:
-        """Whether the database of a version is there, so that it need not be rebuilt first."""
+        """Return whether the database of a version is there, so that it need not be rebuilt first."""
         return self._folder(version).exists()
 
+    def quads(self, version: int | None = None) -> Iterator[Quad]:
+        """Yield the quads of the named graphs of a version, without the default graph made from them.
+
+        Raises:
+            StoreUnusable: the database of the version is damaged.
+        """
+        number = self.current if version is None else version
+        if number == 0:
+            return
+        with self.lease(number) as folder, whole_database(number):
+            for quad in ox.Store.read_only(str(folder)):
+                if not isinstance(quad.graph_name, DefaultGraph):
+                    yield quad
+
+    def size(self) -> int:
+        """Return the bytes on disk; what versions share is counted once."""
+        files = {}
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with suppress(FileNotFoundError):  # pruned meanwhile
+                    stat = (Path(folder) / name).stat()
+                    files[stat.st_ino] = stat.st_blocks * 512
+        return sum(files.values())
+
+    # pruning
+
     def prune(self, keep: int, spare: int = 0) -> list[int]:
-        """Delete the databases of old versions; the log keeps what they said.
+        """Delete the databases of old versions, and return their numbers; the log keeps what they said.
 
         Versions that are read now stay, and so does the published one.
 
         Args:
             keep: how many databases may stay.
             spare: a version that stays in any case.
-
-        Returns:
-            The numbers of the versions whose databases went.
         """
-        used: list[tuple[int, Path]] = []
+        used: list[tuple[int, int]] = []
         for number in self._made():
-            folder = self._folder(number)
             with suppress(FileNotFoundError):  # somebody else prunes too
-                used.append((folder.stat().st_mtime_ns, folder))
+                used.append((self._folder(number).stat().st_mtime_ns, number))
         gone: list[int] = []
-        for _, folder in sorted(used):
+        for _, number in sorted(used):
             if len(used) - len(gone) <= keep:
                 break
-            number = int(folder.name)
-            if number not in (self.current, spare) and self._delete(folder):
+            if number not in (self.current, spare) and self._delete(self._folder(number)):
                 gone.append(number)
         return gone
 
@@ -208,108 +279,50 @@ class Store:
             os.close(fd)
         return True
 
-    def size(self) -> int:
-        """Bytes on disk; what versions share is counted once."""
-        files = {}
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                try:
-                    stat = (Path(folder) / name).stat()
-                except FileNotFoundError:
-                    continue  # pruned meanwhile
-                files[stat.st_ino] = stat.st_blocks * 512
-        return sum(files.values())
-
-    def backup(self, target: Path, tell: Tell = quiet) -> int:
-        """Copy what the store cannot make again into a new folder, while it is in use.
-
-        Args:
-            tell: is told how far it is, as bytes verified and in all.
-
-        Returns:
-            The number of the version that the copy can be restored to.
-
-        Raises:
-            StoreUnusable: the folder is not empty, or the change log is not whole.
-        """
-        backups.require_new(target, "name a new folder for the backup")
-        with room("the backup, so there is none"), backups.whole_or_none(target):
-            with self._lock() if self.writable else nullcontext():
-                number = self.current
-                backups.copy_kept(self.path, target)
-            return backups.seal(target, number, tell)
-
-    @classmethod
-    def restore(cls, backup: Path, path: Path, tell: Tell = quiet) -> Store:
-        """Make a store from a backup, in a new folder; the backup is verified first.
-
-        Args:
-            tell: is told how far it is: with verifying, then with making the version.
-
-        Raises:
-            StoreUnusable: the folder is not empty, or the backup is not one or not whole.
-        """
-        backups.require_new(path, "restore into a new folder")
-        number = backups.verify(backup, tell)
-        with room("the restored store, so there is none"), backups.whole_or_none(path):
-            backups.copy_kept(backup, path)
-            Pointer(path / "current").write(number)
-            return cls(path, tell)
-
-    def quads(self, version: int | None = None) -> Iterator[Quad]:
-        """The quads of the named graphs of a version, without the default graph made from them.
-
-        Raises:
-            StoreUnusable: the database of the version is damaged.
-        """
-        number = self.current if version is None else version
-        if number == 0:
-            return
-        with self.lease(number) as folder, damage.told(number):
-            database = ox.Store.read_only(str(folder))
-            for quad in database:
-                if not isinstance(quad.graph_name, DefaultGraph):
-                    yield quad
-
-    def check(self, tell: Tell = quiet) -> list[str]:
-        """Compare log and published version; the findings, one sentence each, none when all is well.
-
-        Takes room on the disk for one more version, and little memory.
-
-        Args:
-            tell: is told how far it is, as bytes of the log done and in all.
-        """
-        return Comparison(self, tell).findings()
-
-    def notes(self) -> list[str]:
-        """What is odd about the log and yet may be right; see `chain.notes`."""
-        return chain.notes(self._log, self.entries())
-
     # writing
 
     @contextmanager
     def draft(self) -> Iterator[Draft]:
-        """The next version, aside; thrown away unless the context publishes it.
+        """Give the next version, aside; thrown away unless the context publishes it.
 
         Only one draft is open at a time, in whichever process: others wait.
         """
-        with room("this change, nothing of which was kept"), self._lock():
-            self._recover_locked(quiet)
+        with room("this change, nothing of which was kept"), self.lock():
+            self._recover(quiet)
             base = self.current
-            with damage.told(base), self._aside(".draft-") as aside:
+            with whole_database(base), self._aside(".draft-") as aside:
                 self._copy(base, aside)
-                draft = Draft(self, base, aside)
+                draft = Draft(aside, base)
                 try:
                     yield draft
                 finally:
                     draft.drop()
-        if self._keep and self.current != base:
-            self.prune(self._keep)
 
-    def _publish(self, draft: Draft, author: str, message: str, source: str) -> Entry:
+    def publish(
+        self,
+        draft: Draft,
+        author: str,
+        message: str,
+        source: str,
+        before: Callable[[int], None] | None = None,
+    ) -> Entry:
+        """Accept a draft as the next version; when this returns it is on disk and visible.
+
+        Databases of older versions that are more than may be kept go.
+
+        Args:
+            author: who made the change, an IRI or a name.
+            source: what kind of change it is: ``build``, ``update``, ``undo`` and so on.
+            before: called with the number just before the log is written.
+        """
+        draft.tidy()
         base, number = draft.base, draft.base + 1
+        if before:
+            before(number)
         draft.close()
-        previous = changes.digest(self._entry(base)) if base else changes.GENESIS
+        previous = changes.GENESIS
+        if base:
+            previous = changes.digest(changes.entry_path(self._log, base))
         entry = Entry(number, previous, author, changes.now(), message, source, 0, 0)
         # Before the log has the change, so that what comes after it needs no room.
         pointer = changes.write_aside(self.pointer.path, [f"{number}\n".encode()])
@@ -326,11 +339,13 @@ class Store:
                 ) from e
         finally:
             pointer.unlink(missing_ok=True)
+        if self._keep:
+            self.prune(self._keep)
         return entry
 
     @contextmanager
     def _aside(self, prefix: str) -> Iterator[Path]:
-        """A name beside the versions for a folder; what begins with it goes at the end."""
+        """Give a name beside the versions for a folder; what begins with it goes at the end."""
         aside = Path(tempfile.mkdtemp(prefix=prefix, dir=self._versions))
         aside.rmdir()  # the engine makes the folder itself
         try:
@@ -342,7 +357,8 @@ class Store:
     def _copy(self, base: int, aside: Path) -> None:
         """Copy a version's database; nothing when there is no version to copy."""
         if base:
-            fd = self._hold(base)
+            if (fd := self._hold(base)) is None:
+                raise FileNotFoundError(errno.ENOENT, "pruned meanwhile")
             try:
                 ox.Store.read_only(str(self._folder(base))).backup(str(aside))
             finally:
@@ -351,8 +367,19 @@ class Store:
     def _folder(self, version: int) -> Path:
         return self._versions / f"{version:08}"
 
+    def _made(self) -> set[int]:
+        """Return the versions whose databases are there."""
+        names = (path.name for path in self._versions.glob("[0-9]*"))
+        return {int(name) for name in names if len(name) == 8 and name.isdecimal()}
+
     @contextmanager
-    def _lock(self, name: str = "lock", wait: bool = True) -> Iterator[None]:
+    def lock(self, name: str = "lock", wait: bool = True) -> Iterator[None]:
+        """Let nobody else write to the store while the context lasts.
+
+        Raises:
+            BlockingIOError: somebody writes, and `wait` is not set.
+            StoreUnusable: the store cannot be written.
+        """
         try:
             fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as e:
@@ -368,26 +395,13 @@ class Store:
         finally:
             os.close(fd)
 
-    def _recover(self, tell: Tell) -> None:
-        try:
-            with room("what a crash left unfinished"), self._lock(wait=False):
-                self._recover_locked(tell)
-        except BlockingIOError:
-            pass  # whoever holds the lock is at work, and has recovered already
-        except (DiskFull, StoreUnusable) as e:
-            if not self._shown():
-                raise
-            # What is published can be read all the same, and for a store to be read-only is no fault.
-            if self.writable:
-                _log.error("%s", e.detail)
-
-    def _shown(self) -> bool:
+    def _is_readable(self) -> bool:
         """Whether the database of the published version is there."""
         with suppress(StoreUnusable):
             return self.current > 0 and self.has(self.current)
         return False
 
-    def _recover_locked(self, tell: Tell) -> None:
+    def _recover(self, tell: Tell) -> None:
         """Finish a change that was logged, drop one that was not.
 
         Raises:
@@ -428,40 +442,25 @@ class Store:
         if not self.has(version):
             self._rebuild(version, tell)
 
-    def _made(self) -> set[int]:
-        """The versions whose databases are there."""
-        names = (path.name for path in self._versions.glob("[0-9]*"))
-        return {int(name) for name in names if len(name) == 8 and name.isdecimal()}
-
     def way_to(self, version: int) -> tuple[int, list[Path]]:
-        """How a version is made again at the least cost.
-
-        Returns:
-            The version to start from, 0 for nothing, and the log entries to go through.
+        """Return how a version is made again at the least cost: the version to start from, and the entries to go through.
 
         Raises:
             StoreUnusable: entries are missing, so that there is no way.
         """
         there = chain.numbers(self._log)
-        ways = {base: self._steps(base, version) for base in {*self._made(), 0}}
+        ways = {base: chain.steps(base, version) for base in {*self._made(), 0}}
         whole = {base: way for base, way in ways.items() if there.issuperset(way)}
         if not whole:
             raise StoreUnusable(" ".join(chain.missing(self._log, version)))
-        sizes = {n: self._entry(n).stat().st_size for n in set().union(*whole.values())}
+        entries = {n: changes.entry_path(self._log, n) for n in set().union(*whole.values())}
+        sizes = {number: path.stat().st_size for number, path in entries.items()}
         base = min(whole, key=lambda number: sum(sizes[n] for n in whole[number]))
-        return base, [self._entry(n) for n in whole[base]]
-
-    def _entry(self, number: int) -> Path:
-        return changes.entry_path(self._log, number)
-
-    @staticmethod
-    def _steps(base: int, version: int) -> range:
-        """The entries that lead from one version to another, in their order."""
-        return range(base, version, -1) if base > version else range(base + 1, version + 1)
+        return base, [entries[n] for n in whole[base]]
 
     def _rebuild(self, version: int, tell: Tell) -> None:
         """Make a version again from the log and a version that is there."""
-        with self._lock("rebuilding"), damage.told(version):
+        with self.lock("rebuilding"), whole_database(version):
             self._versions.mkdir(exist_ok=True)
             for leftover in self._versions.glob(".rebuild-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -470,9 +469,10 @@ class Store:
                 try:
                     self._rebuild_from(base, entries, version, tell)
                 except (RuntimeError, OSError) as e:
-                    if base and damage.damaged(e):
+                    if base and disk.damaged(e):
                         _log.warning("the database of version %d is damaged: %s", base, e)
-                        entries = [self._entry(n) for n in self._steps(0, version)]
+                        steps = chain.steps(0, version)
+                        entries = [changes.entry_path(self._log, n) for n in steps]
                         self._rebuild_from(0, entries, version, tell)
                     elif not base or self.has(base):
                         raise
@@ -482,14 +482,14 @@ class Store:
         done, total = 0, sum(path.stat().st_size for path in entries)
         with room(f"version {version} of the graph"), self._aside(".rebuild-") as aside:
             self._copy(base, aside)
-            working = Working(aside)
+            draft = Draft(aside, base, remember=False)
             for path in entries:
                 changes.digest(path)  # is as its hash says
                 for part in changes.parts(path):
-                    working.apply(part.inverse() if base > version else part, tidy=False)
+                    draft.apply(part.inverse() if base > version else part, tidy=False)
                 done += path.stat().st_size
                 tell(done, total)
-            working.tidy()
-            working.close()
-            os.rename(aside, self._folder(version))
+            draft.tidy()
+            draft.close()
+            os.rename(draft.folder, self._folder(version))
             changes.sync_folder(self._versions)
