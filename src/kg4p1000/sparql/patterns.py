@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from ..errors import AnsweredWrongly, MalformedQuery
-from . import expressions, paths
+from . import expressions, triples
 from .lexer import Token, malformed
 from .rewriting import Change, Rewriting
 from .syntax import Expression, Node, Select
@@ -119,7 +119,7 @@ class Patterns:
         for expression, certain in self._expressions:
             expressions.rewrite(expression, certain, self._to)
         for statement in self._statements:
-            paths.rewrite(statement, self._to)
+            triples.rewrite(statement, self._to)
         self._to.replace_others(self._to.renamed)
         return self._to
 
@@ -275,7 +275,7 @@ class Patterns:
                     "what is said of a triple by '~' or '{|' wants a single predicate, not a path."
                 )
                 raise self._to.refused(node.start, why)
-        seen.join(Seen(names, set(names), not paths.may_be_empty(found)))
+        seen.join(Seen(names, set(names), not triples.may_be_empty(found)))
         self._statements.append(found)
 
     def _union(self, part: Node, seen: Seen, at: Place) -> None:

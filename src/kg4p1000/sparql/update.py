@@ -45,11 +45,9 @@ class _Rules(NamedTuple):
     blanks: bool
 
 
-_INSERT, _DELETE = (
-    _Rules("an INSERT template", True, True),
-    _Rules("a DELETE template", True, False),
-)
-_SHORT = {
+_RULES = {
+    "INSERT": _Rules("an INSERT template", True, True),
+    "DELETE": _Rules("a DELETE template", True, False),
     "INSERT DATA": _Rules("INSERT DATA", False, True),
     "DELETE DATA": _Rules("DELETE DATA", False, False),
     "DELETE WHERE": _Rules("DELETE WHERE", True, False),
@@ -61,11 +59,13 @@ class _Modify:
     """Remove and add quads, for each solution of a pattern or, without one, once.
 
     Attributes:
-        where: from where to where the pattern goes in the request.
+        text: of the whole request.
+        where: from where to where the pattern goes in it.
         graph: of a WITH clause.
         default, named: the graphs of USING.
     """
 
+    text: str
     start: int
     declared: tuple[Written, ...] = ()
     delete: list[Pattern] = field(default_factory=list)
@@ -75,17 +75,92 @@ class _Modify:
     default: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
 
+    def check(self) -> None:
+        """See that the engine can evaluate the pattern."""
+        if self.where:
+            self._ask(MemoryGraph(()).select, "SELECT *", " LIMIT 0")
+
+    def delta(self, draft: Draft, derived: Container[NamedNode]) -> Delta:
+        """Return what is removed and added."""
+        found = self._solutions(draft)
+        insert, delete = _filled(self.insert, found), _filled(self.delete, found)
+        return Delta.of(insert, delete, draft.normalised)
+
+    def _solutions(self, draft: Draft) -> list[Any]:
+        """Return the solutions of the pattern, as far as the templates need them."""
+        if self.where is None:
+            return [{}]
+        database, options = draft.database, {}
+        if self.default or self.named:
+            graphs = (list(dict.fromkeys(some)) for some in (self.default, self.named))
+            database, options = make_dataset(database, *graphs)
+        elif self.graph:
+            # All named graphs stay in sight, as the engine leaves them where only the default is given.
+            options = {"default_graph": [self.graph]}
+        terms_ = [term for pattern in self.insert + self.delete for term in pattern]
+        names = " ".join(sorted({str(term) for term in terms_ if isinstance(term, Variable)}))
+        select, after = f"SELECT DISTINCT {names}", ""
+        if any(isinstance(term, BlankNode) for term in terms_):
+            # Two solutions that look alike make two blank nodes.
+            select = f"SELECT {names or '*'}"
+        elif not names:
+            select, after = "SELECT *", " LIMIT 1"
+        return self._ask(partial(database.query, **options), select, after)
+
+    def _ask(self, run: Callable[[str], Any], before: str, after: str) -> list[Any]:
+        """Run a query made of the pattern; what the engine says of it becomes an error about the request."""
+        assert self.where
+        start, end = self.where
+        query = beginning(self.declared)
+        query.append((f"{before} WHERE ", start))
+        query += (*for_engine(self.text, start, end), (after, end))
+        try:
+            return list(run(str(query)))
+        except (SyntaxError, ValueError, RuntimeError) as e:
+            kind = "syntax" if isinstance(e, SyntaxError) else "evaluation"
+            found = moved(problem({"error": kind, "message": str(e)}), query, self.text, start)
+            raise complaint(self.text, found, self.where, self.declared) from None
+        except OSError as e:
+            if "service" in str(query).lower():
+                raise error_at(Refused, self.text, start, CALLS_NOBODY) from None
+            raise e
+
 
 @dataclass(frozen=True)
 class _Graphs:
     """CLEAR, DROP or CREATE of the source, or of all named graphs; ADD, COPY or MOVE to the target, without a source
     from the default graph."""
 
+    text: str
     start: int
     verb: str
     silent: bool
     source: NamedNode | None
     target: NamedNode | None = None
+
+    def delta(self, draft: Draft, derived: Container[NamedNode]) -> Delta:
+        """Return what is removed and added."""
+        source, target = self.source, self.target
+        if source is None and target is None:
+            return Delta(removed=frozenset(q for q in draft.quads() if q.graph_name not in derived))
+        if source == target:
+            return Delta()
+        quads = set(draft.quads(source)) if source else set()
+        told = ""
+        if self.verb == "CREATE" and quads:
+            told = f"the graph {source} is there already."
+        elif self.verb != "CREATE" and source and not quads:
+            told = f"there is no graph {source}; a graph is there while it has triples. Write SILENT if that is no error to you."
+        if told and not self.silent:
+            raise error_at(MalformedRequest, self.text, self.start, told)
+        if told or self.verb == "CREATE":
+            return Delta()
+        triples = (quad.triple for quad in quads) if source else draft.triples()
+        added = {Quad(t.subject, t.predicate, t.object, target) for t in triples} if target else ()
+        removed = set(draft.quads(target)) if target and self.verb != "ADD" else set()
+        if self.verb in ("CLEAR", "DROP", "MOVE"):
+            removed |= quads
+        return Delta.of(added, removed)
 
 
 def apply_update(
@@ -116,16 +191,17 @@ def apply_update(
     operations = list(_Reader(text, templates=True).operations())
     for operation in operations:
         if isinstance(operation, _Modify):
-            _check(operation, text, bool(default or named))
-            if not (operation.default or operation.named):
+            if operation.default or operation.named or operation.graph:
+                if default or named:
+                    told = "the request names graphs by WITH or USING, and its parameters using-graph-uri or using-named-graph-uri do"
+                    raise error_at(
+                        MalformedRequest, text, operation.start, f"{told} too. Use one of both."
+                    )
+            else:
                 operation.default, operation.named = default, named
+            operation.check()
     for operation in operations:
-        if isinstance(operation, _Modify):
-            found = _solutions(operation, text, draft)
-            insert, delete = _filled(operation.insert, found), _filled(operation.delete, found)
-            draft.apply(Delta.of(insert, delete, draft.normalised))
-        else:
-            draft.apply(_graphs(operation, text, draft, derived))
+        draft.apply(operation.delta(draft, derived))
 
 
 class _Reader(Parser):
@@ -159,7 +235,7 @@ class _Reader(Parser):
     def _operation(self) -> _Modify | _Graphs:
         start, verb = self.next.start, self.keyword(*UPDATE_WORDS)
         if verb in ("INSERT", "DELETE", "WITH"):
-            return self._modify(_Modify(start, self._declared), verb)
+            return self._modify(_Modify(self.text, start, self._declared), verb)
         if not verb:
             raise self.unexpected("an update such as INSERT, DELETE or CLEAR")
         silent = bool(self.keyword("SILENT"))
@@ -170,11 +246,11 @@ class _Reader(Parser):
         if verb != "CREATE" and self.keyword("DEFAULT"):
             raise self._unwritten(f"{verb} GRAPH graph:<topic>")
         if verb != "CREATE" and self.keyword("NAMED", "ALL"):
-            return _Graphs(start, verb, silent, None)
+            return _Graphs(self.text, start, verb, silent, None)
         if not self.keyword("GRAPH"):
             others = "" if verb == "CREATE" else ", NAMED or ALL"
             raise self.unexpected(f"GRAPH and an IRI{others}")
-        return _Graphs(start, verb, silent, self._graph())
+        return _Graphs(self.text, start, verb, silent, self._graph())
 
     def _unwritten(self, remedy: str, at: int | None = None) -> Refused:
         """Return the error for writing to the default graph."""
@@ -193,7 +269,7 @@ class _Reader(Parser):
             if not self.keyword("GRAPH"):
                 raise self.unexpected("GRAPH and an IRI")
             self._graph()
-        return _Modify(start)
+        return _Modify(self.text, start)
 
     def _transfer(self, start: int, verb: str, silent: bool) -> _Graphs:
         source, at = self._graph_or_default(), self.last.start
@@ -204,7 +280,7 @@ class _Reader(Parser):
             raise self.unexpected("TO")
         if not (target := self._graph_or_default()):
             raise self._unwritten(f"{verb} … TO GRAPH graph:<topic>")
-        return _Graphs(start, verb, silent, source, target)
+        return _Graphs(self.text, start, verb, silent, source, target)
 
     def _graph_or_default(self) -> NamedNode | None:
         if self.keyword("DEFAULT"):
@@ -219,7 +295,7 @@ class _Reader(Parser):
         return terms(self.text, self._declared, [(token.text, token.start)])[0]  # type: ignore[return-value]
 
     def _modify(self, found: _Modify, verb: str) -> _Modify:
-        if rules := _SHORT.get(f"{verb} {self.next.word}"):
+        if rules := _RULES.get(f"{verb} {self.next.word}"):
             self.take()
             opened = self.next.start
             quads = self._template(rules, None)
@@ -231,10 +307,10 @@ class _Reader(Parser):
             if not (verb := self.keyword("INSERT", "DELETE")):
                 raise self.unexpected("DELETE or INSERT")
         if verb == "DELETE":
-            found.delete = self._template(_DELETE, found.graph)
+            found.delete = self._template(_RULES["DELETE"], found.graph)
             verb = self.keyword("INSERT")
         if verb == "INSERT":
-            found.insert = self._template(_INSERT, found.graph)
+            found.insert = self._template(_RULES["INSERT"], found.graph)
         while self.keyword("USING"):
             graphs = found.named if self.keyword("NAMED") else found.default
             at, name = self.next.start, self._graph().value
@@ -275,7 +351,7 @@ class _Reader(Parser):
         constants = terms(self.text, self._declared, list(self._constants.items()))
         if outside is not None and graph is None:
             remedy = "GRAPH graph:<topic> { … }"
-            if rules in (_INSERT, _DELETE):
+            if rules.name.endswith("template"):
                 remedy += ", or WITH graph:<topic> before the operation"
             raise self._unwritten(remedy, outside)
         found: dict[Any, Any] = dict(zip(self._constants, constants, strict=True))
@@ -349,92 +425,3 @@ def _value(term: Any, solution: Mapping[str, Any], blanks: dict[BlankNode, Blank
     if isinstance(term, Variable):
         return solution[term.value]
     return blanks.setdefault(term, BlankNode()) if isinstance(term, BlankNode) else term
-
-
-def _check(operation: _Modify, text: str, in_parameters: bool) -> None:
-    """See what can be found wrong before anything is done."""
-    if in_parameters and (operation.default or operation.named or operation.graph):
-        raise error_at(
-            MalformedRequest,
-            text,
-            operation.start,
-            "the request names graphs by WITH or USING, and its"
-            " parameters using-graph-uri or using-named-graph-uri do too. Use one of both.",
-        )
-    if operation.where:
-        _ask(operation, text, MemoryGraph(()).select, "SELECT *", " LIMIT 0")
-
-
-def _solutions(operation: _Modify, text: str, draft: Draft) -> list[Any]:
-    """Return the solutions of the WHERE clause, as far as the templates need them."""
-    if operation.where is None:
-        return [{}]
-    database, options = draft.database, {}
-    if operation.default or operation.named:
-        graphs = (list(dict.fromkeys(some)) for some in (operation.default, operation.named))
-        database, options = make_dataset(database, *graphs)
-    elif operation.graph:
-        # All named graphs stay in sight, as the engine leaves them where only the default is given.
-        options = {"default_graph": [operation.graph]}
-    inserted, deleted = (
-        [term for pattern in some for term in pattern]
-        for some in (operation.insert, operation.delete)
-    )
-    names = sorted({str(term) for term in inserted + deleted if isinstance(term, Variable)})
-    select, after = f"SELECT DISTINCT {' '.join(names)}", ""
-    if any(isinstance(term, BlankNode) for term in inserted):
-        # Two solutions that look alike make two blank nodes.
-        select = f"SELECT {' '.join(names) or '*'}"
-    elif not names:
-        select, after = "SELECT *", " LIMIT 1"
-    return _ask(operation, text, partial(database.query, **options), select, after)
-
-
-def _ask(
-    operation: _Modify, text: str, run: Callable[[str], Any], before: str, after: str
-) -> list[Any]:
-    """Run a query made of a WHERE clause; what the engine says of it becomes an error about the request."""
-    assert operation.where
-    start, end = operation.where
-    query = beginning(operation.declared)
-    query.append((f"{before} WHERE ", start))
-    query += (*for_engine(text, start, end), (after, end))
-    try:
-        return list(run(str(query)))
-    except (SyntaxError, ValueError, RuntimeError) as e:
-        kind = "syntax" if isinstance(e, SyntaxError) else "evaluation"
-        found = moved(problem({"error": kind, "message": str(e)}), query, text, start)
-        raise complaint(text, found, operation.where, operation.declared) from None
-    except OSError as e:
-        if "service" in str(query).lower():
-            raise error_at(Refused, text, start, CALLS_NOBODY) from None
-        raise e
-
-
-def _graphs(operation: _Graphs, text: str, draft: Draft, derived: Container[NamedNode]) -> Delta:
-    """Return what CLEAR, DROP, CREATE, ADD, COPY or MOVE changes."""
-    verb, source, target = operation.verb, operation.source, operation.target
-    if source is None and target is None:
-        return Delta(removed=frozenset(q for q in draft.quads() if q.graph_name not in derived))
-    if source == target:
-        return Delta()
-    triples = {quad.triple for quad in draft.quads(source)} if source else set(draft.triples())
-    if verb == "CREATE" and triples and not operation.silent:
-        raise error_at(
-            MalformedRequest, text, operation.start, f"the graph {source} is there already."
-        )
-    if verb != "CREATE" and source and not triples and not operation.silent:
-        raise error_at(
-            MalformedRequest,
-            text,
-            operation.start,
-            f"there is no graph {source}; a graph is there while it has triples. Write SILENT if that is"
-            " no error to you.",
-        )
-    if verb == "CREATE" or (source and not triples):
-        return Delta()
-    added = {Quad(t.subject, t.predicate, t.object, target) for t in triples} if target else set()
-    removed = set(draft.quads(target)) if target and verb != "ADD" else set()
-    if source and verb in ("CLEAR", "DROP", "MOVE"):
-        removed |= set(draft.quads(source))
-    return Delta.of(added, removed)
