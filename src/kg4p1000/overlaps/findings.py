@@ -216,6 +216,8 @@ def compare(
     Returns:
         Rows as those of `Detection.row`; `a` is of the given activities. Best first for each of them.
     """
+    if not (corpus.activities or alone):
+        return []
     model, given = Model.load(), Guesser(corpus).completed(given)
     space = Space(replace(corpus, activities=given) if alone else _completed(corpus))
     explainer = Explainer(space)
