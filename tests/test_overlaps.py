@@ -254,6 +254,16 @@ def test_platt_gives_probabilities_and_a_fit_with_a_prior_stays_near_it():
     assert nothing == pytest.approx(prior, abs=1e-3)
 
 
+@pytest.mark.parametrize("keys", [(), ("A1.1",), ("A1.1", "A1.2")])
+def test_a_plan_without_pairs_has_no_findings(keys):
+    plan = small(*(activity(key, "Soil") for key in keys))
+    alone = Detection(plan, Model.load(), {})
+    assert (alone.findings, alone.clusters, alone.queue()) == ([], [], [])
+    given = [Activity("p1", "Survey of soil", language="fr"), Activity("p2", "Survey of soil")]
+    assert len(compare(plan, given, 5)) == 2 * len(keys)
+    assert {r["b"] for r in compare(plan, given, 5, alone=True)} == {"p1", "p2"}
+
+
 # reasons
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from ..terms import natural_key
 from .corpus import Activity, Corpus, scheme_of
 
-Pair = tuple[str, str]
 #: The most activities of a cluster; a larger one is no work package.
 LARGEST = 8
 #: The most codes of a theme, and the order of the lists where codes are as telling.
@@ -35,7 +34,9 @@ class Cluster:
     confidence: float
 
 
-def clusters(corpus: Corpus, confidences: Mapping[Pair, float], least: float) -> list[Cluster]:
+def clusters(
+    corpus: Corpus, confidences: Mapping[tuple[str, str], float], least: float
+) -> list[Cluster]:
     """Return groups of three activities or more, joined while their mean confidence stays at `least`.
 
     Average linkage: the two groups with the highest mean confidence are joined first. Pairs that are

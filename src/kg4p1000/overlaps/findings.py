@@ -23,7 +23,7 @@ from . import decisions as deciding
 from .clusters import Cluster, clusters, theme
 from .corpus import LANGUAGES, Activity, Corpus, Select, read
 from .explanation import Evidence, Explainer
-from .scoring import Finding, Model, candidates, learn, ranking
+from .scoring import Finding, Model, Pair, candidates, learn, ranking
 from .similarity import Guesser, Space
 
 AGENT = iri("agent:overlaps-0.1.0")
@@ -35,7 +35,6 @@ METHOD = (
 )
 #: Mean confidence that the members of a cluster must have with each other.
 COHERENT = 0.35
-Pair = tuple[str, str]
 _RUN = "SELECT ?parameters ?time WHERE { ?run k4p:parameters ?parameters ; prov:endedAtTime ?time }"
 
 
@@ -218,6 +217,8 @@ def compare(
     Returns:
         Rows as those of `Detection.row`; `a` is of the given activities. Best first for each of them.
     """
+    if not (corpus.activities or alone):
+        return []
     model, given = Model.load(), Guesser(corpus).completed(given)
     space = Space(replace(corpus, activities=given) if alone else _completed(corpus))
     explainer = Explainer(space)

@@ -156,6 +156,8 @@ class Space:
     """The features of pairs with the activities of a corpus."""
 
     def __init__(self, corpus: Corpus) -> None:
+        if not corpus.activities:  # a table has a row or more
+            corpus = replace(corpus, activities=(Activity("", ""),))
         self.corpus = corpus
         self.codes = Codes(corpus)
         self.words, self._grams = Terms(corpus.activities, _WORDS), Terms(corpus.activities, _GRAMS)
@@ -235,6 +237,8 @@ class Guesser:
                 for code in self._corpus.codes.values()
                 if language in code.labels
             ]
+            if not codes:
+                return ()
             self._known[language] = codes, [_stems(c) for c in codes], Terms(codes, _GRAMS)
         codes, stems, terms = self._known[language]
         near = (terms.rows([given]) @ terms.rows(codes).T).toarray()[0]
