@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 
-def for_each(name: str, things: Iterable[Any], ids: Callable[[Any], str] = str):
+def for_each(
+    name: str, things: Iterable[Any] | Callable[[], Iterable[Any]], ids: Callable[[Any], str] = str
+):
     """Give a test each of some things as an argument, and tell all for which it fails.
 
     Args:
+        things: or what gives them, which is asked when the test runs and not when it is found.
         ids: what a thing is called.
     """
 
@@ -19,7 +22,7 @@ def for_each(name: str, things: Iterable[Any], ids: Callable[[Any], str] = str):
         @wraps(test)
         def run(**fixtures: Any) -> None:
             failed = []
-            for thing in things:
+            for thing in things() if callable(things) else things:
                 try:
                     test(**{name: thing}, **fixtures)
                 except (AssertionError, pytest.fail.Exception) as e:
