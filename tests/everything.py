@@ -1,4 +1,4 @@
-"""A test of each of many things as one test, which costs less than one a thing."""
+"""Tests of each of many things: as one test, which costs less than one a thing, or some of them."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -6,6 +6,14 @@ from functools import wraps
 from typing import Any
 
 import pytest
+
+
+def some(things: Iterable[Any], every: int) -> list[Any]:
+    """Return parameters of which one in so many is tried by `make test`, and all by `make test-all`."""
+    return [
+        pytest.param(thing, marks=pytest.mark.slow if i % every else [])
+        for i, thing in enumerate(things)
+    ]
 
 
 def for_each(

@@ -15,6 +15,8 @@ from kg4p1000.terms import iri
 from kg4p1000.web import create_app, home
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Two stores of the real graph are made.
+pytestmark = pytest.mark.slow
 
 #: What a person can reject.
 KINDS = ("Mention", "Measure", "ObjectiveRelation", "Overlap", "Mapping", "FacetAnnotation")
@@ -71,7 +73,6 @@ def both(own):
         pool.close()
 
 
-@pytest.mark.slow
 @for_each(
     "case",
     lambda: [c for c in questions.cases(Library(ROOT / "queries")) if c.query.name not in TELLING],
