@@ -37,7 +37,8 @@ build: $(VENV)/.core ## Build the graph from the files into the store of this fo
 serve: build ## Set up what is missing and serve the graph at http://localhost:8000
 	$(BIN)/kg4p1000 serve --store $(STORE) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
-PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal -q
+# The many processes of the tests need not compile what they load.
+PYTEST = PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/compiled $(BIN)/python -m pytest -n auto --dist worksteal -q
 
 test: setup lint ## Run the tests, but for those that take long
 	$(PYTEST) -m 'not slow'

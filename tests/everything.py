@@ -1,4 +1,4 @@
-"""A test of each of many things as one test, which costs less than one a thing."""
+"""Tests of each of many things: as one test, which costs less than one a thing, or some of them."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -8,10 +8,21 @@ from typing import Any
 import pytest
 
 
-def for_each(name: str, things: Iterable[Any], ids: Callable[[Any], str] = str):
+def some(things: Iterable[Any], every: int) -> list[Any]:
+    """Return parameters of which one in so many is tried by `make test`, and all by `make test-all`."""
+    return [
+        pytest.param(thing, marks=pytest.mark.slow if i % every else [])
+        for i, thing in enumerate(things)
+    ]
+
+
+def for_each(
+    name: str, things: Iterable[Any] | Callable[[], Iterable[Any]], ids: Callable[[Any], str] = str
+):
     """Give a test each of some things as an argument, and tell all for which it fails.
 
     Args:
+        things: or what gives them, which is asked when the test runs and not when it is found.
         ids: what a thing is called.
     """
 
@@ -19,7 +30,7 @@ def for_each(name: str, things: Iterable[Any], ids: Callable[[Any], str] = str):
         @wraps(test)
         def run(**fixtures: Any) -> None:
             failed = []
-            for thing in things:
+            for thing in things() if callable(things) else things:
                 try:
                     test(**{name: thing}, **fixtures)
                 except (AssertionError, pytest.fail.Exception) as e:

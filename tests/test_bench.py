@@ -3,6 +3,7 @@
 import itertools
 
 import pyoxigraph as ox
+import pytest
 from bench import client, generate, speed
 
 from kg4p1000 import validation
@@ -16,6 +17,7 @@ def test_generated_statements_are_the_same_each_time_and_whole_activities():
     assert len(lines) == len(set(lines)) == 1000 // generate.BLOCK * generate.BLOCK
 
 
+@pytest.mark.slow
 def test_generated_statements_fit_the_shapes(settings):
     generated = ox.parse("".join(generate.lines(500)), format=ox.RdfFormat.N_TRIPLES)
     graph = MemoryGraph(

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from kg4p1000.terms import PREFIXES, iri, natural_key
 ROOT = Path(__file__).resolve().parents[1]
 EXPECTED = ROOT / "queries" / "expected"
 FILES = sorted((ROOT / "queries").rglob("*.rq"))
-CASES = list(questions.cases(Library(ROOT / "queries")))
-WITH_PARAMETERS = [path for path in FILES if read_query(path).parameters]
 
 each_file = for_each("path", FILES, ids=lambda path: path.stem)
-each_with_parameters = for_each("path", WITH_PARAMETERS, ids=lambda path: path.stem)
+each_with_parameters = for_each(
+    "path",
+    lambda: [path for path in FILES if read_query(path).parameters],
+    ids=lambda path: path.stem,
+)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +167,12 @@ def test_each_objective_asks_two_questions_and_all_ask_ten(ask):
 # The answers
 
 
-each_case = for_each("case", CASES, ids=lambda case: case.label)
+@cache
+def cases():
+    return list(questions.cases(Library(ROOT / "queries")))
+
+
+each_case = for_each("case", cases, ids=lambda case: case.label)
 
 
 @each_case
@@ -183,7 +191,7 @@ def test_answer_has_rows_and_none_twice_or_the_query_says_what_it_awaits(case, a
 
 
 def test_each_expected_answer_belongs_to_a_case():
-    files = {case.file for case in CASES if not (case.query.awaits or case.query.recorded)}
+    files = {case.file for case in cases() if not (case.query.awaits or case.query.recorded)}
     assert {p.relative_to(ROOT / "queries") for p in EXPECTED.iterdir()} == files
 
 

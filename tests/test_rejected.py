@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Quad, Triple
 
+from everything import for_each
 from kg4p1000 import ontology, questions, sparql
 from kg4p1000.queries import Library
 from kg4p1000.settings import Settings
@@ -14,12 +15,13 @@ from kg4p1000.terms import iri
 from kg4p1000.web import create_app, home
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Two stores of the real graph are made.
+pytestmark = pytest.mark.slow
 
 #: What a person can reject.
 KINDS = ("Mention", "Measure", "ObjectiveRelation", "Overlap", "Mapping", "FacetAnnotation")
 #: Queries that tell of what was rejected, and say so.
 TELLING = {"review-state"}
-CASES = [c for c in questions.cases(Library(ROOT / "queries")) if c.query.name not in TELLING]
 _MAPPING = tuple(iri(f"k4p:mapping{part}") for part in ("Subject", "Predicate", "Object"))
 _OF = (iri("k4p:annotationOf"), iri("k4p:primaryAnnotationOf"))
 _WAS_OF, _STATUS = iri("k4p:rejectedAnnotationOf"), iri("k4p:status")
@@ -71,8 +73,11 @@ def both(own):
         pool.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+@for_each(
+    "case",
+    lambda: [c for c in questions.cases(Library(ROOT / "queries")) if c.query.name not in TELLING],
+    ids=lambda case: case.label,
+)
 def test_no_question_counts_what_was_rejected(case, both):
     library = Library(ROOT / "queries")
     assert questions.answer(library, both[0], case) == questions.answer(library, both[1], case)

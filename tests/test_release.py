@@ -342,6 +342,7 @@ def migrated(tmp_path_factory):
     readers.close()
 
 
+@pytest.mark.slow
 def test_migrated_data_fit_the_shapes_and_the_old_term_has_none(migrated):
     files, _, readers = migrated
     ask = "SELECT (COUNT(*) AS ?n) WHERE {{ ?s {} ?o }}"
@@ -355,6 +356,7 @@ def test_migrated_data_fit_the_shapes_and_the_old_term_has_none(migrated):
     assert {u.file.split("/")[0] for u in uses} == {"queries"}
 
 
+@pytest.mark.slow
 def test_an_old_query_is_warned_on_the_page_and_in_a_header(migrated, settings):
     files, store, readers = migrated
     client = create_app(settings, store, readers, Library(files / "queries")).test_client()

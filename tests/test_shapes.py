@@ -132,6 +132,7 @@ def test_valid_example_has_a_thing_of_each_target_class():
     assert wanted - types == abstract - types
 
 
+@pytest.mark.slow
 @for_each("name", NAMES)
 def test_fixture_fires_the_constraint_it_is_named_after(name):
     assert name.split(".")[0] in fired(outcome(name))
@@ -153,6 +154,7 @@ def test_each_constraint_has_a_fixture_and_each_fixture_a_constraint():
     assert {name.split(".")[0] for name in NAMES} == constraints().keys()
 
 
+@pytest.mark.slow
 def test_each_kind_of_constraint_fires_somewhere():
     used = {parameter for of_one in constraints().values() for parameter in of_one}
     found = {finding.component for name in NAMES for finding in outcome(name).findings}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
+from everything import some
 from kg4p1000 import release
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, TERMS, iri
@@ -79,7 +80,7 @@ def test_what_nobody_reviewed_says_so_and_english_does_not(client, lang):
 
 
 @pytest.mark.parametrize("name", modules())
-@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("lang", some(LANGUAGES, 3))
 def test_each_term_of_a_module_has_an_anchor_and_its_words(client, name, lang):
     text = page(client, f"/ontology/module/{name}?lang={lang}")
     home = ox.NamedNode(MODULES + name)
@@ -292,6 +293,7 @@ def test_the_page_of_a_term_is_in_the_language_asked_for(client, lang):
         assert text.count(f'id="{anchor}"') == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_each_term_says_all_that_its_axioms_say(client):
     """Superclasses, domains, ranges and inverses of each term lead to pages that lead back."""
     ways = {

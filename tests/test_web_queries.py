@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from everything import for_each
 from kg4p1000.queries import Library
 from kg4p1000.questions import cases
 from kg4p1000.web import create_app
@@ -162,8 +163,10 @@ def rows_of(answer):
     return sorted(map(str, answer.get_json(force=True)["results"]["bindings"]))
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in cases(Library(ROOT / "queries")) if c.values], ids=lambda case: case.label
+@for_each(
+    "case",
+    lambda: [c for c in cases(Library(ROOT / "queries")) if c.values],
+    ids=lambda case: case.label,
 )
 def test_change_it_asks_what_the_page_shows(client, case):
     page = client.get(f"/query/{case.query.name}", query_string=case.values, headers=HTML).text
