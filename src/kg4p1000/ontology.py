@@ -222,7 +222,10 @@ class _Closure:
         while news or stated:
             self._draft.apply(Delta(added=_quads(news)), tidy=False)
             heads = {head for t in news | stated for head in self.heads(t)}
-            news, stated = {t for t in heads if next(self.match(*t), None) is None}, frozenset()
+            news, stated = {head for head in heads if not self._has(head)}, frozenset()
+
+    def _has(self, triple: Triple) -> bool:
+        return any(Quad(*triple, graph) in self._draft for graph in self.graphs)
 
     def resting_on(self, removed: Set[Triple]) -> set[Triple]:
         """Give the inferences in whose making a removed triple may have had a part."""
