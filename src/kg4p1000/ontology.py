@@ -182,7 +182,7 @@ def infer_change(
     gone, come = set(before) - set(rule_list), set(rule_list) - set(before)
     draft.apply(Delta(removed=_quads(added)), tidy=False)  # is stated now
     closure = _Closure(draft, before, MemoryGraph(removed))
-    lost = {t for rule in gone for t in closure.made_by(rule, rule.body) if closure.infers(t)}
+    lost = {t for rule in gone for t in closure.made_by(rule, rule.body, {}) if closure.infers(t)}
     doomed = lost | closure.resting_on(removed | lost)
     draft.apply(Delta(removed=_quads(doomed)), tidy=False)
     closure = _Closure(draft, rule_list)
@@ -222,7 +222,10 @@ class _Closure:
         while news or stated:
             self._draft.apply(Delta(added=_quads(news)), tidy=False)
             heads = {head for t in news | stated for head in self.heads(t)}
-            news, stated = {t for t in heads if next(self.match(*t), None) is None}, frozenset()
+            news, stated = {head for head in heads if not self._has(head)}, frozenset()
+
+    def _has(self, triple: Triple) -> bool:
+        return any(Quad(*triple, graph) in self._draft for graph in self.graphs)
 
     def resting_on(self, removed: Set[Triple]) -> set[Triple]:
         """Give the inferences in whose making a removed triple may have had a part."""
@@ -244,10 +247,10 @@ class _Closure:
                     yield from self.made_by(rule, others, bound)
 
     def made_by(
-        self, rule: Rule, patterns: tuple[Pattern, ...], bound: dict[int, Any] | None = None
+        self, rule: Rule, patterns: tuple[Pattern, ...], bound: dict[Any, Any]
     ) -> Iterator[Triple]:
         """Give the heads of a rule, of whose body some patterns are yet to be found."""
-        for solution in _solutions(patterns, bound or {}, self.match):
+        for solution in _solutions(patterns, bound, self.match):
             subject, predicate, object_ = _filled(rule.head, solution)
             if not isinstance(subject, Literal | Triple):
                 yield Triple(subject, predicate, object_)
@@ -266,42 +269,35 @@ def _quads(triples: Iterable[Triple]) -> frozenset[Quad]:
     return frozenset(Quad(*triple, INFERRED) for triple in triples)
 
 
-def _filled(pattern: Pattern, bound: dict[int, Any]) -> tuple[Any, NamedNode, Any]:
-    """Replace the bound variables of a pattern, the others by None."""
-    first, predicate, last = pattern
-    return (
-        bound.get(first) if isinstance(first, int) else first,
-        predicate,
-        bound.get(last) if isinstance(last, int) else last,
-    )
+def _filled(pattern: Pattern, bound: dict[Any, Any]) -> tuple[Any, ...]:
+    """Replace the bound variables of a pattern."""
+    return tuple(bound.get(slot, slot) for slot in pattern)
 
 
-def _bind(
-    pattern: Pattern, fact: Triple | Quad, bound: dict[int, Any]
-) -> tuple[()] | tuple[dict[int, Any]]:
-    """Give the bindings under which a fact fits a pattern whose predicate it has, if it does."""
-    for slot, term in ((pattern[0], fact.subject), (pattern[2], fact.object)):
-        if not isinstance(slot, int):
-            if slot != term:
-                return ()
-        elif (known := bound.get(slot)) is None:
+def _bind(pattern: Pattern, fact: Triple | Quad, bound: dict[Any, Any]) -> list[dict[Any, Any]]:
+    """Give the bindings under which a fact fits a pattern, if it does."""
+    for slot, term in zip(pattern, (fact.subject, fact.predicate, fact.object), strict=True):
+        known = bound.get(slot, slot)
+        if isinstance(known, int):
             bound = {**bound, slot: term}
         elif known != term:
-            return ()
-    return (bound,)
+            return []
+    return [bound]
 
 
 def _solutions(
-    patterns: tuple[Pattern, ...], bound: dict[int, Any], match: Match
-) -> Iterator[dict[int, Any]]:
+    patterns: tuple[Pattern, ...], bound: dict[Any, Any], match: Match
+) -> Iterator[dict[Any, Any]]:
     """Give all ways in which patterns fit at once, the one that leaves least open tried first."""
     if not patterns:
         yield bound
         return
-    filled = [_filled(pattern, bound) for pattern in patterns]
-    place = min(range(len(patterns)), key=lambda i: filled[i].count(None))
+    asked = [
+        [None if isinstance(slot, int) else slot for slot in _filled(p, bound)] for p in patterns
+    ]
+    place = min(range(len(patterns)), key=lambda i: asked[i].count(None))
     rest = patterns[:place] + patterns[place + 1 :]
-    for quad in match(*filled[place]):
+    for quad in match(*asked[place]):
         for more in _bind(patterns[place], quad, bound):
             yield from _solutions(rest, more, match)
 

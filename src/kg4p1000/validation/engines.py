@@ -57,12 +57,11 @@ def validate(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
     shapes.see_that_names_are_there(graph)
     hits = [*shapes.spaces.undeclared(graph, shapes.spaces.named_in(text))]
     hits += shapes.spaces.doubles(graph, shapes.facts)
-    data = _skolemised(text)
-    if engine == "pyshacl":
-        return Report.of(map(shapes.finding, chain(hits, _by_pyshacl(data, shapes.text))))
-    hits += _core(data, shapes.core, engine)
-    members = Members(graph)
-    for query in shapes.queries:
+    data, members = _skolemised(text), Members(graph)
+    hits += (
+        _by_pyshacl(data, shapes.text) if engine == "pyshacl" else _core(data, shapes.core, engine)
+    )
+    for query in shapes.queries if engine != "pyshacl" else ():
         targets = shapes.facts.targets(query.shape)
         predicates = shapes.impact.predicates.get(NamedNode(query.constraint))
         rows = graph.select(query.text, predicates)

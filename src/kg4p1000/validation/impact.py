@@ -49,7 +49,7 @@ class Impact:
         self._facts = facts
         self.focus: dict[Any, State] = {}
         self.boundless: str | None = None
-        self.predicates: dict[Any, set[NamedNode | None]] = {}
+        self.predicates: dict[Any, frozenset[NamedNode | None]] = {}
         self._met: set[NamedNode | None] = set()
         self._states = 0
         #: Edges from each state, those to each state turned round, and those that a triple may be.
@@ -219,13 +219,14 @@ class Impact:
         self._behind[end].append(Edge(None, False, start, same=True))
 
     def _constraint(self, constraint: Any, this: State) -> None:
-        self._met = self.predicates[constraint] = set()
+        self._met = set()
         try:
             for select in self._facts.get(constraint, "select"):
                 query = Reader(select.value, self._facts.prefixes(constraint)).query()
                 self._place(query, {"?this": this}, ())
         except Boundless as reason:
             raise Boundless(f"{constraint}: {reason}") from reason
+        self.predicates[constraint] = frozenset(self._met)
 
     def _place(self, group: Group, known: Mapping[Any, State], scope: Iterable[Any]) -> None:
         """Give the variables of a group their states, going outwards from those that have one.

@@ -20,12 +20,12 @@ from ..store import MemoryGraph
 from ..store.parsing import sentence
 from ..terms import curie
 from ..texts import meant
-from . import checks
 from .constraints import check_pre_binding
 from .facts import SH, Facts, Graph
 from .impact import Impact, State
 from .names import Hit, Spaces
 from .report import Finding, Report, Term
+from .shape_faults import Fault, faults, forbidden, missing
 
 #: A property that links to the nodes that one state of `Impact` is to be judged for.
 FOCUS = "urn:kg4p1000:focus:"
@@ -79,7 +79,7 @@ class Shapes:
         plain = [ox.Triple(t.subject, t.predicate, t.object) for t in triples]
         self.facts = facts = Facts(plain)
         self._files = files or {}
-        self._refuse(checks.faults(facts, MemoryGraph(plain)))
+        self._refuse(faults(facts, MemoryGraph(plain)))
         self.spaces = Spaces(facts)
         self.queries = sorted(self._set_queries())
         constraints = {constraint for _, _, constraint in facts.all("sparql")}
@@ -161,7 +161,7 @@ class Shapes:
         Raises:
             BrokenFile: one is not.
         """
-        self._refuse(checks.missing(self.facts, self.spaces, graph))
+        self._refuse(missing(self.facts, self.spaces, graph))
 
     def see_that_ontology_allows(self, graph: Graph) -> None:
         """See that the shapes let no class have what the ontology keeps for classes that exclude it.
@@ -169,11 +169,11 @@ class Shapes:
         Raises:
             BrokenFile: they do.
         """
-        self._refuse(checks.forbidden(self.facts, graph))
+        self._refuse(forbidden(self.facts, graph))
 
-    def _refuse(self, faults: Iterable[checks.Fault], text: str = "", row: int = 1) -> None:
+    def _refuse(self, found: Iterable[Fault], text: str = "", row: int = 1) -> None:
         """Raise the first of some faults, with the file and the line of its subject, or of a row of a text."""
-        for subject, fault in faults:
+        for subject, fault in found:
             file, name = self._files.get(subject, ""), "a shape without a name"
             if isinstance(subject, ox.NamedNode):
                 name = curie(subject.value) or subject.value
