@@ -11,7 +11,7 @@ import pytest
 from kg4p1000 import release
 from kg4p1000.build import parse_file
 from kg4p1000.terms import BASE, TERMS, iri
-from kg4p1000.web.ontology import LANGUAGES, messages
+from kg4p1000.web.ontology import LANGUAGES, said
 from kg4p1000.web.reference import MODULES, Drawing, reference
 
 ROOT = Path(__file__).parent.parent
@@ -285,7 +285,7 @@ def terms_of_ours():
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_of_a_term_is_in_the_language_asked_for(client, lang):
-    words = messages(lang)
+    words = said(lang)
     text = page(client, f"/ontology/Activity?lang={lang}").replace("&#39;", "'")
     for key in ("place", "tongues", "mappings", "questions", "everything", "nav_downloads"):
         assert words[key] in text

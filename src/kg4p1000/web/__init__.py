@@ -42,7 +42,7 @@ from . import (
 from .authorization import account
 from .citation import Cache
 from .datasets import KnownGraphs
-from .ontology import messages
+from .ontology import said
 from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
@@ -232,7 +232,7 @@ def _footer(store: Store) -> Callable[[], dict[str, Any]]:
             "shown_version": shown,
             "current_version": current,
             "entry": entry,
-            "english": messages("en"),
+            "english": said("en"),
             "kept_version": kept_version(),
         }
 

@@ -144,7 +144,7 @@ _SHOWN = {iri(name).value for name in (
 )}  # fmt: skip
 
 
-def messages(tongue: str) -> dict[str, str]:
+def said(tongue: str) -> dict[str, str]:
     """Return all words of the pages in a language, by key."""
     place = LANGUAGES.index(tongue)
     return {key: texts[place] for key, texts in (_WORDS | _KINDS | _PREDICATES).items()}
@@ -363,7 +363,7 @@ def _page(template: str, edition: Edition, **values: Any) -> Response:
         ontology=ONTOLOGY,
         release=number,
         tongue=tongue,
-        messages=messages(tongue),
+        messages=said(tongue),
         languages=list(_NAMES.items()),
         kept={"version": version} if (version := kept_version()) else {},
         edition=edition,
