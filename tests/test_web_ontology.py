@@ -251,6 +251,14 @@ def test_a_drawing_says_the_axioms_of_its_module(book, name):
         assert drawing.boxes[link.start].title in drawing.words
 
 
+@pytest.mark.parametrize("name", modules())
+def test_a_wider_class_is_drawn_above_a_narrower_one(book, name):
+    drawing = Drawing(book.modules[name], book, "en")
+    for narrower, wider, label in drawing.links:
+        if not label:
+            assert drawing.boxes[wider].y < drawing.boxes[narrower].y, (narrower, wider)
+
+
 def test_a_drawing_in_a_page_is_well_formed_and_told_in_words(client):
     text = page(client, "/ontology/module/targets?lang=fr")
     drawn = ET.fromstring(re.search(r"<svg .*?</svg>", text, re.DOTALL).group())
@@ -336,6 +344,19 @@ def test_the_page_of_a_term_tells_mappings_questions_source_and_chain(client):
     assert "/page/edition/2021-10-14" in place
     chain = page(client, "/ontology/contributesTo")
     assert re.search(r"follows from</dt><dd><a [^>]*><span>is activity of</span></a> → ", chain)
+
+
+def test_a_term_is_told_once_on_its_page(client):
+    text = page(client, "/ontology/Activity")
+    rest = re.search(r'id="everything".*?</section>', text, re.DOTALL).group()
+    assert "instances" in rest and "on property" in rest  # which the page says nowhere else
+    for told in (
+        "preferred label",
+        "narrower classes",
+        "properties that start here",
+        "close match",
+    ):
+        assert told not in rest
 
 
 def test_a_term_that_is_not_there_is_not_found(client):

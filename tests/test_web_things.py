@@ -6,7 +6,7 @@ import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
 from kg4p1000.store import Delta, Readers, Store
-from kg4p1000.terms import GRAPH, iri, natural_key
+from kg4p1000.terms import GRAPH, ID, iri, natural_key
 from kg4p1000.web import create_app
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -244,8 +244,11 @@ def small(tmp_path, settings, library):
     graph, register = NamedNode(GRAPH + "test"), NamedNode(GRAPH + "graphs")
     thing = iri("activity:X1")
     attack = '<script>alert("x")</script>'
+    event = NamedNode(ID + "event/soil-days")
     first = [
         Quad(graph, iri("k4p:inDefaultGraph"), Literal(True), register),
+        Quad(event, iri("rdf:type"), iri("k4p:Event"), graph),
+        Quad(event, iri("rdfs:label"), Literal("Soil days", language="en"), graph),
         Quad(thing, iri("skos:prefLabel"), Literal(attack, language="en"), graph),
         Quad(thing, iri("dcterms:description"), Literal(attack, language="fr"), graph),
         Quad(thing, iri("rdfs:seeAlso"), NamedNode("javascript:alert(1)"), graph),
@@ -266,6 +269,12 @@ def test_labels_are_escaped(small, path):
     assert "<script" not in text
     assert "<b></span>" not in text
     assert 'href="javascript' not in text
+
+
+def test_things_of_any_kind_that_the_graph_has_are_listed(small):
+    assert '<a class="name" href="/page/event/soil-days"' in page(small, "/page/event/")
+    assert small.get("/page/nothing/", headers=HTML).status_code == 404
+    assert "There is none in this version" in page(small, "/page/tool/")
 
 
 def test_an_older_version_can_be_seen_and_says_so(small):

@@ -244,11 +244,11 @@ def _nested(rows: Iterable[Row], names: Names) -> dict[str, list[tuple[Name, lis
         shown = _value(row["value"], names, {}).cell
         if isinstance(row["value"], BlankNode):
             shown = replace(shown, text="…")
-        said = found.setdefault(str(row["node"]), {})
-        said.setdefault(text(row["property"]), []).append(shown)
+        about = found.setdefault(str(row["node"]), {})
+        about.setdefault(text(row["property"]), []).append(shown)
     return {
-        node: [(names[prop], cells) for prop, cells in sorted(said.items())]
-        for node, said in found.items()
+        node: [(names[prop], cells) for prop, cells in sorted(about.items())]
+        for node, about in found.items()
     }
 
 
@@ -269,8 +269,8 @@ def _arranged(
             name = replace(name, text=_BACKWARDS_BY_IRI.get(prop, f"← {name.text}"), lang="en")
         split: dict[bool, list[Value]] = {False: [], True: []}
         for term, value in values.items():
-            said = any(term in grouped.get(side, {}) for side in below)
-            split[value.inferred and said].append(value)
+            closer = any(term in grouped.get(side, {}) for side in below)
+            split[value.inferred and closer].append(value)
         for implied, found in split.items():
             if found:
                 found.sort(key=lambda v: v.order)

@@ -198,12 +198,12 @@ def _now() -> Edition:
 
 def _language() -> str:
     """Return the language of the page: ``lang``, else what the browser likes best of ours, else English."""
-    asked = request.args.get("lang", "")
-    if asked and asked not in LANGUAGES:
+    given = request.args.get("lang", "")
+    if given and given not in LANGUAGES:
         raise BadParameter(
-            f"lang is {asked!r} and must be one of {', '.join(LANGUAGES)}.", parameter="lang"
+            f"lang is {given!r} and must be one of {', '.join(LANGUAGES)}.", parameter="lang"
         )
-    return asked or request.accept_languages.best_match(LANGUAGES, "en") or "en"
+    return given or request.accept_languages.best_match(LANGUAGES, "en") or "en"
 
 
 @blueprint.route("/ontology", strict_slashes=False)
@@ -327,16 +327,16 @@ def _term(edition: Edition, term: str) -> Response:
     start = Literal(f"{ID}{kind}/")
     things = services().select(_ANY, version, **{"class": subject, "start": start})
     matches = _matches(subject, version)
-    told = {match[name] for match in matches for name in ("mapping", "other")}
+    shown = {match[name] for match in matches for name in ("mapping", "other")}
     return _page(
         "term.html",
         edition,
         term=term,
         home=book.home(term),
         matches=matches,
-        sources=names_of(book.said(term, "source"), version),
+        sources=names_of(book.values(term, "source"), version),
         things_kind=kind if things else "",
-        thing=describe(subject, version).without(told, _SHOWN),
+        thing=describe(subject, version).without(shown, _SHOWN),
         register=register(version),
         downloads=downloads(term),
         query=f"SELECT ?property ?value\nWHERE {{\n  {short(term)} ?property ?value .\n}}",
@@ -363,7 +363,7 @@ def _page(template: str, edition: Edition, **values: Any) -> Response:
         ontology=ONTOLOGY,
         release=number,
         tongue=tongue,
-        said=said(tongue),
+        messages=said(tongue),
         languages=list(_NAMES.items()),
         kept={"version": version} if (version := kept_version()) else {},
         edition=edition,

@@ -128,7 +128,7 @@ def index() -> Response:
         field=problem and problem.members["parameter"],
         sheet=sheet,
         total=len(pairs),
-        asked=filters,
+        filters=filters,
         codes=codes,
         titles=titles,
         cells=_cells(version, [pair for pair in pairs if pair["status"] != "rejected"]),
@@ -339,10 +339,10 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
 def _activity(version: int, activity: str, code: str, title: str) -> dict[str, object]:
     """One of the two activities: its name, text and objective."""
     rows = services().select(_TEXTS, version, thing=NamedNode(activity))
-    said = {name: text(term) for name, term in rows[0].items()} if rows else {}
-    objective = f"{said.get('objective', '')} {said.get('title', '')}".strip()
+    texts = {name: text(term) for name, term in rows[0].items()} if rows else {}
+    objective = f"{texts.get('objective', '')} {texts.get('title', '')}".strip()
     name = Name(activity, title, notation=code)
-    return {"name": name, "text": said.get("text", ""), "objective": objective}
+    return {"name": name, "text": texts.get("text", ""), "objective": objective}
 
 
 @blueprint.route("/overlaps/<pair>/decisions", methods=["POST"])

@@ -135,34 +135,34 @@ class Reference:
     @property
     def number(self) -> str:
         """The version of the ontology, such as 0.2.0."""
-        return next(iter(self.said(ONTOLOGY, "version")), "")
+        return next(iter(self.values(ONTOLOGY, "version")), "")
 
-    def said(self, term: str, key: str) -> list[str]:
+    def values(self, term: str, key: str) -> list[str]:
         """Return IRIs and texts that are said of a term: by a key of the paths, and what leads to it from others."""
         return self._links.get((term, key), [])
 
     def inverse(self, prop: str) -> str:
         """Return the inverse of a property, of a symmetric one itself; empty where there is none."""
-        symmetric = iri("owl:SymmetricProperty").value in self.said(prop, "type")
-        return prop if symmetric else next(iter(self.said(prop, "inverse")), "")
+        symmetric = iri("owl:SymmetricProperty").value in self.values(prop, "type")
+        return prop if symmetric else next(iter(self.values(prop, "inverse")), "")
 
     def narrower(self, term: str) -> set[str]:
         """Return all that is below a class or property."""
         found, waiting = set[str](), [term]
         while waiting:
-            below = {*self.said(waiting.pop(), "below")} - found
+            below = {*self.values(waiting.pop(), "below")} - found
             found |= below
             waiting += below
         return found - {term}
 
     def features(self, term: str) -> list[str]:
         """Return words for what is special about a property."""
-        types = self.said(term, "type")
+        types = self.values(term, "type")
         return [f for f in _FEATURES if iri(f"owl:{f.title()}Property").value in types]
 
     def home(self, term: str) -> str:
         """Return the module of a term; empty for what has none."""
-        return next((m for m in self.said(term, "home") if m in self.modules.values()), "")
+        return next((m for m in self.values(term, "home") if m in self.modules.values()), "")
 
     def texts(self, term: str, key: str) -> dict[str, str]:
         """Return the texts of a key by language."""
@@ -251,13 +251,13 @@ class Drawing:
         links: dict[Link, None] = {}
         for term in book.terms(module, language, "class"):
             self._box(term)
-            for above in book.said(term, "above"):
+            for above in book.values(term, "above"):
                 if above != term and self._box(above):
                     links[Link(term, above)] = None
         for term in book.terms(module, language, "object property", "data property"):
             label = isolated(book.label(term, language)[0])
-            ends = [end for end in book.said(term, "range") if end.startswith(TERMS)]
-            for start in book.said(term, "domain") if self._forward(term) else ():
+            ends = [end for end in book.values(term, "range") if end.startswith(TERMS)]
+            for start in book.values(term, "domain") if self._forward(term) else ():
                 source = self._box(start)
                 if source and not ends:
                     source.lines.append(label)
@@ -282,11 +282,11 @@ class Drawing:
     def words(self) -> str:
         """All that the drawing says."""
         title = {term: box.title for term, box in self.boxes.items()}
-        said = [
+        sentences = [
             f"{title[start]} {f'– {label} →' if label else '⊑'} {title[end]}."
             for start, end, label in self.links
         ]
-        return " ".join(said) or ", ".join(sorted(title.values())) + "."
+        return " ".join(sentences) or ", ".join(sorted(title.values())) + "."
 
     def path(self, link: Link) -> str:
         """Return the curve of a line: between rows, or above the row of both."""
@@ -311,7 +311,7 @@ class Drawing:
             return term.removeprefix(TERMS).startswith("has"), term
 
         inverses = [
-            other for other in self._book.said(term, "inverse") if other in self._book.kinds
+            other for other in self._book.values(term, "inverse") if other in self._book.kinds
         ]
         return all(rank(term) <= rank(other) for other in inverses)
 

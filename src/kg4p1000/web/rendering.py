@@ -205,8 +205,8 @@ def local(path: str) -> str:
 
 def bdi(text: object) -> Markup:
     """Return a text of the graph for a page, apart from the text around it where it could turn that."""
-    told = text if isinstance(text, Markup) else escape(balanced(str(text)))
-    return Markup("<bdi>%s</bdi>") % told if turns(told) else told
+    shown = text if isinstance(text, Markup) else escape(balanced(str(text)))
+    return Markup("<bdi>%s</bdi>") % shown if turns(shown) else shown
 
 
 def source(text: str) -> Markup:
@@ -319,11 +319,11 @@ def _language_rank(language: str) -> int:
     return 0 if language.partition("-")[0] == "en" else 1 if not language else 2
 
 
-def graph_entry(graph: str, **said: str) -> dict[str, Any]:
+def graph_entry(graph: str, **values: str) -> dict[str, Any]:
     """Return a named graph as the register has it: its address, short name, title, whether it is editable ..."""
     topic = graph.removeprefix(GRAPH)
-    flags = {name: said.get(name) == "true" for name in ("editable", "in_default", "in_dumps")}
-    return {"iri": graph, "topic": topic, "title": topic} | said | flags
+    flags = {name: values.get(name) == "true" for name in ("editable", "in_default", "in_dumps")}
+    return {"iri": graph, "topic": topic, "title": topic} | values | flags
 
 
 @once_per_version
@@ -331,8 +331,8 @@ def register(version: int) -> dict[str, dict[str, Any]]:
     """Return the named graphs as the register of a version has them, by address."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for row in services().select(_REGISTER, version):
-        said = found[text(row["graph"])]
+        values = found[text(row["graph"])]
         if name := _REGISTERED.get(curie(text(row["property"])) or ""):
-            said[name] = text(row["value"])
-    entries = [graph_entry(graph, **said) for graph, said in found.items()]
+            values[name] = text(row["value"])
+    entries = [graph_entry(graph, **values) for graph, values in found.items()]
     return {e["iri"]: e for e in sorted(entries, key=lambda e: e["title"].casefold())}

@@ -81,8 +81,8 @@ def _findings(subject: NamedNode, version: int) -> list[dict[str, Any]]:
     for row in rows:
         named = {c: names[row[c].value] for c in columns if isinstance(row[c], NamedNode)}
         if {"one", "other"} <= named.keys() and isinstance(row["finding"], NamedNode):
-            told = {name: text(row[name]) for name in ("finding", "confidence", "reason")}
-            found[told["finding"], named["one"].iri] = {**told, **named}
+            texts = {name: text(row[name]) for name in ("finding", "confidence", "reason")}
+            found[texts["finding"], named["one"].iri] = {**texts, **named}
     return sorted(
         found.values(),
         key=lambda f: (-(number(f["confidence"]) or 0), natural_key(f["one"].text)),
