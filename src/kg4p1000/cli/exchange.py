@@ -25,7 +25,6 @@ from .base import (
     named_graph,
     progress,
     published,
-    ready,
     short,
     tell_warnings,
     verb,
@@ -140,8 +139,7 @@ def dump_(
     ready to be reviewed and committed. A file that says what no build has brought into the graph stays as it is.
     It is named, and so is a graph that has no file; the exit status is 1 then.
     """
-    store = existing(given)
-    ready(store, version)
+    store = existing(given, version)
     if to_files:
         _write_files(store, given.files, version, overwrite)
         return
