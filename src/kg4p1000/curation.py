@@ -130,9 +130,8 @@ def undo(
         ShapesViolated: without the change the shapes would be violated; nothing was changed.
     """
     with store.draft() as draft:
-        entry, made = store.entry(version), store.delta(version)
-        inferences = _inferences(made)  # are made again from what is stated
-        made = Delta(made.added - inferences.added, made.removed - inferences.removed)
+        # What the rules say is made again from what is stated.
+        entry, made = store.entry(version), store.delta(version).only(_is_stated)
         for follower in followers:
             made = follower.taken_back(draft, entry, made)
         made = choose(draft, made)
@@ -153,7 +152,7 @@ def is_followed(changed: Collection[Quad]) -> bool:
 
 def follow(draft: Draft, *, slow: bool = False) -> None:
     """Bring a draft to what follows from its changes; with `slow`, to what else is left for later changes."""
-    changed = draft.delta.added | draft.delta.removed
+    changed = frozenset(draft.delta)
     for follower in followers:
         if follower.slow == slow and follower.concerns(changed):
             follower.follow(draft)
@@ -184,9 +183,9 @@ class _Change:
         """Work out what follows, judge, and publish what conforms."""
         draft, store = self._draft, self._store
         follow(draft)
-        draft.apply(_inferences(draft.delta).inverse())
+        draft.apply(draft.delta.only(lambda quad: not _is_stated(quad)).inverse())
         stated = draft.delta
-        of_ontology = any(q.graph_name == ONTOLOGY for q in stated.added | stated.removed)
+        of_ontology = any(quad.graph_name == ONTOLOGY for quad in stated)
         if of_ontology:
             self._rules = ontology.rules(ontology.axioms(draft))
         self._graph = StatedGraph(draft)
@@ -293,13 +292,8 @@ class StatedGraph:
         return added, {t for t in left if next(self.match(*t), None) is None}
 
 
-def _inferences(delta: Delta) -> Delta:
-    """Return the part of a delta that is about ``graph:inferred``."""
-    added, removed = (
-        frozenset(quad for quad in quads if quad.graph_name == INFERRED)
-        for quads in (delta.added, delta.removed)
-    )
-    return Delta(added, removed)
+def _is_stated(quad: Quad) -> bool:
+    return quad.graph_name != INFERRED
 
 
 def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[str]:
@@ -308,16 +302,16 @@ def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[st
     def key(quad: Quad) -> tuple[Any, ...]:
         return quad.graph_name, quad.subject, quad.predicate
 
-    keys = {key(quad) for quad in made.added | made.removed}
+    keys = set(map(key, made))
     added: set[Quad] = set()
     removed: set[Quad] = set()
     for number in range(version + 1, draft.base + 1):
-        later = store.delta(number)
-        come, gone = (
-            {q for q in quads if key(q) in keys} for quads in (later.added, later.removed)
-        )
+        later = store.delta(number).only(lambda quad: key(quad) in keys)
         # What was changed and changed back is as it was.
-        added, removed = (added - gone) | (come - removed), (removed - come) | (gone - added)
+        added, removed = (
+            (added - later.removed) | (later.added - removed),
+            (removed - later.added) | (later.removed - added),
+        )
     found = dict.fromkeys(removed, "was removed later") | dict.fromkeys(added, "was added later")
     found |= {quad: "is there again" for quad in made.removed if quad in draft}
     found |= {quad: "is no longer there" for quad in made.added if quad not in draft}

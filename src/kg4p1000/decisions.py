@@ -208,7 +208,7 @@ def apply(draft: Draft) -> None:
 
     Where no decision changed, what has none is left as it is: a status without one is for the shapes to refuse.
     """
-    changed = {q.graph_name for q in draft.delta.added | draft.delta.removed}
+    changed = {quad.graph_name for quad in draft.delta}
     for topic in topics:
         # A decision that stands in another graph is none.
         held = standing(read(lambda query: draft.select(query, [GRAPH]), topic))
@@ -239,10 +239,7 @@ def _taken_back(draft: Draft, entry: Entry, made: Delta) -> Delta:
         others = draft.match(None, _BY, quad.subject, GRAPH)
         return quad.graph_name in follows or any(other.subject not in own for other in others)
 
-    return Delta(
-        frozenset(q for q in made.added if not stays(q)),
-        frozenset(q for q in made.removed if not stays(q)),
-    )
+    return made.only(lambda quad: not stays(quad))
 
 
 def refuse_changed(draft: Draft, wipe: bool) -> None:

@@ -10,7 +10,7 @@ from .. import questions, release, sparql, terms
 from ..queries import Library, StoredQuery
 from ..settings import Settings
 from ..store import Readers, Result
-from .base import existing, messages, print_rows, reading, ready, verb
+from .base import existing, messages, print_rows, reading, verb
 
 
 @verb(
@@ -51,9 +51,7 @@ def query_(
     if not text and not name:
         _list(library)
         return
-    store = existing(given)
-    ready(store, version)
-    with reading(given, store) as readers:
+    with reading(given, existing(given, version)) as readers:
         if expected and name:
             for path in questions.write_expected(library, readers, name, folder):
                 click.echo(path)
@@ -105,19 +103,17 @@ def _list(library: Library) -> None:
 
 
 def _parameters(rest: tuple[str, ...]) -> dict[str, str]:
-    """``--name value`` and ``--name=value`` pairs that belong to a stored query."""
+    """Return the ``--name value`` and ``--name=value`` pairs that belong to a stored query."""
     values: dict[str, str] = {}
-    waiting = list(rest)
-    while waiting:
-        option = waiting.pop(0)
+    words = iter(rest)
+    for option in words:
         if not option.startswith("--"):
             raise click.UsageError(f"{option!r} is not expected here.")
         name, equals, value = option[2:].partition("=")
-        if not equals:
-            if not waiting:
-                raise click.UsageError(f"--{name} needs a value.")
-            value = waiting.pop(0)
-        values[name] = value
+        try:
+            values[name] = value if equals else next(words)
+        except StopIteration:
+            raise click.UsageError(f"--{name} needs a value.") from None
     return values
 
 

@@ -152,23 +152,19 @@ def author() -> str:
     return os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
 
 
-def existing(given: settings.Settings) -> Store:
-    """Return the store of a verb that makes none."""
+def existing(given: settings.Settings, version: int | None = None) -> Store:
+    """Return the store of a verb that makes none; a version that was pruned is made again from the log."""
     if (given.store / "log").is_dir():
         store = Store(given.store, keep=given.keep_versions)
+        if store.current and version is not None and not store.has(version):
+            with progress(f"Making version {version} again from the change log") as tell:
+                store.ensure(version, tell)
         if store.current:
             return store
     raise NotFound(
         f"There is no graph in {given.store}; 'kg4p1000 build' makes one from the files, and --store says"
         " where it is."
     )
-
-
-def ready(store: Store, version: int | None) -> None:
-    """Wait until the database of a version is there; a pruned one is made again from the log."""
-    if version is not None and not store.has(version):
-        with progress(f"Making version {version} again from the change log") as tell:
-            store.ensure(version, tell)
 
 
 @contextmanager

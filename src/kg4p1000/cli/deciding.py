@@ -108,10 +108,8 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
             click.echo(f"Version {store.current} already has these overlaps.")
         return
     with reading(given, store) as readers:
-        if options["activities"]:
-            _print(_others(partial(select, readers), options), options["form"])
-        else:
-            _list(partial(select, readers), options)
+        rows = _others if options["activities"] else _pairs
+        _print(rows(partial(select, readers), options), options["form"])
 
 
 def _see_that_they_go_together(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -134,7 +132,8 @@ def _detection(query: Callable[[str], list[Any]]) -> Detection:
         return Detection.of(query)
 
 
-def _list(query: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
+def _pairs(query: Callable[[str], list[Any]], options: dict[str, Any]) -> list[Row] | str:
+    """Return the pairs that fit the options, as rows or as Turtle."""
     detection = _detection(query)
     found = _filtered(detection, options, query)
     if options["form"] == "turtle":
@@ -142,13 +141,12 @@ def _list(query: Callable[[str], list[Any]], options: dict[str, Any]) -> None:
 
         wanted = {DETECTION, *(overlap_iri(f.key) for f in found)}
         made = detection.triples(query, also=[f.key for f in found])
-        click.echo(terms.turtle(t for t in made if t.subject in wanted).decode(), nl=False)
-        return
+        return terms.turtle(t for t in made if t.subject in wanted).decode()
     rows = [detection.row(f) for f in found]
     if options["form"] == "table" and len(rows) > 50:
         messages.print(f"The first 50 of {len(rows)} pairs; --format csv gives all of them.")
         rows = rows[:50]
-    _print(rows, options["form"])
+    return rows
 
 
 def _filtered(
@@ -180,14 +178,15 @@ def _others(query: Callable[[str], list[Any]], options: dict[str, Any]) -> list[
     return [row for row in rows if float(row["confidence"]) >= options["min_confidence"]]
 
 
-def _print(found: list[Row], form: str) -> None:
-    if form == "table" and not found:
+def _print(found: list[Row] | str, form: str) -> None:
+    if isinstance(found, str):
+        click.echo(found, nl=False)
+    elif form == "table" and not found:
         messages.print("No pair fits.")
-        return
-    number = float if form == "json" else str
-    kinds = {"score": number, "confidence": number}
-    rows = ([kinds.get(name, str)(row[name]) for name in COLUMNS] for row in found)
-    print_rows(COLUMNS, rows, form)
+    else:
+        kinds = dict.fromkeys(("score", "confidence"), float if form == "json" else str)
+        rows = ([kinds.get(name, str)(row[name]) for name in COLUMNS] for row in found)
+        print_rows(COLUMNS, rows, form)
 
 
 @overlaps_.command("decide", cls=Verb)

@@ -25,7 +25,6 @@ from .base import (
     named_graph,
     progress,
     published,
-    ready,
     short,
     tell_warnings,
     verb,
@@ -92,7 +91,7 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     counts = amounts(done)
     if not published(done, counts):
         click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
-    elif merging.matters(done.delta.added | done.delta.removed):
+    elif merging.matters(done.delta):
         with progress("Comparing the activities"):
             anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
         published(anew, "overlaps detected anew")
@@ -110,19 +109,15 @@ def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
 )
 def diff_(given: Settings, before: int, after: int, graph: str | None, form: str) -> None:
     """Say what changed from version BEFORE to version AFTER; what was changed and changed back is left out."""
-    delta = existing(given).between(before, after)
     only = named_graph(graph) if graph else None
-    sides = {
-        what: [quad for quad in quads if only in (None, quad.graph_name)]
-        for what, quads in (("removed", delta.removed), ("added", delta.added))
-    }
+    delta = existing(given).between(before, after).only(lambda q: only in (None, q.graph_name))
     if form == "counts":
-        went, came = (Counter(q.graph_name for q in quads) for quads in sides.values())
+        went, came = (Counter(q.graph_name for q in side) for side in (delta.removed, delta.added))
         for name in sorted(came.keys() | went.keys(), key=str):
             click.echo(f"{short(name)}\t+{came[name]}\t-{went[name]}")
         return
-    for what, mark in (("removed", "D "), ("added", "A ")):
-        for line in sorted_lines(sides[what] if form in ("patch", what) else ()):
+    for what, mark, quads in (("removed", "D ", delta.removed), ("added", "A ", delta.added)):
+        for line in sorted_lines(quads if form in ("patch", what) else ()):
             click.echo(f"{mark if form == 'patch' else ''}{line} .")
 
 
@@ -144,8 +139,7 @@ def dump_(
     ready to be reviewed and committed. A file that says what no build has brought into the graph stays as it is.
     It is named, and so is a graph that has no file; the exit status is 1 then.
     """
-    store = existing(given)
-    ready(store, version)
+    store = existing(given, version)
     if to_files:
         _write_files(store, given.files, version, overwrite)
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,6 +74,13 @@ class Delta:
 
     def __len__(self) -> int:
         return len(self.added) + len(self.removed)
+
+    def __iter__(self) -> Iterator[Quad]:
+        return chain(self.added, self.removed)
+
+    def only(self, fits: Callable[[Quad], bool]) -> Delta:
+        """Return the part of this delta whose quads fit."""
+        return Delta(frozenset(filter(fits, self.added)), frozenset(filter(fits, self.removed)))
 
 
 @dataclass(frozen=True)
