@@ -74,7 +74,10 @@ class Screened:
         return piece
 
     def _declare(self, name: str, is_parameter: bool, value: str | None, *_: object) -> None:
-        if is_parameter or value is None or "<" in value:
+        if is_parameter or value is None:  # the engine refuses them
+            self._sizes[f"{name} "] = 0
+            return
+        if "<" in value:
             return  # what the engine does not read as XML has it
         inner = sum(self._sizes.get(inner, 0) for inner in _REFERENCE.findall(value))
         self._sizes[name] = len(value) + inner
