@@ -56,7 +56,7 @@ def _answer(asked: Asked, text: str) -> Response | str:
     _check_limit(asked.timeout or 0)
     of = services()
     limit = asked.timeout or of.settings.query_timeout
-    query = of.reading.read(text, timeout=limit)
+    query = of.reading.read(text, timeout=limit, gone=client_gone())
     decided = plan(
         asked,
         query,

@@ -15,7 +15,7 @@ from flask import Response, g, request
 from ..errors import KgError
 from ..store import Result
 from .citation import citation, key_of
-from .services import base, services
+from .services import base, client_gone, services
 from .visits import Visit
 
 _log = logging.getLogger(__name__)
@@ -34,18 +34,18 @@ def respond(
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
     """
-    visit = g.visit
+    gone, visit = client_gone(), g.visit
     visit.result = result
     length = None
     if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         try:
-            while not result.wait():
+            while not result.wait(gone):
                 services().visits.unread.grow(visit)
         except KgError:
             result.close()
             raise
         length = result.size
-    chunks = result.chunks()
+    chunks = result.chunks(gone)
     head: list[bytes] = []
     size = 0
     body: bytes | Iterator[bytes]
