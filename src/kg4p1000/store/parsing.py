@@ -18,7 +18,9 @@ from ..errors import TooDeep, TooLarge
 
 #: Levels at most; Python, too, follows statements about statements level by level.
 _LEVELS = 200
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.S)
+#: What may stand in a string of JSON; a whole string, or the quote of one that goes on.
+_BODY = re.compile(rb'(?:[^"\\]|\\.)*+', re.S)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"|(")(?:[^"\\]|\\.)*+', re.S)
 _JSON, _TRIPLES = re.compile(rb"([\[{])|[\]}]"), re.compile(rb"(<<)|>>")
 #: Characters that a text may have by references to entities, and one entity may have.
 _UNFOLDED, _ENTITY = 20_000_000, 10_000
@@ -40,17 +42,22 @@ class Shallow:
 
     def __init__(self, file: IO[bytes], form: ox.RdfFormat) -> None:
         self._file, self._depth, self._rest = file, 0, b""
+        self._inside = False  # of a string of JSON
         self._is_json = form == ox.RdfFormat.JSON_LD
         self._signs = _JSON if self._is_json else _TRIPLES
 
     def read(self, size: int) -> bytes:
         """Read at most so many bytes; none at the end."""
         data = self._file.read(size)
-        text = self._rest + data
+        text, self._rest = self._rest + data, b""
+        if self._inside:
+            end = _BODY.match(text).end()
+            self._inside = text[end : end + 1] != b'"'
+            text, self._rest = (b"", text[end:]) if self._inside else (text[end + 1 :], b"")
         if self._is_json:
-            text = _STRING.sub(b"", text)
-            opened = text.find(b'"')
-            text, self._rest = (text, b"") if opened < 0 else (text[:opened], text[opened:])
+            text = _STRING.sub(rb"\1", text)
+            if (opened := text.find(b'"')) >= 0:
+                text, self._rest, self._inside = text[:opened], text[opened + 1 :], True
         elif data:
             text, self._rest = text[:-1], text[-1:]
         for sign in self._signs.finditer(text):
