@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pyoxigraph import RdfFormat
 
 from kg4p1000.errors import TooDeep
-from kg4p1000.store import nesting
+from kg4p1000.store import parsing
 
 
 def is_too_deep(data: bytes, size: int) -> bool:
-    file = nesting.Shallow(io.BytesIO(data), RdfFormat.JSON_LD)
+    file = parsing.Shallow(io.BytesIO(data), RdfFormat.JSON_LD)
     try:
         while file.read(size):
             pass
@@ -42,7 +42,7 @@ def deepest(text: str) -> int:
 
 @pytest.fixture
 def two_levels(monkeypatch):
-    monkeypatch.setattr(nesting, "_DEEPEST", 2)
+    monkeypatch.setattr(parsing, "_LEVELS", 2)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

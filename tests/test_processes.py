@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kg4p1000 import processes
-from kg4p1000.errors import BadSettings, ClientGone, KgError, MemoryLimit, NotFound, TimeLimit
+from kg4p1000.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
 
 pytestmark = pytest.mark.skipif(
     not processes.can_deny_network(), reason="the kernel has no seccomp filter for this machine"
@@ -165,7 +165,7 @@ def test_where_the_kernel_cannot_a_start_is_refused_unless_the_setting_says_so(m
     with pytest.raises(BadSettings, match="required or optional"):
         processes.require_network_filter("maybe")
     code = """
-from kg4p1000.errors import BadSettings, ClientGone, KgError, MemoryLimit, NotFound, TimeLimit
+from kg4p1000.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
 try:
     processes.require_network_filter("required")
 except BadSettings as e:
@@ -246,10 +246,4 @@ def test_a_worker_that_takes_too_long_is_ended_with_what_it_started(worker):
 def test_how_a_worker_ended_is_told(worker, do, error, told):
     with pytest.raises(error, match=told):
         worker.ask({"do": do}, limits())
-    assert not worker.alive
-
-
-def test_a_worker_whose_answer_nobody_waits_for_is_ended(worker):
-    with pytest.raises(ClientGone):
-        worker.ask({"do": "long"}, limits(), gone=lambda: True)
     assert not worker.alive

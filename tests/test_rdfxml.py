@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kg4p1000.access import Role
 from kg4p1000.errors import TooLarge
-from kg4p1000.store import rdfxml, statements
+from kg4p1000.store import parsing, statements
 from kg4p1000.writer import perform
 
 FORM = ox.RdfFormat.RDF_XML
@@ -99,11 +99,11 @@ def test_elements_that_end_are_counted_no_more(piece):
     )
     data = document("", "", parts * 500) + b"</rdf:Description></rdf:RDF>"
     assert len(values(data)) == 1001
-    screened = rdfxml.Screened(Pieces(data, piece))
+    screened = parsing.Screened(Pieces(data, piece))
     while screened.read(100):
         pass
     assert screened._depth == 0
-    deep = whole("", "x", depth=rdfxml._DEEPEST - 10)
+    deep = whole("", "x", depth=parsing._DEEPEST - 10)
     assert len(values(deep)) == 1
 
 
@@ -121,7 +121,7 @@ def test_what_is_counted_is_what_the_engine_unfolds(inner, used, piece):
     used = [n for n in used if n < len(inner)]
     data = whole(declared, "".join(f"&e{n};" for n in used))
     unfolded = values(data)
-    read = rdfxml.Screened(Pieces(data, piece))
+    read = parsing.Screened(Pieces(data, piece))
     while read.read(100):
         pass
     assert read._unfolded >= len("".join(unfolded))

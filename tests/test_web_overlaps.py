@@ -7,7 +7,7 @@ import time
 import pytest
 
 from kg4p1000.access import Tokens
-from kg4p1000.errors import ClientGone
+from kg4p1000.errors import TimeLimit
 from kg4p1000.settings import Settings
 from kg4p1000.store import Delta, Readers
 from kg4p1000.web import create_app
@@ -206,17 +206,18 @@ def test_a_decision_can_be_tried_without_being_made(deciding, where):
     assert store.current == before
 
 
-def test_overlaps_follow_a_change_whose_client_left_too(deciding):
+def test_overlaps_follow_a_change_that_was_stopped_too(deciding):
     client, store, _ = deciding
     with store.draft() as draft:  # as a change that was made, and whose maker was stopped then
         going = frozenset(q for q in draft.quads() if "/overlap/A4.2-" in str(q.subject))
         draft.apply(Delta(removed=going))
         store.publish(draft, "t", "", "update")
     before = store.current
-    with pytest.raises(ClientGone):
-        client.application.extensions["kg4p1000"].writer.change(
-            gone=lambda: True, kind="undo", version=before, author="t", role=3
-        )
+    writer = client.application.extensions["kg4p1000"].writer
+    limit, writer.timeout = writer.timeout, 0.001
+    with pytest.raises(TimeLimit):
+        writer.change(kind="undo", version=before, author="t", role=3)
+    writer.timeout = limit
     until = time.monotonic() + 120
     while store.current == before and time.monotonic() < until:
         time.sleep(0.5)

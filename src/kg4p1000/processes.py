@@ -33,7 +33,7 @@ from functools import cache, partial
 from typing import Any, BinaryIO, NamedTuple
 
 from . import errors
-from .errors import BadSettings, ClientGone, KgError, MemoryLimit, TimeLimit, TooDeep
+from .errors import BadSettings, KgError, MemoryLimit, TimeLimit, TooDeep
 
 #: Names the setting `network_filter`, in the environment of whoever starts children.
 NETWORK_FILTER = "KG4P1000_NETWORK_FILTER"
@@ -289,19 +289,10 @@ class Worker:
         del self._waiting[:at]
         return found
 
-    def ask(
-        self,
-        request: Mapping[str, Any],
-        limits: Limits,
-        gone: Callable[[], bool] = lambda: False,
-    ) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
         """Send a request and wait for its answer, which is one message.
 
-        Args:
-            gone: tells whether nobody waits for the answer any more; then the process is ended.
-
         Raises:
-            ClientGone: nobody does.
             KgError: what the worker answers, or by what its process ended.
         """
         try:
@@ -309,8 +300,7 @@ class Worker:
                 raise EOFError
             self.send(request, limits)
             while not (frames := self.frames(GLANCE)):
-                if gone():
-                    raise ClientGone
+                pass
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise limits.error(self.end(grace=5), self.last_words) from None
         except BaseException:

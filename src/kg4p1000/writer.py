@@ -10,8 +10,7 @@ import base64
 import io
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from .access import Role
 from .build import load_shapes
 from .errors import (
     Busy,
-    ClientGone,
     Forbidden,
     KgError,
     MalformedRequest,
@@ -32,9 +30,7 @@ from .errors import (
     TooLarge,
     WriterLost,
 )
-from .loading import refuse_blank, register_graph
-from .processes import GLANCE, Limits, Worker, serve
-from .store import Delta, Draft, Store, statements
+ffrom .store import Delta, Draft, Store, statements
 from .store.changes import touches
 from .store.parsing import sentence
 from .terms import GRAPH, ID, curie, iri
@@ -69,11 +65,10 @@ class Writer:
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(_PLACES)
 
-    def change(self, gone: Callable[[], bool] = lambda: False, **request: Any) -> dict[str, Any]:
+    def change(self, **request: Any) -> dict[str, Any]:
         """Make a change; changes wait for each other.
 
         Args:
-            gone: whether nobody waits for the answer any more; then the change is stopped.
             request: ``kind`` (update, put, post, delete, undo or decide) with what that takes, ``author``,
                 ``role`` (its number), ``message``, ``dry_run``, and the tags ``if_match`` and ``if_none_match``.
 
@@ -95,18 +90,29 @@ class Writer:
             "The change needed more than {} MB and was stopped; nothing was changed. Send it in smaller parts.",
             lambda _: WriterLost(),
         )
-        with self._turn(gone):
-            if self._worker is None or not self._worker.alive:
-                self.close()
-                self._worker = Worker(__name__, *self._arguments)
-            worker, answer = self._worker, None
-            try:
-                answer = worker.ask(request, limits, gone)
-                return answer
-            finally:
-                # A change may have been made before its process was ended.
-                if answer["overlaps_follow"] if answer else not worker.alive:
-                    self._follow()
+        if not self._places.acquire(blocking=False):
+            raise Busy(
+                f"{_PLACES} changes are being made or wait; send this one again later.",
+                retry_after=5,
+            )
+        try:
+            with self._lock:
+                return self._make(request, limits)
+        finally:
+            self._places.release()
+
+    def _make(self, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
+        if self._worker is None or not self._worker.alive:
+            self.close()
+            self._worker = Worker(__name__, *self._arguments)
+        worker, answer = self._worker, None
+        try:
+            answer = worker.ask(request, limits)
+            return answer
+        finally:
+            # A change may have been made before its process was ended.
+            if answer["overlaps_follow"] if answer else not worker.alive:
+                self._follow()
 
     def _follow(self) -> None:
         """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
@@ -130,25 +136,6 @@ class Writer:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.end()
-
-    @contextmanager
-    def _turn(self, gone: Callable[[], bool]) -> Iterator[None]:
-        """Wait until no other change is being made."""
-        if not self._places.acquire(blocking=False):
-            raise Busy(
-                f"{_PLACES} changes are being made or wait; send this one again later.",
-                retry_after=5,
-            )
-        try:
-            while not self._lock.acquire(timeout=GLANCE):
-                if gone():
-                    raise ClientGone()
-            try:
-                yield
-            finally:
-                self._lock.release()
-        finally:
-            self._places.release()
 
 
 # in the process

@@ -1,4 +1,4 @@
-"""Long queries read in a process that can be ended: under the query's limit, and no longer than its client waits.
+"""Long queries read in a process that can be ended: under the query's limit.
 
 A text that is read here would keep every other request of the service waiting, for Python runs one thread at a
 time.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -36,12 +35,11 @@ class Reading:
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
 
-    def read(self, text: str, *, timeout: float, gone: Callable[[], bool] = lambda: False) -> Query:
+    def read(self, text: str, *, timeout: float) -> Query:
         """Read a query; see `guard`.
 
         Args:
             timeout: seconds that it may take.
-            gone: tells whether the client has gone; then the reading is stopped.
 
         Raises:
             MalformedQuery, Refused: as `guard` does.
@@ -57,10 +55,10 @@ class Reading:
             "To read the text of the query takes more than {} MB. Send a shorter one.",
             lambda _: ReaderLost("The process that read the query ended; please try again."),
         )
-        self._lanes.enter(gone)
+        self._lanes.enter()
         worker = self._take()
         try:
-            answer = worker.ask({"query": text}, limits, gone)
+            answer = worker.ask({"query": text}, limits)
         finally:
             self._keep(worker)
             self._lanes.leave()

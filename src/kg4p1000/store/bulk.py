@@ -16,8 +16,7 @@ import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 from .keeping import Normalised
-from .nesting import Shallow
-from .rdfxml import Screened
+from .parsing import Screened, Shallow
 
 #: Formats that are for several graphs.
 SEVERAL = (ox.RdfFormat.N_QUADS, ox.RdfFormat.TRIG)

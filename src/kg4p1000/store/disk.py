@@ -9,19 +9,8 @@ from contextlib import contextmanager
 
 from ..errors import DiskFull, StoreUnusable
 
-_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _FILE = re.compile(r"/([^/\s]+\.sst|MANIFEST-\d+|CURRENT)\b|\b(CURRENT) file")
-
-
-def full(error: OSError) -> bool:
-    """Return whether an error says that the disk, or what one may use of it, is full."""
-    # The engine and `shutil` tell the words alone.
-    return error.errno in _NUMBERS or "No space left on device" in str(error)
-
-
-def read_only(error: OSError) -> bool:
-    """Return whether an error says that the file system may not be written."""
-    return error.errno == errno.EROFS or "Read-only file system" in str(error)
 
 
 @contextmanager
@@ -34,12 +23,13 @@ def room(for_what: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        if read_only(e):
+        # The engine and `shutil` tell the words alone.
+        if e.errno == errno.EROFS or "Read-only file system" in str(e):
             raise StoreUnusable(
                 f"The disk may not be written (it is mounted read-only), so not for {for_what}. Queries are"
                 " answered as before. Whoever runs the service has to mount it for writing."
             ) from e
-        if not full(e):
+        if e.errno not in _FULL and "No space left on device" not in str(e):
             raise
         raise DiskFull(
             f"There is no room left on the disk for {for_what}. Queries are answered as before. Whoever"

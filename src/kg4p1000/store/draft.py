@@ -58,10 +58,10 @@ class Draft:
             self._is_untidy = False
 
     def close(self) -> None:
-        """Write the database to disk, and let go of it; the folder stays."""
-        if self._database is not None:
-            self._database.flush()
-            self._database = None
+        """Bring the database to the disk, in order, and let go of it; the folder stays."""
+        self.tidy()
+        self.database.flush()
+        self._database = None
 
     def drop(self) -> None:
         """Let go of the database as it is, for nobody will open it again."""

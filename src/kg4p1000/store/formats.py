@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Protocol
 
 import pyoxigraph as ox
@@ -26,7 +27,9 @@ _NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _START = "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 _FIRST_OF_NAME = re.compile(f"[{_START}]")
 _IN_NAME = re.compile(rf"[{_START}0-9.\-\u00b7\u0300-\u036f\u203f\u2040]*+")
-_TO_QUOTE = re.compile(r'[",\r\n]')
+_TO_QUOTE = re.compile(r'["\r\n]')
+#: Terms whose value is all that CSV has of them.
+_VALUED = {ox.NamedNode, ox.Literal}
 _TYPE = PREFIXES["rdf"] + "type"
 _RESERVED = {
     PREFIXES["rdf"] + name
@@ -105,8 +108,9 @@ def write(
         ox.serialize(_writable(result, form), target, syntax, prefixes=PREFIXES)
     elif form == "csv" and isinstance(result, ox.QuerySolutions):
         out.write(",".join(v.value for v in result.variables).encode() + b"\r\n")
-        for solution in result:
-            out.write(",".join([_cell(term) for term in solution]).encode() + b"\r\n")
+        rows = _csv_rows(result)
+        while lines := "".join(islice(rows, 500)):
+            out.write(lines.encode())
         return
     else:
         target = _Xml(out) if form == "xml" else out
@@ -115,14 +119,22 @@ def write(
         target.flush()
 
 
-def _cell(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None) -> str:
-    if term is None:
-        return ""
-    if isinstance(term, ox.Triple):
-        value = f"<<( {term} )>>"
-    else:
-        value = str(term) if isinstance(term, ox.BlankNode) else term.value
-    return '"' + value.replace('"', '""') + '"' if _TO_QUOTE.search(value) else value
+def _csv_rows(result: ox.QuerySolutions) -> Iterator[str]:
+    commas = len(result.variables) - 1
+    for solution in result:
+        cells = [term.value if type(term) in _VALUED else _text(term) for term in solution]
+        row = ",".join(cells)
+        if row.count(",") != commas or _TO_QUOTE.search(row):
+            row = ",".join(map(_quoted, cells))
+        yield row + "\r\n"
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if "," in cell or _TO_QUOTE.search(cell) else cell
+
+
+def _text(term: ox.BlankNode | ox.Triple | None) -> str:
+    return "" if term is None else f"<<( {term} )>>" if isinstance(term, ox.Triple) else str(term)
 
 
 def _writable(triples: Iterable[ox.Triple], form: str) -> Iterator[ox.Triple]:

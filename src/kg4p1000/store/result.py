@@ -6,7 +6,7 @@ import json
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -53,14 +53,10 @@ class Result:
         """Bytes of the result that are kept now."""
         return 0 if self._spool.closed else self.size - self._let_go
 
-    def chunks(self, gone: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Yield the serialised result in pieces, once.
 
-        Args:
-            gone: tells whether the client has gone; then the query is stopped.
-
         Raises:
-            ClientGone: it has; what came so far is not the whole.
             KgError: the query was stopped after bytes had gone out.
         """
         position = 0
@@ -68,9 +64,7 @@ class Result:
             while True:
                 with self._news:
                     while self.size == position and not self.ended:
-                        self._news.wait(GLANCE)
-                        if gone():
-                            raise ClientGone
+                        self._news.wait()
                     if self.size == position:
                         if self.fault:
                             raise self.fault
@@ -86,24 +80,19 @@ class Result:
         finally:
             self.close()
 
-    def wait(self, gone: Callable[[], bool] = lambda: False) -> bool:
+    def wait(self) -> bool:
         """Wait a moment for more of the result, and return whether it is there to its end.
 
         Raises:
-            ClientGone, KgError: as `chunks` does.
+            KgError: as `chunks` does.
         """
         with self._news:
             if not self.ended:
                 self._news.wait(GLANCE)
-        if fault := self.fault or (ClientGone() if not self.ended and gone() else None):
+        if self.fault:
             self.close()
-            raise fault
+            raise self.fault
         return self.ended
-
-    @property
-    def whole(self) -> bool:
-        """Whether the result is there to its end, and no fault with it."""
-        return self.ended and not self.fault
 
     def read(self) -> bytes:
         """Return the whole serialised result."""

@@ -315,11 +315,10 @@ class Store:
             source: what kind of change it is: ``build``, ``update``, ``undo`` and so on.
             before: called with the number just before the log is written.
         """
-        draft.tidy()
         base, number = draft.base, draft.base + 1
+        draft.close()
         if before:
             before(number)
-        draft.close()
         previous = changes.GENESIS
         if base:
             previous = changes.digest(changes.entry_path(self._log, base))
@@ -489,7 +488,6 @@ class Store:
                     draft.apply(part.inverse() if base > version else part, tidy=False)
                 done += path.stat().st_size
                 tell(done, total)
-            draft.tidy()
             draft.close()
             os.rename(draft.folder, self._folder(version))
             changes.sync_folder(self._versions)
