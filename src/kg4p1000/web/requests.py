@@ -7,13 +7,12 @@ import threading
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterable
-from queue import Empty, SimpleQueue
 from urllib.parse import parse_qsl
 
 from flask import request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import LengthRequired, RequestTimeout
+from werkzeug.exceptions import LengthRequired
 from werkzeug.http import parse_etags
 
 from ..errors import BadParameter, Busy, MalformedRequest, TooLarge, WrongMediaType
@@ -26,8 +25,8 @@ QUERY = "application/sparql-query"
 UPDATE = "application/sparql-update"
 #: Characters of a header at most; to read some takes time that grows faster than their length.
 LONGEST_HEADER = 8192
-#: Bodies that may be received at once, each of which holds a thread; and seconds that one may take.
-UPLOADS, _PATIENCE = 32, 60.0
+#: Bodies that may be received at once, each of which holds a thread.
+UPLOADS = 32
 _uploads = threading.BoundedSemaphore(UPLOADS)
 #: Parameters of a request at most.
 _FIELDS = 10_000
@@ -163,7 +162,7 @@ def whole_body(limit: int) -> bytes:
 
 
 def _received(limit: int) -> bytes:
-    """Read the body in a thread of its own, for its client may send it slowly or not at all."""
+    """Read the body, which its client may send slowly, or not to its end."""
     length, is_chunked = request.content_length, "Transfer-Encoding" in request.headers
     if (length or 0) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
@@ -176,19 +175,10 @@ def _received(limit: int) -> bytes:
         raise Busy(
             "Many bodies are being received; please try again in a few seconds.", retry_after=5
         )
-    read, received = request.environ["wsgi.input"].read, SimpleQueue[bytes]()
-
-    def receive() -> None:
-        try:
-            received.put(read(length or limit + 1))
-        finally:
-            _uploads.release()
-
-    threading.Thread(target=receive, daemon=True).start()
     try:
-        data = received.get(timeout=_PATIENCE)
-    except Empty:
-        raise RequestTimeout(f"The body did not come within {_PATIENCE:g} s.") from None
+        data: bytes = request.environ["wsgi.input"].read(length or limit + 1)
+    finally:
+        _uploads.release()
     if len(data) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     if length and len(data) < length:
