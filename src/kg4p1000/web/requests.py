@@ -56,36 +56,34 @@ def conditions() -> dict[str, list[str] | None]:
 
     Weak tags count, too: ours stand for a state of the graph, whatever the format.
     """
-    found: dict[str, list[str] | None] = {}
-    for name, header in (("if_match", "If-Match"), ("if_none_match", "If-None-Match")):
+
+    def tags(header: str) -> list[str] | None:
         said = request.headers.get(header)
-        tags = parse_etags(said)
-        found[name] = (
-            (["*"] if tags.star_tag else sorted(tags.as_set(True))) if said is not None else None
-        )
-    return found
+        found = parse_etags(said)
+        return None if said is None else ["*"] if found.star_tag else sorted(found.as_set(True))
+
+    return {"if_match": tags("If-Match"), "if_none_match": tags("If-None-Match")}
 
 
 def mistyped(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Return the names of parameters that are not known but nearly so, with what they may have been meant for."""
-    names = [*known]
-    # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
-    others = [
-        name
-        for name in given
-        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN
-    ]
-    found = {name: meant(name.replace("_", "-"), names, cutoff=0.75) for name in others}
-    return {name: close[0] for name, close in found.items() if close}
+    names, found = [*known], {}
+    for name in given:
+        # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
+        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN:
+            found.update(
+                (name, near) for near in meant(name.replace("_", "-"), names, cutoff=0.75)[:1]
+            )
+    return found
 
 
-def see_names(known: Iterable[str]) -> None:
-    """See that no parameter of the address is a slip of one that an address takes.
+def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
+    """See that no parameter, of the address where none are given, is a slip of one that is known.
 
     Raises:
         BadParameter: one is.
     """
-    for name, close in mistyped(request.args, known).items():
+    for name, close in mistyped(request.args if given is None else given, known).items():
         raise BadParameter(
             f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
             parameter=name[:100],
@@ -102,11 +100,7 @@ def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
     Raises:
         BadParameter: `dry-run` says neither, or the name of a parameter is nearly one of ours.
     """
-    for name, close in mistyped(given, known).items():
-        raise BadParameter(
-            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
-            parameter=name[:100],
-        )
+    see_names(known, given)
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
         raise BadParameter("dry-run must be true or false.", parameter="dry-run")
