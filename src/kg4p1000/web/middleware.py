@@ -101,8 +101,8 @@ class Middleware:
         scheme, host = (environ.get(f"HTTP_X_FORWARDED_{name}", "") for name in ("PROTO", "HOST"))
         if scheme or host:
             scheme, host = address_outside(remote, scheme, host, self._proxies)
-            environ["wsgi.url_scheme"] = scheme or environ["wsgi.url_scheme"]
-            environ["HTTP_HOST"] = host or environ.get("HTTP_HOST", "")
+            given = {"wsgi.url_scheme": scheme, "HTTP_HOST": host}
+            environ.update({name: value for name, value in given.items() if value})
         client = remote
         if forwarded := environ.get("HTTP_X_FORWARDED_FOR", ""):
             client = client_address(remote, forwarded, self._proxies)

@@ -38,16 +38,14 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
 
 
 def named_host() -> str:
-    """The host that a request names, which links lead back to.
-
-    Raises:
-        MalformedRequest: the header is not a host with or without a port (RFC 9110, section 7.2).
-    """
+    """Return the host that a request names, which links lead back to; refuse what is none (RFC 9110, section 7.2)."""
     said = request.headers.get("Host", "")
     # Werkzeug takes no name with an underscore, as services in containers have.
     host = request.host or (said if _HOST.fullmatch(said) else "")
     if not host:
-        raise MalformedRequest(f"The header Host is {said[:100]!r}, which is not a host.")
+        raise MalformedRequest(
+            f"The header Host is {said[:100]!r} and must be a name or an address, with or without a port."
+        )
     return host
 
 
@@ -91,15 +89,7 @@ def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
 
 
 def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
-    """Whether a change is only to be judged.
-
-    Args:
-        given: the parameters of the request, wherever they stand.
-        known: the names of those that there are.
-
-    Raises:
-        BadParameter: `dry-run` says neither, or the name of a parameter is nearly one of ours.
-    """
+    """Whether a change is only to be judged, by the parameters of the request; refuses slips of the known names."""
     see_names(known, given)
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
@@ -113,11 +103,7 @@ def parameters() -> MultiDict[str, str]:
 
 
 def decoded(data: bytes) -> MultiDict[str, str]:
-    """Percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error.
-
-    Raises:
-        MalformedRequest: the parameters are not UTF-8, or very many.
-    """
+    """Read percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error."""
     if data.count(b"&") > _FIELDS:
         raise MalformedRequest(f"The request has more than {_FIELDS:,} parameters.")
     try:
@@ -128,15 +114,12 @@ def decoded(data: bytes) -> MultiDict[str, str]:
 
 
 def whole_body(limit: int) -> bytes:
-    """The body of the request, without the mark that some editors put before a text in UTF-8.
-
-    Args:
-        limit: bytes that are taken.
+    """Return the body of the request, unpacked, without the mark that some editors put before a text in UTF-8.
 
     Raises:
-        TooLarge: it is longer, or says that it is, compressed or not.
+        TooLarge: it has more bytes than the limit, packed or not, or says so.
         WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip or deflate.
-        MalformedRequest: what should be compressed is not, or is cut.
+        MalformedRequest: it is cut, or not compressed as it says.
     """
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
@@ -201,11 +184,7 @@ def _unpacked(data: bytes, limit: int, coding: str) -> bytes:
 
 
 def text_body(limit: int) -> str:
-    """The body of the request as text; see `whole_body`.
-
-    Raises:
-        MalformedRequest: it is not UTF-8.
-    """
+    """Return the body of the request as text; see `whole_body`."""
     try:
         return whole_body(limit).decode()
     except UnicodeDecodeError:
@@ -220,12 +199,7 @@ def _in_full(name: str) -> str:
 
 
 def graphs(given: MultiDict[str, str], name: str) -> list[str]:
-    """The graphs that a parameter names.
-
-    Raises:
-        Refused: one is neither http nor https.
-        BadParameter: one is not an IRI.
-    """
+    """Return the graphs that a parameter names, each by an http or https IRI."""
     found = [_in_full(graph) for graph in given.getlist(name)]
     refuse_foreign(name, found, parameter=name)
     for graph in found:
