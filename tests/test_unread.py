@@ -124,7 +124,9 @@ def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_serv
             most = max(most, transfers.size)
             assert point(place, f"198.51.100.{n}") == 200
             time.sleep(0.02)
-        assert most <= 45 << 20  # what is being written comes on top
+        assert (
+            most <= 75 << 20
+        )  # half of what they asked for; what comes between two looks comes on top
         cut = [whole(connection) is None for connection in unread]
         assert 0 < sum(cut) < len(cut)
     within(300, lambda: transfers.size == 0)
@@ -162,7 +164,9 @@ def test_the_addresses_of_one_network_of_ipv6_are_one_client(start):
         while time.monotonic() < until:
             most = max(most, transfers.size)
             time.sleep(0.05)
-        assert most < 20 << 20
+        assert (
+            most < 48 << 20
+        )  # half of what they asked for; what comes between two looks comes on top
     within(300, lambda: transfers.size == 0)
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import socket
 import threading
 import time
@@ -12,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from kg4p1000.access import Tokens
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.store.lanes import Occupancy
-from kg4p1000.web import create_app
+from kg4p1000.web import create_app, requests
 
 FREE = Occupancy(0, 0, 0)
 #: Far more than the buffers of a connection take.
@@ -29,7 +31,7 @@ def service(store, library, served):
     readers.warm()
     app = create_app(Settings(store=store.path, access_log="none"), store, readers, library)
     with served(app) as place:
-        yield place, readers
+        yield place, readers, app
     readers.close()
 
 
@@ -44,7 +46,7 @@ def point(place, text="ASK {}", timeout=30):
 
 
 def test_silent_connections_keep_nobody_waiting(service):
-    place, _ = service
+    place = service[0]
     with ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(socket.create_connection(place, timeout=30))
@@ -52,7 +54,7 @@ def test_silent_connections_keep_nobody_waiting(service):
 
 
 def test_slow_headers_and_slow_bodies_keep_nobody_waiting_and_are_answered_at_last(service):
-    place, _ = service
+    place = service[0]
     body = b"ASK {}"
     whole = (
         b"POST /sparql HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -77,7 +79,7 @@ def test_slow_headers_and_slow_bodies_keep_nobody_waiting_and_are_answered_at_la
 
 
 def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(service):
-    place, readers = service
+    place, readers, _ = service
     with socket.create_connection(place, timeout=60) as connection:
         request = f"GET /sparql?query={quote(LARGE)}&format=csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
@@ -97,7 +99,7 @@ def test_a_client_that_reads_slowly_holds_no_reader_and_gets_all(service):
 
 
 def test_a_long_answer_is_sent_on_and_not_kept_in_memory(service):
-    place, _ = service
+    place = service[0]
     connection = http.client.HTTPConnection(*place, timeout=60)
     connection.request("GET", f"/sparql?query={quote(LARGE.replace('60000', '150000'))}")
     response = connection.getresponse()
@@ -109,6 +111,55 @@ def test_a_long_answer_is_sent_on_and_not_kept_in_memory(service):
     connection.close()
     assert size > 60_000_000
     assert (most - before) * 1000 < size / 3
+
+
+def sent(place, data):
+    """The answer to some bytes after which nothing more is sent."""
+    with socket.create_connection(place, timeout=60) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+QUERY = b"POST /sparql HTTP/1.1\r\nHost: x\r\nContent-Type: application/sparql-query\r\n"
+
+
+def test_a_body_that_is_cut_is_no_request(service):
+    place = service[0]
+    answer = sent(place, QUERY + b"Content-Length: 10\r\n\r\nASK{}")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"The body has ended after 5 of 10 bytes." in answer
+
+
+def test_a_change_that_might_be_cut_unseen_is_refused(service, tmp_path):
+    place = service[0]
+    tokens = service[2].extensions["kg4p1000"].tokens = Tokens(tmp_path / "tokens.json")
+    token = tokens.create("Ada", "admin").encode()
+    head = b"Host: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n" % token
+    for request in (
+        b"POST /update HTTP/1.1\r\nContent-Type: application/sparql-update\r\n",
+        b"PUT /graph-store?graph=graph:notes HTTP/1.1\r\nContent-Type: text/turtle\r\n",
+    ):
+        answer = sent(place, request + head + b"\r\n5\r\n<s> <\r\n")
+        assert answer.startswith(b"HTTP/1.1 411")
+        assert b"Content-Length" in answer.partition(b"\r\n\r\n")[2]
+
+
+def test_bodies_that_never_come_hold_up_no_others(service):
+    place = service[0]
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(place, timeout=60)) for _ in range(40)]
+        for connection in slow:
+            connection.sendall(QUERY + b"Content-Length: 10\r\n\r\nASK")
+        assert [point(place, f"ASK {{}} #{n}") for n in range(5)] == [200] * 5
+        answered, _, _ = select.select(slow, [], [], 60)
+        assert {connection.recv(12) for connection in answered} == {b"HTTP/1.1 503"}
+    until = time.monotonic() + 60
+    while requests._uploads._value < requests.UPLOADS:
+        assert time.monotonic() < until, "a body is still waited for"
+        time.sleep(0.05)
+    answer = sent(place, QUERY + b"Connection: close\r\nContent-Length: 5\r\n\r\nASK{}")
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 def processes_below(pid):
@@ -135,7 +186,7 @@ def resident():
 
 @pytest.mark.slow
 def test_two_hundred_clients_get_honest_answers_and_leave_nothing_behind(service):
-    place, readers = service
+    place, readers, _ = service
     assert point(place) == 200
     outcomes, broken = Counter(), []
 

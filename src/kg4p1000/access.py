@@ -95,14 +95,7 @@ class Tokens:
         self._lock = threading.Lock()
 
     def create(self, name: str, role: str, days: float | None = None) -> str:
-        """Make a token.
-
-        Args:
-            name: who will use it; stands in the change log as author.
-            days: how long it holds; None for ever.
-
-        Returns:
-            The token, which is shown this once and kept nowhere.
+        """Make a token that holds for some days or for ever, and return it; it is kept nowhere else.
 
         Raises:
             BadParameter: the role is unknown, the name empty, or the time not ahead.
@@ -132,20 +125,12 @@ class Tokens:
         return token
 
     def all(self) -> tuple[Token, ...]:
-        """The tokens that were made and not revoked, the oldest first.
-
-        Raises:
-            StoreUnusable: the file cannot be read, or holds something else.
-        """
+        """Return the tokens that were made and not revoked, the oldest first."""
         with self._lock:
             return self._load()
 
     def revoke(self, identifier: str) -> None:
-        """Make a token worthless.
-
-        Raises:
-            NotFound: there is no token with this id.
-        """
+        """Revoke the token with this id."""
         with self._lock:
             tokens = self._load()
             left = tuple(token for token in tokens if token.id != identifier)
@@ -154,11 +139,7 @@ class Tokens:
             self._write(left)
 
     def account(self, token: str) -> Account | None:
-        """Whom a token stands for, or None. Takes as long for a wrong token as for a right one.
-
-        Raises:
-            StoreUnusable: the file cannot be read, or holds something else.
-        """
+        """Return whom a token stands for, or None; takes as long for a wrong token as for a right one."""
         with self._lock:
             tokens = self._load()
         digest = _digest(token)
@@ -220,11 +201,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened at
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks from the setting ``trusted_proxies``, a list separated by commas.
-
-    Raises:
-        BadSettings: one of them is neither.
-    """
+    """Read the setting ``trusted_proxies``: addresses and networks, separated by commas."""
     found = []
     for part in filter(None, map(str.strip, text.split(","))):
         try:
@@ -237,22 +214,16 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def trusted(address: str, proxies: tuple[Network, ...]) -> bool:
-    """Whether what an address says of others counts: a proxy that we trust, or this machine.
-
-    From a loopback address only a process of this machine can connect, such as a proxy, so what it says is known.
-    """
+    """Whether what an address says of others counts: a proxy that we trust, or a process of this machine."""
     found = _parsed(address)
     return found is not None and any(found in network for network in (*_LOOPBACK, *proxies))
 
 
 def client_address(remote: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
-    """The address of the client behind the proxies that we trust.
+    """Return the address of the client behind the proxies that we trust.
 
-    Werkzeug's ProxyFix does not fit: it trusts a number of proxies, whoever connects, and not addresses.
-
-    Args:
-        remote: the address of whoever connected.
-        forwarded: the header X-Forwarded-For; counts from its end, as far as it is `trusted` and well-formed.
+    Werkzeug's ProxyFix does not fit: it trusts a number of proxies, whoever connects, and not addresses. The header
+    X-Forwarded-For counts from its end, as far as it is `trusted` and well-formed.
     """
     client = remote
     for part in reversed([part for part in forwarded.split(",") if part.strip()]):
@@ -266,12 +237,9 @@ def client_address(remote: str, forwarded: str, proxies: tuple[Network, ...]) ->
 def address_outside(
     remote: str, scheme: str, host: str, proxies: tuple[Network, ...]
 ) -> tuple[str, str]:
-    """The scheme and the host by which a client named us to a proxy; empty where nothing usable is said.
+    """Return the scheme and host that a trusted proxy says in X-Forwarded-Proto and -Host; empty where it says none.
 
-    Args:
-        remote: the address of whoever connected, which must be `trusted`.
-        scheme: the header X-Forwarded-Proto. Of several values the last counts, which the nearest proxy wrote.
-        host: the header X-Forwarded-Host, likewise.
+    Of several values the last counts, which the nearest proxy wrote.
     """
     if not trusted(remote, proxies):
         return "", ""
@@ -280,11 +248,7 @@ def address_outside(
 
 
 def doubts(settings: Settings) -> list[str]:
-    """What cannot be right in the settings for a service behind a proxy, or open to others; a sentence each.
-
-    Raises:
-        BadSettings: ``trusted_proxies`` cannot be read.
-    """
+    """Say what cannot be right in the settings for a service behind a proxy, or open to others."""
     proxies = networks(settings.trusted_proxies)
     host, public = settings.host, settings.public_url
     if host == "localhost" or trusted(host, ()):
@@ -315,14 +279,9 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 class Clients:
     """How often each client may ask, and how much at once.
 
-    A token bucket for each address: it holds `burst` requests and fills by `rate` a second. Of IPv6, where a
-    client has a whole /64 to choose from, the /64 counts. Requests from this machine itself are not counted, unless
-    a proxy forwards them.
-
-    Args:
-        rate: requests a second.
-        burst: requests that may come at once.
-        concurrent: requests of one client that may be under way.
+    A token bucket for each address: it holds `burst` requests and fills by `rate` a second; `concurrent` requests may
+    be under way. Of IPv6, where a client has a whole /64 to choose from, the /64 counts. Requests from this machine
+    itself are not counted, unless a proxy forwards them.
     """
 
     def __init__(
@@ -339,11 +298,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def enter(self, client: str) -> None:
-        """Count a request that begins.
-
-        Raises:
-            TooManyRequests: with ``retry_after`` in seconds.
-        """
+        """Count a request that begins, or raise TooManyRequests."""
         client = counted_as(client)
         if not client:
             return
@@ -372,11 +327,9 @@ class Clients:
         """Count a request that has ended."""
         client = counted_as(client)
         with self._lock:
-            left = self._under_way.get(client, 0) - 1
+            left = self._under_way.pop(client, 0) - 1
             if left > 0:
                 self._under_way[client] = left
-            else:
-                self._under_way.pop(client, None)
 
 
 @lru_cache(maxsize=1024)

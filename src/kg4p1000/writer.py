@@ -30,7 +30,9 @@ from .errors import (
     TooLarge,
     WriterLost,
 )
-ffrom .store import Delta, Draft, Store, statements
+from .loading import refuse_blank, register_graph
+from .processes import Limits, Worker, serve
+from .store import Delta, Draft, Store, statements
 from .store.changes import touches
 from .store.parsing import sentence
 from .terms import GRAPH, ID, curie, iri

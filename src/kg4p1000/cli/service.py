@@ -47,9 +47,9 @@ def serve_(given: Settings) -> None:
             "Warning: the kernel of this machine cannot take the network from what evaluates"
             " queries; requests that might have a SERVICE or LOAD are refused."
         )
+    host = f"[{given.host}]" if ":" in given.host else given.host.replace("127.0.0.1", "localhost")
     messages.print(
-        f"Version {store.current} is served at http://{given.host.replace('127.0.0.1', 'localhost')}"
-        f":{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
+        f"Version {store.current} is served at http://{host}:{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
     )
     from ..web import server  # noqa: PLC0415 - Flask and granian are needed here only
 

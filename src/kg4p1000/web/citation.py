@@ -100,18 +100,11 @@ def citation(
         key: of what was asked; empty when the answer would differ the next time.
         lasting: whether the request named the version by its number, so that the answer never changes.
     """
-    asked = [
-        value
-        for given in again.values()
-        for value in ([given] if isinstance(given, str) else given)
-    ]
-    permanent = ""
-    if sum(map(len, asked)) <= _SHORT_ADDRESS:  # a text is long, and longer when it is escaped
-        permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
+    permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
     links = f'<{base}/versions>; rel="timemap"; type="application/link-format"'
     moment = _date(store.entry(version).time)
     headers: Headers = [("Memento-Datetime", moment)]
-    if permanent and len(permanent) <= _SHORT_ADDRESS:
+    if len(permanent) <= _SHORT_ADDRESS:
         headers.append(("Content-Location", permanent))
         links += f', <{permanent}>; rel="permalink"'
     else:  # what is asked has to be sent there again
@@ -139,31 +132,29 @@ def named_version(text: str, moment: str, store: Store) -> int | None:
     Raises:
         BadParameter: it is neither a whole number above zero nor a date.
     """
+    if not text and moment:
+        wanted = parse_date(moment)
+        if wanted is None:
+            raise BadParameter(
+                f"Accept-Datetime is {moment!r} and must be like 'Sun, 22 Nov 2026 15:20:42 GMT'.",
+                parameter="Accept-Datetime",
+            )
+        return _version_at(wanted, store)
     if not text:
-        return _version_then(moment, store) if moment else None
+        return None
     if text.isascii() and text.isdecimal() and int(text[:18]):
         return int(text[:18])
     try:
-        moment = datetime.fromisoformat(text)
+        wanted = datetime.fromisoformat(text)
         if len(text) == len("2026-11-22"):
-            moment += timedelta(days=1, seconds=-1)
+            wanted += timedelta(days=1, seconds=-1)
     except (ValueError, OverflowError):
         raise BadParameter(
             f"version is {text!r} and must be the number of a version, such as 1, or a date, such as"
             " 2026-11-22.",
             parameter="version",
         ) from None
-    return _version_at(moment if moment.tzinfo else moment.replace(tzinfo=UTC), store)
-
-
-def _version_then(moment: str, store: Store) -> int:
-    wanted = parse_date(moment)
-    if wanted is None:
-        raise BadParameter(
-            f"Accept-Datetime is {moment!r} and must be like 'Sun, 22 Nov 2026 15:20:42 GMT'.",
-            parameter="Accept-Datetime",
-        )
-    return _version_at(wanted, store)
+    return _version_at(wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC), store)
 
 
 def _version_at(moment: datetime, store: Store) -> int:

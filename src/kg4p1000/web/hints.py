@@ -18,13 +18,6 @@ from .services import services
 HEADER = "KG-Hint"
 #: Terms and texts of a query that are looked at, names that may have been meant, and seconds for each of our queries.
 _LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
-_RESULTS = {
-    "json": ox.QueryResultsFormat.JSON, "xml": ox.QueryResultsFormat.XML, "tsv": ox.QueryResultsFormat.TSV,
-}  # fmt: skip
-_TRIPLES = {
-    "turtle": ox.RdfFormat.TURTLE, "ntriples": ox.RdfFormat.N_TRIPLES, "jsonld": ox.RdfFormat.JSON_LD,
-    "rdfxml": ox.RdfFormat.RDF_XML,
-}  # fmt: skip
 #: Bytes of the longest result that may say nothing: prefixes take some.
 _SMALL = 10_000
 _LANGUAGES = ("en", "fr", "es")
@@ -48,7 +41,13 @@ def rowless(body: bytes, form: str) -> bool:
     """
     if form in ("csv", "tsv"):
         return body.count(b"\n") == 1
-    return next(iter(ox.parse_query_results(body, format=_RESULTS[form])), None) is None
+    return next(iter(_parsed(body, form)), None) is None
+
+
+def _parsed(body: bytes, form: str) -> ox.QuerySolutions | ox.QueryBoolean:
+    known = ox.QueryResultsFormat.from_media_type(sparql.RESULT_FORMATS[form][0])
+    assert known
+    return ox.parse_query_results(body, format=known)
 
 
 def found_nothing(body: bytes, asked: str, form: str) -> bool:
@@ -61,11 +60,12 @@ def found_nothing(body: bytes, asked: str, form: str) -> bool:
     if len(body) > _SMALL:
         return False
     if asked in ("CONSTRUCT", "DESCRIBE"):
-        return next(ox.parse(body, format=_TRIPLES[form]), None) is None
+        known = ox.RdfFormat.from_media_type(sparql.RDF_FORMATS[form][0])
+        return next(ox.parse(body, format=known), None) is None
     if form == "csv":
         _, *rows = body.decode().replace("\r\n", "\n").rstrip("\n").split("\n")
         return not rows or (len(rows) == 1 and not rows[0].strip("0,") and "0" in rows[0])
-    found = ox.parse_query_results(body, format=_RESULTS[form])
+    found = _parsed(body, form)
     if isinstance(found, ox.QueryBoolean):
         return not found
     rows = [*islice(found, 2)]

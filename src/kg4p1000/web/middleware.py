@@ -87,6 +87,7 @@ class Middleware:
             self._observe(record, int(status[:3]))
             start_response(status, [*headers, *_always(record)])
         except BaseException:
+            _log.exception("%s failed", record.id)
             self.end(record)
             raise
         if type(body) is list:
@@ -101,8 +102,8 @@ class Middleware:
         scheme, host = (environ.get(f"HTTP_X_FORWARDED_{name}", "") for name in ("PROTO", "HOST"))
         if scheme or host:
             scheme, host = address_outside(remote, scheme, host, self._proxies)
-            environ["wsgi.url_scheme"] = scheme or environ["wsgi.url_scheme"]
-            environ["HTTP_HOST"] = host or environ.get("HTTP_HOST", "")
+            given = {"wsgi.url_scheme": scheme, "HTTP_HOST": host}
+            environ.update({name: value for name, value in given.items() if value})
         client = remote
         if forwarded := environ.get("HTTP_X_FORWARDED_FOR", ""):
             client = client_address(remote, forwarded, self._proxies)
@@ -206,10 +207,16 @@ class _Transfer:
         self._whole = record.method == "HEAD"
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._body:
-            self._record.size += len(piece)
-            yield piece
-        self._whole = True
+        try:
+            for piece in self._body:
+                self._record.size += len(piece)
+                yield piece
+            self._whole = True
+        except KgError:
+            raise  # a limit was met, as the access log says
+        except Exception:
+            _log.exception("%s failed", self._record.id)
+            raise
 
     def close(self) -> None:
         """End the request; called by the server, however far it got."""

@@ -28,17 +28,15 @@ blueprint = Blueprint("problems", __name__)
 _RETRY_AFTER = {"reader-lost": 1, "store-unusable": 30}
 #: What a busy day brings; the access log tells of it, and nobody need act.
 _EXPECTED = {"time-limit", "memory-limit", "busy", "killed", "client-gone"}
-_BY_STATUS = {
-    cls.status: cls
-    for cls in (
-        errors.MalformedRequest,
-        errors.NotFound,
-        errors.NotAllowed,
-        errors.NotAcceptable,
-        errors.TooLarge,
-        errors.WrongMediaType,
-    )
-}
+_NAMES = (
+    "malformed-request",
+    "not-found",
+    "not-allowed",
+    "not-acceptable",
+    "too-large",
+    "wrong-media-type",
+)
+_BY_STATUS = {cls.status: cls for cls in errors.all_errors() if cls.slug in _NAMES}
 
 
 def register(app: Flask) -> None:
@@ -51,21 +49,12 @@ def register(app: Flask) -> None:
 
 def document(error: KgError) -> dict[str, Any]:
     """The problem document of an error in the request at hand."""
-    return fields(error, g.visit.id)
-
-
-def fields(error: KgError, number: str) -> dict[str, Any]:
-    """The problem document of an error.
-
-    Args:
-        number: of the request.
-    """
     return {
         "type": PROBLEM + error.slug if error.slug else "about:blank",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": f"urn:uuid:{number}",
+        "instance": f"urn:uuid:{g.visit.id}",
         **error.members,
     }
 
@@ -177,12 +166,7 @@ def page(slug: str) -> str:
 
 
 def blocks(text: str) -> list[tuple[str, list[tuple[str, str]] | str]]:
-    """Read the little Markdown of our own pages.
-
-    Returns:
-        Pairs of a kind (``h1``, ``h2``, ``p``, ``li``, ``pre``) and its content: text for ``pre``,
-        else pairs of ``code`` or ``text`` and the words.
-    """
+    """Read the little Markdown of our own pages: pairs of a kind, such as ``h1``, and its text or its parts."""
     found: list[tuple[str, list[tuple[str, str]] | str]] = []
     for part in re.split(r"\n{2,}", text.strip()):
         if part.startswith("```"):

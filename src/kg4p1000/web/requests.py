@@ -7,13 +7,12 @@ import threading
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterable
-from queue import Empty, SimpleQueue
 from urllib.parse import parse_qsl
 
 from flask import request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import LengthRequired, RequestTimeout
+from werkzeug.exceptions import LengthRequired
 from werkzeug.http import parse_etags
 
 from ..errors import BadParameter, Busy, MalformedRequest, TooLarge, WrongMediaType
@@ -26,8 +25,8 @@ QUERY = "application/sparql-query"
 UPDATE = "application/sparql-update"
 #: Characters of a header at most; to read some takes time that grows faster than their length.
 LONGEST_HEADER = 8192
-#: Bodies that may be received at once, each of which holds a thread; and seconds that one may take.
-UPLOADS, _PATIENCE = 32, 60.0
+#: Bodies that may be received at once, each of which holds a thread.
+UPLOADS = 32
 _uploads = threading.BoundedSemaphore(UPLOADS)
 #: Parameters of a request at most.
 _FIELDS = 10_000
@@ -39,16 +38,14 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
 
 
 def named_host() -> str:
-    """The host that a request names, which links lead back to.
-
-    Raises:
-        MalformedRequest: the header is not a host with or without a port (RFC 9110, section 7.2).
-    """
+    """Return the host that a request names, which links lead back to; refuse what is none (RFC 9110, section 7.2)."""
     said = request.headers.get("Host", "")
     # Werkzeug takes no name with an underscore, as services in containers have.
     host = request.host or (said if _HOST.fullmatch(said) else "")
     if not host:
-        raise MalformedRequest(f"The header Host is {said[:100]!r}, which is not a host.")
+        raise MalformedRequest(
+            f"The header Host is {said[:100]!r} and must be a name or an address, with or without a port."
+        )
     return host
 
 
@@ -57,36 +54,34 @@ def conditions() -> dict[str, list[str] | None]:
 
     Weak tags count, too: ours stand for a state of the graph, whatever the format.
     """
-    found: dict[str, list[str] | None] = {}
-    for name, header in (("if_match", "If-Match"), ("if_none_match", "If-None-Match")):
+
+    def tags(header: str) -> list[str] | None:
         said = request.headers.get(header)
-        tags = parse_etags(said)
-        found[name] = (
-            (["*"] if tags.star_tag else sorted(tags.as_set(True))) if said is not None else None
-        )
-    return found
+        found = parse_etags(said)
+        return None if said is None else ["*"] if found.star_tag else sorted(found.as_set(True))
+
+    return {"if_match": tags("If-Match"), "if_none_match": tags("If-None-Match")}
 
 
 def mistyped(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Return the names of parameters that are not known but nearly so, with what they may have been meant for."""
-    names = [*known]
-    # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
-    others = [
-        name
-        for name in given
-        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN
-    ]
-    found = {name: meant(name.replace("_", "-"), names, cutoff=0.75) for name in others}
-    return {name: close[0] for name, close in found.items() if close}
+    names, found = [*known], {}
+    for name in given:
+        # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
+        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN:
+            found.update(
+                (name, near) for near in meant(name.replace("_", "-"), names, cutoff=0.75)[:1]
+            )
+    return found
 
 
-def see_names(known: Iterable[str]) -> None:
-    """See that no parameter of the address is a slip of one that an address takes.
+def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
+    """See that no parameter, of the address where none are given, is a slip of one that is known.
 
     Raises:
         BadParameter: one is.
     """
-    for name, close in mistyped(request.args, known).items():
+    for name, close in mistyped(request.args if given is None else given, known).items():
         raise BadParameter(
             f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
             parameter=name[:100],
@@ -94,20 +89,8 @@ def see_names(known: Iterable[str]) -> None:
 
 
 def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
-    """Whether a change is only to be judged.
-
-    Args:
-        given: the parameters of the request, wherever they stand.
-        known: the names of those that there are.
-
-    Raises:
-        BadParameter: `dry-run` says neither, or the name of a parameter is nearly one of ours.
-    """
-    for name, close in mistyped(given, known).items():
-        raise BadParameter(
-            f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
-            parameter=name[:100],
-        )
+    """Whether a change is only to be judged, by the parameters of the request; refuses slips of the known names."""
+    see_names(known, given)
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
         raise BadParameter("dry-run must be true or false.", parameter="dry-run")
@@ -120,11 +103,7 @@ def parameters() -> MultiDict[str, str]:
 
 
 def decoded(data: bytes) -> MultiDict[str, str]:
-    """Percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error.
-
-    Raises:
-        MalformedRequest: the parameters are not UTF-8, or very many.
-    """
+    """Read percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error."""
     if data.count(b"&") > _FIELDS:
         raise MalformedRequest(f"The request has more than {_FIELDS:,} parameters.")
     try:
@@ -135,15 +114,12 @@ def decoded(data: bytes) -> MultiDict[str, str]:
 
 
 def whole_body(limit: int) -> bytes:
-    """The body of the request, without the mark that some editors put before a text in UTF-8.
-
-    Args:
-        limit: bytes that are taken.
+    """Return the body of the request, unpacked, without the mark that some editors put before a text in UTF-8.
 
     Raises:
-        TooLarge: it is longer, or says that it is, compressed or not.
+        TooLarge: it has more bytes than the limit, packed or not, or says so.
         WrongMediaType: it says that it is not in UTF-8, or is compressed in another way than by gzip or deflate.
-        MalformedRequest: what should be compressed is not, or is cut.
+        MalformedRequest: it is cut, or not compressed as it says.
     """
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
@@ -163,7 +139,7 @@ def whole_body(limit: int) -> bytes:
 
 
 def _received(limit: int) -> bytes:
-    """Read the body in a thread of its own, for its client may send it slowly or not at all."""
+    """Read the body, which its client may send slowly, or not to its end."""
     length, is_chunked = request.content_length, "Transfer-Encoding" in request.headers
     if (length or 0) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
@@ -176,19 +152,10 @@ def _received(limit: int) -> bytes:
         raise Busy(
             "Many bodies are being received; please try again in a few seconds.", retry_after=5
         )
-    read, received = request.environ["wsgi.input"].read, SimpleQueue[bytes]()
-
-    def receive() -> None:
-        try:
-            received.put(read(length or limit + 1))
-        finally:
-            _uploads.release()
-
-    threading.Thread(target=receive, daemon=True).start()
     try:
-        data = received.get(timeout=_PATIENCE)
-    except Empty:
-        raise RequestTimeout(f"The body did not come within {_PATIENCE:g} s.") from None
+        data: bytes = request.environ["wsgi.input"].read(length or limit + 1)
+    finally:
+        _uploads.release()
     if len(data) > limit:
         raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     if length and len(data) < length:
@@ -217,11 +184,7 @@ def _unpacked(data: bytes, limit: int, coding: str) -> bytes:
 
 
 def text_body(limit: int) -> str:
-    """The body of the request as text; see `whole_body`.
-
-    Raises:
-        MalformedRequest: it is not UTF-8.
-    """
+    """Return the body of the request as text; see `whole_body`."""
     try:
         return whole_body(limit).decode()
     except UnicodeDecodeError:
@@ -236,12 +199,7 @@ def _in_full(name: str) -> str:
 
 
 def graphs(given: MultiDict[str, str], name: str) -> list[str]:
-    """The graphs that a parameter names.
-
-    Raises:
-        Refused: one is neither http nor https.
-        BadParameter: one is not an IRI.
-    """
+    """Return the graphs that a parameter names, each by an http or https IRI."""
     found = [_in_full(graph) for graph in given.getlist(name)]
     refuse_foreign(name, found, parameter=name)
     for graph in found:

@@ -55,7 +55,11 @@ def options(settings: Settings) -> dict[str, Any]:
         # As everything else that the service says.
         "log_dictconfig": {
             "handlers": {},
-            "loggers": {"_granian": {"handlers": [], "propagate": True, "filters": []}},
+            "loggers": {
+                "_granian": {"handlers": [], "propagate": True},
+                # What a transfer breaks off by is told by the middleware.
+                "_granian.utils": {"level": "CRITICAL"},
+            },
         },
     }
 

@@ -18,7 +18,7 @@ from .access_log import Record
 #: Long answers that may be sent at once.
 PLACES = 64
 #: Seconds between two looks at what waits to be read.
-_TURN = 0.25
+_TURN = 0.1
 
 
 class Transfers:
@@ -61,21 +61,22 @@ class Transfers:
     @property
     def size(self) -> int:
         """Bytes of results that wait to be read, now."""
-        return sum(_held(result) for _, result in self._now())
-
-    def _now(self) -> list[tuple[Record, Result | None]]:
         with self._lock:
-            return list(self._open.items())
+            return sum(map(_held, self._open.values()))
 
     def _watch(self) -> None:
-        while everyone := self._now():
+        while True:
+            with self._lock:
+                everyone = list(self._open.items())
+                if not everyone:
+                    self._watched = False
+                    return
             clients = {counted_as(record.client) for record, _ in everyone}
             for client in clients:
                 mine = [pair for pair in everyone if counted_as(pair[0].client) == client]
                 _shrink(mine, self._by_client)
             _shrink(everyone, self._in_all)
             time.sleep(_TURN)
-        self._watched = False
 
 
 def _held(result: Result | None) -> int:
@@ -89,14 +90,11 @@ def _shrink(transfers: Iterable[tuple[Record, Result | None]], most: int) -> Non
         record, result = by_size.pop()
         assert result
         record.outcome = SlowReader.slug
-        result.stop(too_slow(waiting, most))
+        result.stop(
+            SlowReader(
+                f"{waiting >> 20:,} MB of answers wait to be read, and the limit is {most >> 20:,} MB."
+                " Read faster, ask for less at once, or take the download under /dumps/.",
+                retry_after=60,
+            )
+        )
         result.close()
-
-
-def too_slow(waiting: int, most: int) -> SlowReader:
-    """The error for an answer that is let go."""
-    return SlowReader(
-        f"{waiting >> 20:,} MB of answers wait to be read, and the limit is {most >> 20:,} MB."
-        " Read faster, ask for less at once, or take the download under /dumps/.",
-        retry_after=60,
-    )
