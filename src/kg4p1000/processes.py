@@ -311,6 +311,12 @@ class Worker:
             raise errors.from_plain(problem)
         return answer
 
+    def kill(self) -> None:
+        """Kill the process and what it started; whoever waits for its answer then ends it."""
+        for kill in (partial(os.killpg, self.process.pid, signal.SIGKILL), self.process.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                kill()
+
     def end(self, grace: float = 0) -> int:
         """End the process and what it started, if it runs, and return its exit code.
 
@@ -320,9 +326,7 @@ class Worker:
         if self.process.returncode is None:  # else its number may be another's by now
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace)
-            for kill in (partial(os.killpg, self.process.pid, signal.SIGKILL), self.process.kill):
-                with suppress(ProcessLookupError, PermissionError):
-                    kill()
+            self.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]

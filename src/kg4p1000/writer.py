@@ -105,7 +105,8 @@ class Writer:
 
     def _make(self, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
         if self._worker is None or not self._worker.alive:
-            self.close()
+            if self._worker is not None:
+                self._worker.end()
             self._worker = Worker(__name__, *self._arguments)
         worker, answer = self._worker, None
         try:
@@ -135,9 +136,11 @@ class Writer:
 
     def close(self) -> None:
         """End the process; a change that is being made and is not in the log yet is dropped."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.end()
+        if self._worker is not None:
+            if self._worker.alive:
+                self._worker.kill()
+            with self._lock:  # when whoever waits for its answer has ended it
+                self._worker.end()
 
 
 # in the process

@@ -70,9 +70,8 @@ class Rebuilds:
     def close(self) -> None:
         """Stop what is being made; the next who asks has it made afresh."""
         with self._lock:
-            worker = self._worker
-        if worker is not None:
-            worker.end()
+            if self._worker is not None and self._worker.alive:
+                self._worker.kill()
 
     def _start(self, version: int) -> None:
         _, entries = self._store.way_to(version)
