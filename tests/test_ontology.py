@@ -15,7 +15,7 @@ from kg4p1000 import curation, ontology
 from kg4p1000.build import parse_file
 from kg4p1000.ontology import INFERRED, rules
 from kg4p1000.reasoner import consistency
-from kg4p1000.store import Delta, Draft
+from kg4p1000.store import Delta, Draft, MemoryGraph
 from kg4p1000.terms import BASE, PREFIXES, TERMS, iri
 
 ROOT = Path(__file__).parent.parent
@@ -330,3 +330,13 @@ def test_a_literal_is_given_no_class():
     assert (
         infer([Triple(NamedNode("x:a"), NamedNode("x:p"), Literal("text"))], rules(rule)) == set()
     )
+
+
+@pytest.mark.parametrize("end", [" ; rdf:rest <x:list>", ""], ids=["circle", "no end"])
+def test_a_broken_list_of_classes_that_exclude_each_other_is_read_as_far_as_it_goes(end):
+    text = f"""@prefix owl: <{PREFIXES["owl"]}> . @prefix rdf: <{PREFIXES["rdf"]}> .
+    <x:all> owl:members <x:list> . <x:list> rdf:first <x:A> ; rdf:rest <x:more> .
+    <x:more> rdf:first <x:B>{end} . <x:a> a <x:A> , <x:B> ."""
+    graph = MemoryGraph(q.triple for q in ox.parse(text, format=ox.RdfFormat.TURTLE))
+    thing, *classes = (NamedNode(f"x:{name}") for name in "aAB")
+    assert ontology.contradictions(graph.match) == {(thing, cls) for cls in classes}
