@@ -420,6 +420,7 @@ def test_the_hash_beside_an_entry_is_of_that_entry(whole):
         assert told == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.usefixtures("toy_by_default")
 @pytest.mark.parametrize("what", ["a pipe", "a device"])
 def test_what_has_no_end_is_no_entry(whole, tmp_path, what):
     """A file that would be read for ever is told as what it is."""

@@ -60,6 +60,7 @@ def stored(before, found):
     return np.flatnonzero(before >= found.model.stored_from)
 
 
+@pytest.mark.slow
 def test_one_decision_moves_few_of_the_stored_pairs(learner, before, stored, found):
     for said in ("accepted", "rejected"):
         for place in stored[::5]:

@@ -135,6 +135,7 @@ def test_a_dump_is_the_same_bytes_each_time(client):
     assert client.get("/dumps/1.nq.gz").data == client.get("/dumps/1.nq.gz").data
 
 
+@pytest.mark.slow
 def test_a_part_of_a_dump_can_be_asked_for(client):
     whole = client.get("/dumps/1.nq.gz")
     assert whole.headers["Accept-Ranges"] == "bytes"

@@ -151,6 +151,7 @@ def test_parameters_are_bound_and_never_pasted(stored):
     assert response.status_code == 400
 
 
+@pytest.mark.slow
 def test_every_stored_query_of_the_repository_has_a_page(client, library):
     for query in library:
         values = {parameter.name: parameter.example for parameter in query.parameters}

@@ -502,7 +502,7 @@ def test_the_page_says_how_many_rows_it_leaves_out(client):
 
 
 def test_the_rows_of_a_page_follow_those_of_the_one_before(client):
-    query = "SELECT ?s ?p WHERE { ?s ?p ?o } ORDER BY ?s ?p LIMIT 123"
+    query = "SELECT ?s ?p WHERE { GRAPH graph:actors { ?s ?p ?o } } ORDER BY ?s ?p LIMIT 123"
     ask = {"query": query, "format": "tsv"}
     rows = client.get("/sparql", query_string=ask).text.splitlines()[1:]
     counts = []
