@@ -33,7 +33,7 @@ def registered(*graphs):
 
 def memory():
     """A draft of a store in memory, with two merged graphs and the inferences."""
-    draft = Draft(None, 0, Path(), ox.Store())
+    draft = Draft()
     draft.apply(Delta.of(registered(A, B, INFERRED)))
     return draft
 

@@ -135,7 +135,7 @@ def test_every_imported_module_is_there_and_every_module_is_imported(ontology_tr
 
 def infer(triples, made):
     """What rules add to some triples."""
-    draft, graph = Draft(None, 0, Path(), ox.Store()), iri("graph:a")
+    draft, graph = Draft(), iri("graph:a")
     merged = [(g, iri("k4p:inDefaultGraph"), Literal(True)) for g in (graph, INFERRED)]
     draft.apply(Delta.of(ox.Quad(*t, iri("graph:graphs")) for t in merged))
     draft.apply(Delta.of(ox.Quad(*t, graph) for t in triples))

@@ -408,8 +408,8 @@ def test_a_decision_without_what_it_needs_is_refused(store, shapes, wrong):
         proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
 
 
-def test_a_pair_that_is_not_stored_is_stored_with_its_decision(store, shapes, found):
-    last = found.findings[-1].key
+def test_a_pair_that_is_not_stored_is_stored_with_its_decision(store, shapes):
+    last = ("A1.1", "D2.5")
     told = {"status": "rejected", "author": "Kim", "why": "Nothing in common."}
     before = store.current
     with pytest.raises(BadParameter):

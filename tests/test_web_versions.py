@@ -153,9 +153,9 @@ def test_the_cache_keeps_within_its_bounds():
 
     cache = Cache(1000)
     for i in range(50):
-        cache.put(str(i), Answer(b"x" * 100, 1))
+        cache.put(str(i), Answer(b"x" * 100, "200 OK", [], 1, ""))
         assert cache.used <= 1000
-    cache.put("huge", Answer(b"x" * 900, 1))
+    cache.put("huge", Answer(b"x" * 900, "200 OK", [], 1, ""))
     assert cache.get("huge") is None
     assert cache.get("49") is not None
     assert cache.get("0") is None

@@ -1,14 +1,12 @@
 """Changes over HTTP: updates, the Graph Store Protocol, undo, roles, dry runs."""
 
 import gzip
-import threading
-import time
 
 import pyoxigraph as ox
 import pytest
 
 from kg4p1000.access import Role, Tokens
-from kg4p1000.errors import ClientGone, Forbidden
+from kg4p1000.errors import Forbidden
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
@@ -282,30 +280,6 @@ def test_a_statement_that_the_log_could_not_give_back_is_refused(
     assert refused.json["type"].endswith("/too-large")
     app.extensions["kg4p1000"].writer.close()
     readers.close()
-
-
-def test_a_change_whose_client_is_gone_is_stopped_and_the_next_one_made(app, tokens, client, built):
-    writer, started = app.extensions["kg4p1000"].writer, threading.Event()
-    pairs = "?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(STRLEN(CONCAT(STR(?a), STR(?d), STR(?g))) < 0)"
-    endless = f"INSERT {{ GRAPH graph:actors {{ ?a ?b ?c }} }} WHERE {{ {pairs} }}"
-    faults = []
-
-    def run():
-        try:
-            writer.change(
-                started.is_set, kind="update", text=endless, author="t", role=int(Role.ADMIN)
-            )
-        except ClientGone as e:
-            faults.append(e)
-
-    thread, began = threading.Thread(target=run), time.monotonic()
-    thread.start()
-    time.sleep(1)
-    started.set()
-    done = client.post("/update", data=RENAME, headers=UPDATE | tokens["steward"])
-    thread.join()
-    assert (done.status_code, len(faults)) == (200, 1)
-    assert time.monotonic() - began < writer.timeout / 2
 
 
 def test_changes_that_find_too_many_waiting_are_told_to_come_again(app, client, tokens):

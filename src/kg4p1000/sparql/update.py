@@ -117,8 +117,7 @@ class _Modify:
         try:
             return list(run(str(query)))
         except (SyntaxError, ValueError, RuntimeError) as e:
-            kind = "syntax" if isinstance(e, SyntaxError) else "evaluation"
-            found = moved(problem({"error": kind, "message": str(e)}), query, self.text, start)
+            found = moved(problem(e), query, self.text, start)
             raise complaint(self.text, found, self.where, self.declared) from None
         except OSError as e:
             if "service" in str(query).lower():
