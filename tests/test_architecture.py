@@ -153,6 +153,29 @@ def test_the_order_here_is_the_order_in_the_docs():
     assert listed == ORDER
 
 
+def flows() -> dict[str, list[tuple[str, str]]]:
+    """The steps of each flow in the docs, as a file and what it names first."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    part = text.partition("## The three flows")[2].partition("\n## ")[0]
+    return {
+        name: re.findall(r"^\d+\. `([\w/]+\.py)`: `([\w.]+)`", steps, flags=re.M)
+        for name, steps in re.findall(r"\*\*(A \w+)\*\*(.*?)(?=\n\*\*|\Z)", part, flags=re.S)
+    }
+
+
+def test_the_flows_are_short_and_name_functions_that_are_there():
+    found = flows()
+    assert set(found) == {"A query", "A change", "A build"}
+    for name, steps in found.items():
+        assert 5 < len(steps) < 12, name
+        for file, function in steps:
+            text = (SOURCE / file).read_text(encoding="utf-8")
+            assert all(
+                re.search(rf"^ *(?:def|class) {part}\b", text, flags=re.M)
+                for part in function.split(".")
+            ), f"{file} has no {function}"
+
+
 def declared(*extras: str) -> set[str]:
     """Distributions that pyproject.toml asks for, with these extras, and those that they need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
