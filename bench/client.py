@@ -46,7 +46,7 @@ class Load:
 
 
 def address_of(endpoint: str, query: str) -> str:
-    """The address of a query by GET."""
+    """Return the address of a query by GET."""
     return f"{endpoint}?query={quote(query, safe='')}"
 
 
@@ -189,7 +189,7 @@ def ask(endpoint: str, query: str, *, accept: str = JSON, timeout: float = 600) 
 
 
 def processes(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return a process and all that it has started."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
@@ -199,7 +199,7 @@ def processes(pid: int) -> list[int]:
 
 
 def web_process(pid: int) -> int:
-    """The process of our service that answers; 0 while there is none."""
+    """Return the process of our service that answers; 0 while there is none."""
     for child in processes(pid)[1:]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if b"--multiprocessing-fork" in Path(f"/proc/{child}/cmdline").read_bytes():

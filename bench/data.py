@@ -24,7 +24,7 @@ JUDGED = 1_000_000
 
 
 def file(work: Path, size: int) -> Path:
-    """The file of N-Triples with so many statements; made before, so that it is not timed."""
+    """Return the file of N-Triples with so many statements; made before, so that it is not timed."""
     return generate.write(work / f"{size}.nt", size)
 
 
@@ -49,7 +49,7 @@ def store(work: Path, size: int) -> tuple[Store, float | None]:
 
 
 def judged(work: Path, size: int) -> tuple[Store, float]:
-    """The same in a new store, loaded as `kg4p1000 load` does it, with validation and inference.
+    """Return the same in a new store, loaded as `kg4p1000 load` does it, with validation and inference.
 
     Returns:
         The store and the seconds for the generated part.

@@ -25,7 +25,7 @@ LIMIT = 3.0
 
 
 def runaways() -> dict[str, str]:
-    """Queries that have no end in sight, the same that the tests use."""
+    """Measure queries that have no end in sight, the same that the tests use."""
     folder = data.ROOT / "tests" / "fixtures" / "runaways"
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.rq"))}
 
@@ -49,7 +49,7 @@ def runaway_queries(report: Report, work: Path, size: int) -> None:
 
 
 def oxigraph_runaways(report: Report, work: Path, size: int) -> None:
-    """The same shapes, one after another, at the server of Oxigraph with the same limit."""
+    """Measure the same shapes, one after another, at the server of Oxigraph with the same limit."""
     folder = work / f"oxigraph-{size}"
     if "oxigraph" not in servers.versions():
         return
@@ -216,7 +216,7 @@ def _mixed(size: int) -> Iterator[str]:
 
 
 def kills(report: Report, work: Path, count: int = 100) -> None:
-    """Processes of the service killed at random points while changes are written by HTTP."""
+    """Kill processes of the service at random points while changes are written by HTTP."""
     folder = work / "store-kills"
     store = Store(folder)
     if not store.current:

@@ -80,7 +80,7 @@ _P = {
 
 
 def key(number: int) -> str:
-    """The notation of an activity.
+    """Return the notation of an activity.
 
     >>> key(0), key(25)
     ('A1.1000', 'A2.1001')
@@ -127,7 +127,7 @@ def _block(number: int) -> Iterator[str]:
 
 @cache
 def _things() -> list[str]:
-    """What the plan names: the generated mentions name the same."""
+    """Return what the plan names: the generated mentions name the same."""
     text = (Path(__file__).parents[1] / "data" / "actors.ttl").read_text(encoding="utf-8")
     return [_iri(thing) for thing in re.findall(r"^([a-z]+:[\w.-]+) a k4p:", text, re.M)]
 

@@ -34,14 +34,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
 
 
 def versions() -> dict[str, str]:
-    """What can be measured here, and in which version."""
+    """Return what can be measured here, and in which version."""
     found = {"kg4p1000": kg4p1000.__version__}
     for name in ("pyoxigraph", "oxigraph", "rdflib", "rdflib-endpoint"):
         with contextlib.suppress(PackageNotFoundError):
@@ -68,7 +68,7 @@ def ours(
 
 @contextlib.contextmanager
 def oxigraph(store: Path, *, timeout: float | None = None) -> Iterator[Server]:
-    """The server of Oxigraph over a store that was loaded by `load_oxigraph`."""
+    """Return the server of Oxigraph over a store that was loaded by `load_oxigraph`."""
     port = free_port()
     command = ["oxigraph", "serve-read-only", "--location", str(store)]
     command += ["--bind", f"127.0.0.1:{port}"]

@@ -43,7 +43,7 @@ HEAVY = {
 
 
 def new_queries(size: int, seed: int = 1) -> Iterator[str]:
-    """Queries for one subject each; no two are the same text."""
+    """Return queries for one subject each; no two are the same text."""
     chance = random.Random(seed)
     blocks = max(1, size // generate.BLOCK)
     for number in itertools.count():
@@ -53,7 +53,7 @@ def new_queries(size: int, seed: int = 1) -> Iterator[str]:
 
 
 def repeated(size: int) -> Iterator[str]:
-    """A hundred such queries, again and again."""
+    """Return a hundred such queries, again and again."""
     return itertools.cycle(list(itertools.islice(new_queries(size, 2), 100)))
 
 
@@ -150,7 +150,7 @@ _PATIENCE, _LONG = 30.0, 10.0
 
 @contextlib.contextmanager
 def _in_process(name: str, argument: Path) -> Iterator[Callable[[str], float]]:
-    """What answers a query in a process without a server, and says how long it took (inf: too long)."""
+    """Return what answers a query in a process without a server, and says how long it took (inf: too long)."""
     command = [sys.executable, "-c", _IN_PROCESS[name] + _LOOP, str(argument), str(int(_PATIENCE))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -168,7 +168,7 @@ def _in_process(name: str, argument: Path) -> Iterator[Callable[[str], float]]:
 
 
 def heavy_queries(report: Report, work: Path, size: int, rounds: int = 3) -> None:
-    """Aggregates and joins: ours by HTTP, the engine called in process, and the others."""
+    """Measure aggregates and joins: ours by HTTP, the engine called in process, and the others."""
     ours, _ = data.store(work, size)
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(everyone(work, size))
@@ -214,7 +214,7 @@ def _seconds(server: servers.Server, query: str) -> float:
 
 
 def export(report: Report, work: Path, size: int) -> None:
-    """A result of a million rows: first byte, whole, and what the web process takes for it."""
+    """Measure a result of a million rows: first byte, whole, and what the web process takes for it."""
     ours, _ = data.store(work, size)
     rows_asked = min(1_000_000, size)
     with servers.ours(ours.path, timeout=120) as server:

@@ -28,12 +28,12 @@ _NOTE = 'activity:A4.2 skos:editorialNote "{}"@en . '
 
 
 def texts(number: int, count: int = 2) -> list[str]:
-    """The texts of one change; all of them are there after it, or none."""
+    """Return the texts of one change; all of them are there after it, or none."""
     return [f"bench note {number} {k}" for k in range(count)]
 
 
 def notes(number: int, count: int = 2) -> str:
-    """An update that adds some notes to an activity."""
+    """Return an update that adds some notes to an activity."""
     body = "".join(map(_NOTE.format, texts(number, count)))
     return f"{prefix_declarations()}INSERT DATA {{ GRAPH graph:notes {{ {body} }} }}"
 
@@ -61,7 +61,7 @@ def post(server: servers.Server, token: str, update: str) -> int:
 
 
 def changes(report: Report, work: Path, size: int) -> None:
-    """Changes of 20 statements by HTTP, validated and inferred from, and a graph cleared."""
+    """Measure changes of 20 statements by HTTP, validated and inferred from, and a graph cleared."""
     if size > data.JUDGED:
         return
     store, loaded = data.judged(work, size)
@@ -103,7 +103,7 @@ def changes(report: Report, work: Path, size: int) -> None:
 
 
 def store_part(report: Report, work: Path, size: int, rounds: int = 15) -> None:
-    """The store's part of a change of 20 statements: draft, log and publication."""
+    """Measure the store's part of a change of 20 statements: draft, log and publication."""
     store, _ = data.store(work, size)
     seconds: list[float] = []
     for number in range(rounds):
@@ -129,7 +129,7 @@ def store_part(report: Report, work: Path, size: int, rounds: int = 15) -> None:
 
 
 def bulk(report: Report, work: Path, size: int) -> None:
-    """A large amount through the logged path, and the whole graph validated."""
+    """Measure a large amount through the logged path, and a validation of the whole graph."""
     shutil.rmtree(work / f"store-{size}", ignore_errors=True)
     store, seconds = data.store(work, size)
     assert seconds is not None

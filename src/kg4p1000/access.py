@@ -77,7 +77,7 @@ class Token:
 
     @property
     def expired(self) -> bool:
-        """Whether the token's time is over."""
+        """Return whether the token's time is over."""
         return bool(self.expires) and datetime.fromisoformat(self.expires) <= datetime.now(UTC)
 
 
@@ -178,7 +178,7 @@ class Tokens:
 
 
 def _token(row: dict[str, str]) -> Token:
-    """A token from its row in the file; raises ValueError or TypeError for anything else."""
+    """Return the token of a row of the file; raise ValueError or TypeError for anything else."""
     token = Token(**row)
     if not all(isinstance(value, str) for value in row.values()):
         raise TypeError("a value that is no text")
@@ -214,7 +214,7 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def trusted(address: str, proxies: tuple[Network, ...]) -> bool:
-    """Whether what an address says of others counts: a proxy that we trust, or a process of this machine."""
+    """Return whether what an address says of others counts: a proxy that we trust, or a process of this machine."""
     found = _parsed(address)
     return found is not None and any(found in network for network in (*_LOOPBACK, *proxies))
 
@@ -334,7 +334,7 @@ class Clients:
 
 @lru_cache(maxsize=1024)
 def counted_as(client: str) -> str:
-    """The name under which a client is counted; empty for this machine."""
+    """Return the name under which a client is counted; empty for this machine."""
     address = _parsed(client)
     if address is None:
         return client

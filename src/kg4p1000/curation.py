@@ -215,7 +215,7 @@ class _Change:
 
     @property
     def _loaded(self) -> bool:
-        """Whether a graph that is merged was loaded; what is not merged is neither judged nor inferred from."""
+        """Return whether a graph that is merged was loaded; what is not merged is neither judged nor inferred from."""
         return self._draft.loaded in self._draft.merged
 
     def _judge(

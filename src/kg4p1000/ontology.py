@@ -214,7 +214,7 @@ class _Closure:
             yield from self._gone.match(subject, predicate, object_)
 
     def infers(self, triple: Triple) -> bool:
-        """Whether a triple is among the inferences."""
+        """Return whether a triple is among the inferences."""
         return Quad(*triple, INFERRED) in self._draft
 
     def add(self, news: Set[Triple], stated: Set[Triple] = frozenset()) -> None:
@@ -256,7 +256,7 @@ class _Closure:
                 yield Triple(subject, predicate, object_)
 
     def follows(self, triple: Triple) -> bool:
-        """Whether a triple follows in one step from the closure as it stands."""
+        """Return whether a triple follows in one step from the closure as it stands."""
         return any(
             next(_solutions(rule.body, bound, self.match), None) is not None
             for rule, place in self._rules.fitting(triple)

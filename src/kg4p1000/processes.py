@@ -84,7 +84,7 @@ class _Program(ctypes.Structure):
 
 @cache
 def can_deny_network() -> bool:
-    """Whether the kernel of this machine can take the network from a process."""
+    """Return whether the kernel of this machine can take the network from a process."""
     abi = _abi()
     if abi is None:
         return False
@@ -245,7 +245,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self.process.poll() is None
 
     def ready(self) -> bool:

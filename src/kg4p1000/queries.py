@@ -136,7 +136,7 @@ class StoredQuery:
 
     @property
     def across(self) -> bool:
-        """Whether all objectives ask it."""
+        """Return whether all objectives ask it."""
         return _ACROSS in self.askers
 
     @property
@@ -146,7 +146,7 @@ class StoredQuery:
 
     @property
     def asked(self) -> bool:
-        """Whether it is a competency question."""
+        """Return whether it is a competency question."""
         return bool(self.askers)
 
     @property

@@ -37,7 +37,7 @@ class State(Enum):
 
     @property
     def good(self) -> bool:
-        """Whether the graph does what the question says of it."""
+        """Return whether the graph does what the question says of it."""
         return self in (State.ANSWERED, State.AWAITS, State.RECORDED)
 
 

@@ -77,7 +77,7 @@ def number(text: str) -> float | None:
 
 
 def turns(text: str) -> bool:
-    """Whether a text has characters that run from right to left, or that set a direction."""
+    """Return whether a text has characters that run from right to left, or that set a direction."""
     return _TURNING.search(text) is not None
 
 

@@ -242,7 +242,7 @@ def _see_conditions(store: Store, draft: Draft, request: dict[str, Any]) -> None
 
 
 def _is_state(store: Store, base: int, tag: str, graph: NamedNode | None) -> bool:
-    """Whether an ETag is of the state of a graph, or of the whole, that is published."""
+    """Return whether an ETag is of the state of a graph, or of the whole, that is published."""
     number = tag.partition("-")[0]
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         return False

@@ -149,7 +149,7 @@ def _lines(gone: Iterable[tuple[str, str]], new: Iterable[tuple[str, str]]) -> t
 
 
 def _implied(terms: Mapping[str, Statements], term: str, predicate: str, object_: str) -> bool:
-    """Whether an axiom that is no longer stated still follows from what is above the terms."""
+    """Return whether an axiom that is no longer stated still follows from what is above the terms."""
     above = _above(terms, term)
     if predicate in _HIERARCHY:
         return object_[1:-1] in above - {term}

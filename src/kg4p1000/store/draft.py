@@ -162,7 +162,7 @@ class Draft:
     # reading
 
     def __contains__(self, quad: Quad) -> bool:
-        """Whether a quad is there; one without a graph is looked for in the default graph."""
+        """Return whether a quad is there; one without a graph is looked for in the default graph."""
         return quad in self.database
 
     def match(

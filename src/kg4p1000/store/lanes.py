@@ -71,7 +71,7 @@ class Lanes:
 
     @property
     def crowded(self) -> bool:
-        """Whether a place in the fast lane must be waited for."""
+        """Return whether a place in the fast lane must be waited for."""
         return self._in_fast >= self.fast or self._waiting > 0
 
     def slow_down(self) -> bool:

@@ -74,7 +74,7 @@ def _differences(
         step(path.stat().st_size)
 
     def equal(*sides: tuple[ox.Store, Iterable[Graph]]) -> bool:
-        """Whether the merges of some graphs on two sides have the same triples."""
+        """Return whether the merges of some graphs on two sides have the same triples."""
         files = [folder / "one", folder / "other"]
         for path, (database, graphs) in zip(files, sides, strict=True):
             with open(path, "wb") as file:
@@ -111,7 +111,7 @@ def _folder(store: Store) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Whether we could lock a folder, which then lasts as long as the context."""
+    """Return whether we could lock a folder, which then lasts as long as the context."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         with suppress(BlockingIOError):

@@ -133,7 +133,7 @@ class Store:
 
     @property
     def writable(self) -> bool:
-        """Whether changes can be made: neither the file system nor the permissions forbid it."""
+        """Return whether changes can be made: neither the file system nor the permissions forbid it."""
         try:
             forbidden = os.statvfs(self.path).f_flag & os.ST_RDONLY
         except OSError:
@@ -395,7 +395,7 @@ class Store:
             os.close(fd)
 
     def _is_readable(self) -> bool:
-        """Whether the database of the published version is there."""
+        """Return whether the database of the published version is there."""
         with suppress(StoreUnusable):
             return self.current > 0 and self.has(self.current)
         return False

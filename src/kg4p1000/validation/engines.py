@@ -117,7 +117,7 @@ def validate_change(
 
 
 def _of_schema(triple: Triple) -> bool:
-    """Whether a triple may say what classes, properties and codes there are."""
+    """Return whether a triple may say what classes, properties and codes there are."""
     subject = triple.subject
     return not isinstance(subject, NamedNode) or subject.value.startswith((TERMS, CODE))
 

@@ -66,7 +66,7 @@ class Facts:
             yield from ((subject, name, v) for name in names for v in about.get(name, ()))
 
     def has(self, subject: Any, name: str) -> bool:
-        """Whether a property is there and is not false."""
+        """Return whether a property is there and is not false."""
         return any(value.value not in ("false", "0") for value in self.get(subject, name))
 
     def items(self, head: Any) -> Iterator[Any]:
@@ -107,7 +107,7 @@ class Members:
         self._above: dict[Any, set[Any]] = {}
 
     def fit(self, node: Any, targets: Targets) -> bool:
-        """Whether a node is a focus node."""
+        """Return whether a node is a focus node."""
         match = self._graph.match
         if node in targets.get("targetNode", ()):
             return True

@@ -110,7 +110,7 @@ class Spaces:
 
 
 def has_ontology(graph: Graph) -> bool:
-    """Whether our ontology is a part of a graph."""
+    """Return whether our ontology is a part of a graph."""
     return next(graph.match(HEADER, TYPE, None), None) is not None
 
 

@@ -60,7 +60,7 @@ class Report:
 
     @property
     def conforms(self) -> bool:
-        """Whether nothing is a violation; warnings do not count."""
+        """Return whether nothing is a violation; warnings do not count."""
         return not self.count("violation")
 
     def count(self, severity: str) -> int:

@@ -64,7 +64,7 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
 def create_app(settings: Settings, store: Store, readers: Readers, library: Library) -> Flask:
-    """The web application over a store."""
+    """Make the web application over a store."""
     app = Flask(__name__)
     _prepare(app.jinja_env)
     with app.app_context():
@@ -168,7 +168,7 @@ def _finish(response: Response) -> Response:
 
 
 def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:
-    """What lets the links of a page lead to the version that the page is of."""
+    """Have the links of a page lead to the version that the page is of."""
 
     def keep(endpoint: str, values: dict[str, Any]) -> None:
         takes_it = endpoint not in _TIMELESS and not app.url_map.is_endpoint_expecting(
@@ -182,7 +182,7 @@ def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:
 
 def _footer(store: Store) -> Callable[[], dict[str, Any]]:
     def values() -> dict[str, Any]:
-        """What every page says of the version that it shows."""
+        """Return what every page says of the version that it shows."""
         current = store.current
         shown = g.get("version") or current
         entry: Entry | None = None
@@ -214,5 +214,5 @@ def _closed(value: object) -> object:
 
 
 def _count(number: int) -> str:
-    """A number with separators of thousands."""
+    """Return a number with separators of thousands."""
     return f"{number:,}"

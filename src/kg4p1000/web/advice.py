@@ -11,7 +11,7 @@ from .services import services
 
 
 def advice(query: sparql.Query, version: int) -> list[str]:
-    """A sentence for each deprecated term that a query uses; none when the service is too busy."""
+    """Return a sentence for each deprecated term that a query uses; none when the service is too busy."""
     try:
         return release.advice(query.terms, _deprecated(version))
     except KgError:

@@ -58,7 +58,7 @@ _ELSEWHERE: dict[str, Declared] = {
 @blueprint.route("/openapi.json")
 @takes(answers=JSON)
 def document() -> Response:
-    """This description: all addresses, their parameters and answers, as OpenAPI."""
+    """Return this description: all addresses, their parameters and answers, as OpenAPI."""
     return jsonify(describe(current_app.url_map.iter_rules()))
 
 
@@ -121,7 +121,7 @@ def _operation(rule: Rule, method: str) -> dict[str, Any]:
 
 
 def _stored(query: StoredQuery) -> dict[str, Any]:
-    """A stored query as an address of its own, with its parameters."""
+    """Return a stored query as an address of its own, with its parameters."""
     triples = sparql.guard(query.text).gives_triples
     own = [
         {

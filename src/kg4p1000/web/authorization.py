@@ -34,7 +34,7 @@ def account(token: str = "") -> Account:
 
 
 def _password(credentials: str) -> str:
-    """The password in what Basic authentication sends (RFC 7617); empty where it holds none."""
+    """Return the password in what Basic authentication sends (RFC 7617); empty where it holds none."""
     try:
         return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
     except ValueError:

@@ -51,7 +51,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: tuple[str, ...]) -> Answer | None:
-        """A kept answer."""
+        """Return a kept answer."""
         with self._lock:
             answer = self._answers.get(key)
             if answer is None:
@@ -76,7 +76,7 @@ class Cache:
 
 
 def key_of(version: int, *asked: object) -> str:
-    """A key for what was asked: dataset, query text, parameters, media type.
+    """Return a key for what was asked: dataset, query text, parameters, media type.
 
     It begins with the version, so that the writer can tell of which state an ETag is.
     """
@@ -93,7 +93,7 @@ def citation(
     lasting: bool,
     base: str,
 ) -> Headers:
-    """The headers that it takes to cite an answer.
+    """Return the headers that it takes to cite an answer.
 
     Args:
         again: the parameters with which the same can be asked, without the version.
@@ -122,7 +122,7 @@ def _date(moment: datetime) -> str:
 
 
 def named_version(text: str, moment: str, store: Store) -> int | None:
-    """The version of the graph that a request names; None when it names none.
+    """Return the version of the graph that a request names; None when it names none.
 
     Args:
         text: the parameter ``version``: a number, or a date, which means the version that was
@@ -158,7 +158,7 @@ def named_version(text: str, moment: str, store: Store) -> int | None:
 
 
 def _version_at(moment: datetime, store: Store) -> int:
-    """The version that was published at a time; the first one for times before it."""
+    """Return the version that was published at a time; the first one for times before it."""
     for entry in store.entries():
         if entry.time <= moment:
             return entry.version

@@ -71,7 +71,7 @@ def coded(
 
 @lru_cache(maxsize=256)
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether a client wants gzip more than the plain answer.
+    """Return whether a client wants gzip more than the plain answer.
 
     >>> [takes_gzip(header) for header in ("gzip, br", "gzip;q=0", "*", "identity, gzip;q=0.5", "", "br")]
     [True, False, True, False, False, False]
@@ -85,13 +85,13 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 def compressed(body: bytes) -> bytes:
-    """A whole body, compressed; the same bytes for the same body."""
+    """Return a whole body, compressed; the same bytes for the same body."""
     coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     return coder.compress(body) + coder.flush()
 
 
 def stream(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """A body in pieces, compressed as it comes. The first piece goes out at once.
+    """Return a body in pieces, compressed as it comes. The first piece goes out at once.
 
     When the pieces break off, so does the result.
     """

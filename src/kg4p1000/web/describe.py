@@ -118,7 +118,7 @@ class Value:
 
     @property
     def inferred(self) -> bool:
-        """Whether only the rules say so."""
+        """Return whether only the rules say so."""
         return self.graphs == {_INFERRED}
 
     @property
@@ -138,7 +138,7 @@ class Group:
 
     @property
     def inferred(self) -> bool:
-        """Whether all of it comes from the rules."""
+        """Return whether all of it comes from the rules."""
         return all(value.inferred for value in self.values)
 
     @cached_property
@@ -149,7 +149,7 @@ class Group:
 
     @property
     def long(self) -> bool:
-        """Whether it is shown as a list of its own rather than as a line of the table."""
+        """Return whether it is shown as a list of its own rather than as a line of the table."""
         return len(self.values) > 3 and self.values[0].cell.kind == "iri" and not self.inferred
 
     @property

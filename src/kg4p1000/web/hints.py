@@ -34,7 +34,7 @@ _CODES = """SELECT DISTINCT ?code WHERE {{
 
 
 def rowless(body: bytes, form: str) -> bool:
-    """Whether a whole result of SELECT has no row.
+    """Return whether a whole result of SELECT has no row.
 
     Args:
         form: ``csv``, ``tsv``, ``json`` or ``xml``.
@@ -51,7 +51,7 @@ def _parsed(body: bytes, form: str) -> ox.QuerySolutions | ox.QueryBoolean:
 
 
 def found_nothing(body: bytes, asked: str, form: str) -> bool:
-    """Whether a whole result has no row, only counts of 0, no triple, or is a plain no.
+    """Return whether a whole result has no row, only counts of 0, no triple, or is a plain no.
 
     Args:
         asked: SELECT, ASK, CONSTRUCT or DESCRIBE.
@@ -108,7 +108,7 @@ def header(sentences: Iterable[str]) -> str:
 
 
 def _named_in(text: str) -> tuple[list[str], list[str]]:
-    """The IRIs that a query names, and its strings without language and data type."""
+    """Return the IRIs that a query names, and its strings without language and data type."""
     spaces, names, texts = dict(PREFIXES), dict[str, None](), dict[str, None]()
     tokens = [*sparql.tokens(text)]
     for i, token in enumerate(tokens):
@@ -136,7 +136,7 @@ def _named_in(text: str) -> tuple[list[str], list[str]]:
 
 
 def _missing(name: str, version: int, seen: dict[str, set[str]]) -> str:
-    """That a name is nowhere, and what may have been meant; the names of a space are asked once, and kept in `seen`."""
+    """Return that a name is nowhere, and what may have been meant; the names of a space are asked once, and kept in `seen`."""
     space = match[0] if (match := _SPACE.match(name)) else name
     if space not in seen:
         seen[space] = _known(space, version)
@@ -154,7 +154,7 @@ def _known(space: str, version: int) -> set[str]:
 
 
 def _select(query: str, version: int) -> set[str]:
-    """The terms of a column: an IRI as it is, a literal as SPARQL writes it."""
+    """Return the terms of a column: an IRI as it is, a literal as SPARQL writes it."""
     result = services().readers.query(query, version=version, timeout=_SECONDS)
     rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
     assert isinstance(rows, ox.QuerySolutions)

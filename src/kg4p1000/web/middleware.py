@@ -188,7 +188,7 @@ class Middleware:
 
 
 def _always(record: Record) -> Headers:
-    """The headers that every response has."""
+    """Return the headers that every response has."""
     headers = [*_ALWAYS, ("X-Request-Id", record.id)]
     if record.method != "OPTIONS":
         headers.append(_EXPOSED)

@@ -70,12 +70,12 @@ def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
 
 
 def chosen(offers: Offers) -> Choice:
-    """What the request at hand gets; see `choose`."""
+    """Return what the request at hand gets; see `choose`."""
     return choose(offers, request.accept_mimetypes, request.args.get("format", ""))
 
 
 def prefers_page(accept: MIMEAccept) -> bool:
-    """Whether a person is to read the answer: HTML is liked better than anything for programs."""
+    """Return whether a person is to read the answer: HTML is liked better than anything for programs."""
     machine = ("application/problem+json", "application/json", "text/turtle", "text/html")
     return _without_parameters(accept).best_match(machine) == "text/html"
 
@@ -105,7 +105,7 @@ def _ranked(offers: Offers) -> Iterator[tuple[str, str]]:
 
 
 def _without_parameters(accept: MIMEAccept) -> MIMEAccept:
-    """The header without parameters such as charset and profile, which do not change what we write."""
+    """Return the header without parameters such as charset and profile, which do not change what we write."""
     return MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
 
 

@@ -78,7 +78,7 @@ class Metrics(Collector):
 @blueprint.route("/health")
 @takes(answers=JSON)
 def health() -> tuple[Response, int]:
-    """Whether queries are answered (200, else 503), whether changes can be made, and what is wrong."""
+    """Return whether queries are answered (200, else 503), whether changes can be made, and what is wrong."""
     store, readers = services().store, services().readers
     version, faults = _readable(store, readers)
     problems = list(faults)
@@ -109,7 +109,7 @@ _starting = threading.Lock()
 
 
 def _readable(store: Store, readers: Readers) -> tuple[int, list[str]]:
-    """The version that is published, and why queries of it cannot be answered, if so."""
+    """Return the version that is published, and why queries of it cannot be answered, if so."""
     try:
         version = store.current
         if not version:
@@ -137,7 +137,7 @@ def metrics() -> Response:
 @blueprint.route("/admin/queries")
 @takes(answers=JSON, token=True)
 def running() -> Response:
-    """The queries that run now; for admins."""
+    """Return the queries that run now; for admins."""
     require(Role.ADMIN)
     now = time.monotonic()
     return jsonify(

@@ -48,7 +48,7 @@ def register(app: Flask) -> None:
 
 
 def document(error: KgError) -> dict[str, Any]:
-    """The problem document of an error in the request at hand."""
+    """Return the problem document of an error in the request at hand."""
     return {
         "type": PROBLEM + error.slug if error.slug else "about:blank",
         "title": error.title,
@@ -60,7 +60,7 @@ def document(error: KgError) -> dict[str, Any]:
 
 
 def by_status(code: int, detail: str) -> KgError:
-    """An error that only its status tells."""
+    """Return an error that only its status tells."""
     if code in _BY_STATUS:
         return _BY_STATUS[code](detail)
     if code == 500:

@@ -305,7 +305,7 @@ class Drawing:
         return self.boxes.setdefault(term, Box(title, self._book.home(term) == self._module))
 
     def _forward(self, term: str) -> bool:
-        """Whether a property is drawn: of two inverses the first by name; "has ..." says less than its way back."""
+        """Return whether a property is drawn: of two inverses the first by name; "has ..." says less than its way back."""
 
         def rank(term: str) -> tuple[bool, str]:
             return term.removeprefix(TERMS).startswith("has"), term

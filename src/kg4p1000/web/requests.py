@@ -50,7 +50,7 @@ def named_host() -> str:
 
 
 def conditions() -> dict[str, list[str] | None]:
-    """What the headers If-Match and If-None-Match of a change demand, for the writer (RFC 9110, section 13.1).
+    """Return what the headers If-Match and If-None-Match of a change demand, for the writer (RFC 9110, section 13.1).
 
     Weak tags count, too: ours stand for a state of the graph, whatever the format.
     """
@@ -89,7 +89,7 @@ def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
 
 
 def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
-    """Whether a change is only to be judged, by the parameters of the request; refuses slips of the known names."""
+    """Return whether a change is only to be judged, by the parameters of the request; refuses slips of the known names."""
     see_names(known, given)
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
@@ -98,7 +98,7 @@ def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
 
 
 def parameters() -> MultiDict[str, str]:
-    """The parameters in the address."""
+    """Return the parameters in the address."""
     return decoded(request.query_string)
 
 
@@ -164,7 +164,7 @@ def _received(limit: int) -> bytes:
 
 
 def _unpacked(data: bytes, limit: int, coding: str) -> bytes:
-    """A body without its coding; no more of it is unpacked than is taken."""
+    """Return a body without its coding; no more of it is unpacked than is taken."""
     # Some send deflate without the head that it has in HTTP (RFC 9110, section 8.4.1.2).
     headed = len(data) > 1 and data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0
     member = zlib.decompressobj(_GZIP if coding == "gzip" else 15 if headed else -15)
@@ -192,7 +192,7 @@ def text_body(limit: int) -> str:
 
 
 def _in_full(name: str) -> str:
-    """An IRI; where it is written with a prefix of ours, such as graph:actors, in full."""
+    """Return an IRI; where it is written with a prefix of ours, such as graph:actors, in full."""
     prefix, colon, local = name.partition(":")
     known = colon and prefix in PREFIXES and not local.startswith("//")
     return PREFIXES[prefix] + local if known else name

@@ -32,12 +32,12 @@ class Table(Sheet):
 
     @property
     def says_nothing(self) -> bool:
-        """Whether it has no row, or a single one in which all that was counted is 0."""
+        """Return whether it has no row, or a single one in which all that was counted is 0."""
         cells = [c.text for c in self.items[0] if c] if self.total == 1 else []
         return not self.total or (bool(cells) and all(text == "0" for text in cells))
 
     def without(self, hidden: Container[str]) -> Table:
-        """The table without some columns."""
+        """Return the table without some columns."""
         kept = [i for i, name in enumerate(self.variables) if name not in hidden]
         rows = [[row[i] for i in kept] for row in self.items]
         return replace(self, items=rows, variables=[self.variables[i] for i in kept])
@@ -53,7 +53,7 @@ class Text:
 
 
 def page_number(args: Mapping[str, str]) -> int:
-    """The page of a result that a request asks for.
+    """Return the page of a result that a request asks for.
 
     Raises:
         BadParameter: it is no number from 1 on.
@@ -91,7 +91,7 @@ def table(result: Result, number: int = 1) -> Table:
 
 
 def _parse(text: str) -> Cell | None:
-    """A term in the Turtle form that TSV results have (SPARQL 1.1 CSV and TSV, section 4.1)."""
+    """Return a term in the Turtle form that TSV results have (SPARQL 1.1 CSV and TSV, section 4.1)."""
     if not text:
         return None
     try:
@@ -119,7 +119,7 @@ def turtle(result: Result, limit: int = SHOWN_BYTES) -> Text:
 
 
 def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[str, Any]:
-    """A result for a page, asked for as TSV, JSON (booleans) or Turtle (triples).
+    """Return a result for a page, asked for as TSV, JSON (booleans) or Turtle (triples).
 
     Args:
         hidden: columns that the page need not show, such as parameters that stand in its form.

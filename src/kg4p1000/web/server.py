@@ -36,7 +36,7 @@ _LARGEST_HEAD = 256 << 10
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """The arguments of granian's servers."""
+    """Return the arguments of granian's servers."""
     queries = settings.readers + settings.slow_readers + settings.queue
     return {
         "address": socket.getaddrinfo(settings.host, None, type=socket.SOCK_STREAM)[0][4][0],

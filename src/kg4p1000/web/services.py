@@ -76,18 +76,18 @@ def attach(services: Services) -> None:
 
 
 def services() -> Services:
-    """The collaborators of the application that answers the request."""
+    """Return the collaborators of the application that answers the request."""
     return cast(Services, current_app.extensions[_NAME])
 
 
 def asked_version(values: MultiDict[str, str]) -> int | None:
-    """The version of the graph that a request names; see `citation.named_version`."""
+    """Return the version of the graph that a request names; see `citation.named_version`."""
     moment = request.headers.get("Accept-Datetime", "")
     return named_version(values.get("version", "").strip(), moment, services().store)
 
 
 def kept_version() -> str:
-    """The version that the links of a page lead to: the one that was asked for; empty where none was, or none can be."""
+    """Return the version that the links of a page lead to: the one that was asked for; empty where none was, or none can be."""
     if "kept_version" not in g:
         g.kept_version = ""
         with suppress(KgError):
@@ -98,7 +98,7 @@ def kept_version() -> str:
 
 
 def base() -> str:
-    """The address of the service, for links that lead here from outside."""
+    """Return the address of the service, for links that lead here from outside."""
     return services().settings.public_url.rstrip("/") or f"{request.scheme}://{named_host()}"
 
 
@@ -118,7 +118,7 @@ def resolved_version(text: str) -> int:
 
 
 def page_version() -> int:
-    """The version that a page is made from, the same for all queries of the page.
+    """Return the version that a page is made from, the same for all queries of the page.
 
     Raises:
         NotFound: the request names a version that is not there.

@@ -158,13 +158,13 @@ def _answer(asked: QueryRequest, text: str) -> Response | str:
 
 @lru_cache(maxsize=256)
 def _choice(triples: bool, accept: str, formats: tuple[str, ...]) -> Choice:
-    """The format of an answer; clients ask for the same one each time."""
+    """Return the format of an answer; clients ask for the same one each time."""
     offers = TRIPLES if triples else RESULTS
     return choose(offers, parse_accept_header(accept, MIMEAccept), *formats)
 
 
 def _time_limit(asked: float | None) -> float:
-    """The seconds that a query gets: a longer limit than anyone has needs a token, and has a limit too."""
+    """Return the seconds that a query gets: a longer limit than anyone has needs a token, and has a limit too."""
     settings = services().settings
     seconds = asked or settings.query_timeout
     if seconds <= settings.query_timeout:
@@ -185,7 +185,7 @@ def _time_limit(asked: float | None) -> float:
 
 
 def _unknown_graphs(query: sparql.Query, version: int) -> str:
-    """The graphs of a query's dataset that are not there, for a header: the first of them when they are many."""
+    """Return the graphs of a query's dataset that are not there, for a header: the first of them when they are many."""
     named = dict.fromkeys([*(query.default_graphs or ()), *(query.named_graphs or ())])
     if not named:
         return ""

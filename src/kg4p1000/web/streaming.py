@@ -24,7 +24,7 @@ SHORT = 256 * 1024
 
 
 def respond(result: Result, media_type: str) -> Response:
-    """The response for a result.
+    """Return the response for a result.
 
     Raises:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
@@ -60,7 +60,7 @@ def respond(result: Result, media_type: str) -> Response:
 
 
 def cited(response: Response, query: str = "", exact: bool = True) -> Response:
-    """A response of `respond`, with what it takes to cite it; 304 if the client has it already.
+    """Return a response of `respond`, with what it takes to cite it; 304 if the client has it already.
 
     Args:
         query: what was asked, where the address does not say it all; it may change between releases,

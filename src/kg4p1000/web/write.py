@@ -79,7 +79,7 @@ def update() -> Response:
 @blueprint.route("/graph-store", methods=["GET"])
 @takes("graph", "default", "version", "format", answers=TRIPLES_ONLY)
 def read() -> Response:
-    """A graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
+    """Return a graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
     name = _named(default_too=True)
     choice = chosen(TRIPLES_ONLY)
     version = asked_version(request.args)
@@ -172,7 +172,7 @@ def _change(account: Account, given: MultiDict[str, str], **change: Any) -> Resp
 
 
 def _named(default_too: bool = False) -> str:
-    """The graph that a request names; empty for the default graph."""
+    """Return the graph that a request names; empty for the default graph."""
     given = parameters()
     default = "default" in given
     if len(given.getlist("graph")) + default != 1:
