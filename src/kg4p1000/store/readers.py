@@ -319,8 +319,9 @@ class Readers:
         if not number:
             raise StoreUnusable("The store is empty; run 'kg4p1000 build' first.")
         with self._lock:
-            wanted = (number, self.store.current)
-            stale = [r for r in self._idle if not r.alive or r.version not in wanted]
+            # Without a look at the disk or at the processes: one that died is found when it is sent a query.
+            wanted = (number, self.store.pointer.known)
+            stale = [r for r in self._idle if r.version not in wanted]
             self._idle = [r for r in self._idle if r not in stale]
             # The one that was at work last, for it has the most of the database in its memory.
             found = next((r for r in reversed(self._idle) if r.version == number), None)
@@ -356,8 +357,8 @@ class Readers:
             keep = (
                 not self._closed
                 and len(self._idle) < self.lanes.fast
-                and reader.version == self.store.current
-                and reader.alive
+                and reader.version == self.store.pointer.known
+                and reader.process.returncode is None  # it was not ended
             )
             if keep:
                 self._idle.append(reader)
