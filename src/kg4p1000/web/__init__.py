@@ -23,29 +23,24 @@ from ..store import Entry, Readers, Store
 from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
-    api,
     background,
-    graphs,
     home,
     ontology,
     operations,
     overlaps,
-    problems,
     queries,
+    responses,
     sparql,
     things,
     write,
 )
-from .access_log import AccessLog
-from .authorization import account
-from .citation import Cache
-from .middleware import AT_ONCE, RECORD, REFUSED, Middleware
+from .middleware import AT_ONCE, RECORD, REFUSED, AccessLog, Middleware
 from .ontology import said
-from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
-from .services import Services, attach, kept_version, services
-from .transfers import PLACES, Transfers
+from .responses import by_status
+from .services import Services, account, attach, kept_version, services
+from .transfers import PLACES, Cache, Transfers
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
@@ -92,11 +87,17 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
         )
         joined.metrics = operations.Metrics(joined)
         attach(joined)
-    for area in (api, home, sparql, queries, overlaps, things, ontology, graphs, write, operations):
+    for area in (home, sparql, queries, overlaps, things, ontology, write, operations):
         app.register_blueprint(area.blueprint)
-    for blueprint in (home.versions, home.description, queries.questions):
+    for blueprint in (
+        home.versions,
+        home.description,
+        queries.questions,
+        things.graphs,
+        operations.api,
+    ):
         app.register_blueprint(blueprint)
-    problems.register(app)
+    responses.register_problems(app)
     app.before_request(_begin)
     app.after_request(_finish)
     app.context_processor(_footer(store))
@@ -163,7 +164,7 @@ def _finish(response: Response) -> Response:
             services().transfers.enter(g.visit)
         except KgError as busy:
             response.close()
-            return problems.answer(busy)
+            return responses.problem_response(busy)
     return response
 
 

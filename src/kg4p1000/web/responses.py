@@ -1,29 +1,48 @@
-"""Errors as answers: ``application/problem+json`` for programs (RFC 9457), a page for people.
+"""Answers as responses: results whole or in pieces, what it takes to cite them, and errors as problems.
 
-Also the pages under ``/problem/`` to which the types of the problems point.
+A result that breaks off after bytes went out ends as a broken transfer, so that nobody takes it for
+whole: the exception leaves the iterator, and the server closes the connection without the final
+chunk. HTTP/1.0 has no such mark, so there the whole result is awaited.
+
+An answer names its version, when that was published, and its own lasting address; it is exact for a version, so
+that a client that has it need not be sent it again. Sources: RFC 7089 (Memento), RFC 9110 (ETag, If-None-Match,
+Content-Location), RFC 9457 (problems).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
 
 from .. import errors
-from ..errors import KgError, NotFound
+from ..errors import KgError, NotFound, SlowReader
+from ..store import Result
 from ..terms import PROBLEM
-from .negotiation import prefers_page
-from .services import services
+from .requests import prefers_page
+from .services import base, services
+from .transfers import Headers, Record
 
 _log = logging.getLogger(__name__)
-blueprint = Blueprint("problems", __name__)
+problems = Blueprint("problems", __name__)
 
+#: Results up to this size are awaited: they get a length, and a limit that is met gets its 503.
+SHORT = 256 * 1024
+#: Longest address that names an answer; proxies refuse long headers.
+_SHORT_ADDRESS = 2048
+_YEAR = "public, max-age=31536000"
 #: Seconds after which it makes sense to try again; a limit would only be met again.
 _RETRY_AFTER = {"reader-lost": 1, "store-unusable": 30}
 #: What a busy day brings; the access log tells of it, and nobody need act.
@@ -39,15 +58,127 @@ _NAMES = (
 _BY_STATUS = {cls.status: cls for cls in errors.all_errors() if cls.slug in _NAMES}
 
 
-def register(app: Flask) -> None:
+def respond(result: Result, media_type: str) -> Response:
+    """Return the response for a result.
+
+    Raises:
+        TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
+        Busy: the result is long, and too many such are being sent.
+    """
+    record: Record = g.visit
+    content_type = f"{media_type}; charset=utf-8"
+    g.version = result.version
+    try:
+        length = None
+        if request.environ["SERVER_PROTOCOL"] != "HTTP/1.1":
+            services().transfers.enter(record, result)
+            while not result.wait():
+                pass
+            length = result.size
+        chunks, head, size = _chunks(result), [], 0
+        for chunk in chunks:
+            head.append(chunk)
+            size += len(chunk)
+            if size > SHORT:
+                services().transfers.enter(record, result)
+                break
+        else:
+            return Response(b"".join(head), content_type=content_type)
+    except KgError:
+        result.close()
+        raise
+    response = Response(_rest(head, chunks, record), content_type=content_type)
+    response.call_on_close(result.close)
+    if length is not None:
+        response.content_length = length
+    return response
+
+
+def cited(response: Response, query: str = "", exact: bool = True) -> Response:
+    """Return a response of `respond`, with what it takes to cite it; 304 if the client has it already.
+
+    Args:
+        query: what was asked, where the address does not say it all; it may change between releases,
+            so that the client is to ask again each time.
+        exact: whether the same version gives the same answer each time.
+    """
+    again = {name: request.args.getlist(name) for name in request.args if name != "version"}
+    key = key_of(g.version, request.path, again, query, response.mimetype) if exact else ""
+    lasting = not query and request.args.get("version", "").strip().isdecimal()
+    response.headers.extend(citation(request.path, again, g.version, key, lasting=lasting))
+    return response.make_conditional(request) if key else response
+
+
+def _chunks(result: Result) -> Iterator[bytes]:
+    try:
+        yield from result.chunks()
+    except ValueError:  # the spool was closed, see `transfers`
+        raise SlowReader("Too many answers waited to be read.", retry_after=60) from None
+
+
+def _rest(head: list[bytes], chunks: Iterator[bytes], record: Record) -> Iterator[bytes]:
+    # Runs after the context of the request has ended, so that the record is handed over.
+    yield from head
+    try:
+        yield from chunks
+    except KgError as problem:
+        record.outcome = problem.slug
+        _log.warning("%s broke off: %s", record.id, problem.detail)
+        raise
+
+
+def key_of(version: int, *asked: object) -> str:
+    """Return a key for what was asked: dataset, query text, parameters, media type.
+
+    It begins with the version, so that the writer can tell of which state an ETag is.
+    """
+    return f"{version}-{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}"
+
+
+def citation(
+    path: str, again: Mapping[str, str | list[str]], version: int, key: str, *, lasting: bool
+) -> Headers:
+    """Return the headers that it takes to cite an answer.
+
+    Args:
+        again: the parameters with which the same can be asked, without the version.
+        key: of what was asked; empty when the answer would differ the next time.
+        lasting: whether the request named the version by its number, so that the answer never changes.
+    """
+    address = base() + path
+    permanent = f"{address}?{urlencode({**again, 'version': version}, doseq=True)}"
+    links = f'<{base()}/versions>; rel="timemap"; type="application/link-format"'
+    moment = _date(services().store.entry(version).time)
+    headers: Headers = [("Memento-Datetime", moment)]
+    if len(permanent) <= _SHORT_ADDRESS:
+        headers.append(("Content-Location", permanent))
+        links += f', <{permanent}>; rel="permalink"'
+    else:  # what is asked has to be sent there again
+        links += f', <{address}?version={version}>; rel="memento"; datetime="{moment}"'
+    headers.append(("Link", links))
+    if key:
+        headers.append(("ETag", f'W/"{key}"'))
+    headers.append(("Cache-Control", (_YEAR if lasting else "no-cache") if key else "no-store"))
+    return headers
+
+
+@lru_cache(maxsize=64)
+def _date(moment: datetime) -> str:
+    return http_date(moment)
+
+
+# problems
+
+
+def register_problems(app: Flask) -> None:
     """Let the application answer every error as a problem."""
     app.register_error_handler(KgError, _kg_error)
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(Exception, _unexpected)
-    app.register_blueprint(blueprint)
+    app.register_blueprint(problems)
 
 
-def document(error: KgError) -> dict[str, Any]:
+def problem_of(error: KgError) -> dict[str, Any]:
     """Return the problem document of an error in the request at hand."""
     return {
         "type": PROBLEM + error.slug if error.slug else "about:blank",
@@ -71,10 +202,10 @@ def by_status(code: int, detail: str) -> KgError:
     return other
 
 
-def answer(error: KgError) -> Response:
+def problem_response(error: KgError) -> Response:
     """Answer with the problem of an error."""
     g.visit.outcome = error.slug or f"http-{error.status}"
-    problem = document(error)
+    problem = problem_of(error)
     if prefers_page(request.accept_mimetypes):
         response = Response(render_template("problem.html", problem=problem, slug=error.slug))
         schemes = ("Bearer",)  # for Basic, a browser would ask for a name and a password
@@ -105,8 +236,8 @@ def _kg_error(error: KgError) -> Response:
         _log.error("%s %s: %s", g.visit.id, error.slug, error.detail)
     if error.status == 500:
         # Raised where nobody meant it for a client, so its text may tell of the inside.
-        return answer(type(error)())
-    return answer(error)
+        return problem_response(type(error)())
+    return problem_response(error)
 
 
 def _http_exception(error: HTTPException) -> Response:
@@ -114,7 +245,7 @@ def _http_exception(error: HTTPException) -> Response:
     given = error.get_response()
     if error.code is None or error.code < 400:
         return Response(given.get_data(), given.status_code, list(given.headers))
-    response = answer(_translated(error))
+    response = problem_response(_translated(error))
     for name in ("Allow", "Content-Range"):
         if name in given.headers:
             response.headers[name] = given.headers[name]
@@ -133,7 +264,7 @@ def _translated(error: HTTPException) -> KgError:
 
 def _unexpected(error: Exception) -> Response:
     _log.error("%s failed", g.visit.id, exc_info=error)
-    return answer(KgError())
+    return problem_response(KgError())
 
 
 def _plain(value: Any) -> Any:
@@ -148,14 +279,14 @@ def _plain(value: Any) -> Any:
 # pages
 
 
-@blueprint.route("/problem/")
-def index() -> str:
+@problems.route("/problem/", endpoint="index")
+def all_problems() -> str:
     """List what can go wrong."""
     return render_template("problems.html", problems=errors.all_errors())
 
 
-@blueprint.route("/problem/<slug>")
-def page(slug: str) -> str:
+@problems.route("/problem/<slug>", endpoint="page")
+def problem_page(slug: str) -> str:
     """Show what a problem means and what to do about it."""
     found = next((cls for cls in errors.all_errors() if cls.slug == slug), None)
     if found is None:
