@@ -14,7 +14,7 @@ from flask import current_app
 from pyoxigraph import NamedNode
 
 from .. import questions
-from ..errors import Busy, ClientGone, KgError
+from ..errors import Busy, KgError
 from ..queries import Library
 from ..questions import Outcome
 from ..store import Readers
@@ -57,10 +57,10 @@ class Background(Generic[T]):
     """Runs tasks on a version of the graph, one after another in a thread of its own.
 
     Args:
-        tasks: name to what gives a result, of a version and of a function that tells when to give up.
+        tasks: name to what gives a result of a version.
     """
 
-    def __init__(self, tasks: Mapping[str, Callable[[int, Callable[[], bool]], T]]) -> None:
+    def __init__(self, tasks: Mapping[str, Callable[[int], T]]) -> None:
         self._tasks = tasks
         self._version, self._results = 0, dict[str, T]()
         self._done, self._closed = threading.Event(), threading.Event()
@@ -95,11 +95,12 @@ class Background(Generic[T]):
         for name, task in self._tasks.items():
             while name not in results and not outdated():
                 try:
-                    results[name] = task(version, outdated)
-                except (Busy, ClientGone):
+                    results[name] = task(version)
+                except Busy:
                     self._closed.wait(_PAUSE)
                 except KgError as e:
-                    _log.warning("version %d has no %s: %s", version, name, e.detail)
+                    if not self._closed.is_set():
+                        _log.warning("version %d has no %s: %s", version, name, e.detail)
                     with self._lock:  # the next request starts anew
                         self._version = 0 if self._version == version else self._version
         done.set()
@@ -124,8 +125,8 @@ def examiner(library: Library, readers: Readers, folder: Path) -> Background[Out
     )
 
 
-def _count(readers: Readers, query: str, version: int, gone: Callable[[], bool]) -> dict[str, int]:
-    result = readers.query(query, version=version, timeout=_LONG, gone=gone)
+def _count(readers: Readers, query: str, version: int) -> dict[str, int]:
+    result = readers.query(query, version=version, timeout=_LONG)
     rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
     return {
         row["what"].value: int(row["count"].value)
