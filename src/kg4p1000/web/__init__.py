@@ -39,7 +39,7 @@ from .ontology import said
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
 from .responses import by_status
-from .services import Services, account, attach, kept_version, services
+from .services import NAME, Services, account, kept_version, services
 from .transfers import PLACES, Cache, Transfers
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
@@ -62,31 +62,28 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     """Make the web application over a store."""
     app = Flask(__name__)
     _prepare(app.jinja_env)
-    with app.app_context():
-        joined = Services(
-            settings,
-            store,
-            readers,
-            library,
-            reading=Reading(settings.query_timeout),
-            writer=Writer(
-                store.path,
-                settings.files,
-                settings.change_timeout,
-                settings.change_memory,
-                settings.keep_versions,
-            ),
-            tokens=Tokens(store.path / "tokens.json"),
-            clients=Clients(
-                settings.client_rate, settings.client_burst, settings.client_concurrency
-            ),
-            cache=Cache(settings.cache_size << 20),
-            transfers=Transfers(PLACES, settings.client_spool << 20, settings.spool << 20),
-            census=background.census(readers),
-            examiner=background.examiner(library, readers, settings.files / "queries"),
-        )
-        joined.metrics = operations.Metrics(joined)
-        attach(joined)
+    joined = Services(
+        settings,
+        store,
+        readers,
+        library,
+        reading=Reading(settings.query_timeout),
+        writer=Writer(
+            store.path,
+            settings.files,
+            settings.change_timeout,
+            settings.change_memory,
+            settings.keep_versions,
+        ),
+        tokens=Tokens(store.path / "tokens.json"),
+        clients=Clients(settings.client_rate, settings.client_burst, settings.client_concurrency),
+        cache=Cache(settings.cache_size << 20),
+        transfers=Transfers(PLACES, settings.client_spool << 20, settings.spool << 20),
+        census=background.census(readers),
+        examiner=background.examiner(library, readers, settings.files / "queries"),
+    )
+    joined.metrics = operations.Metrics(joined)
+    app.extensions[NAME] = joined
     for area in (home, sparql, queries, overlaps, things, ontology, write, operations):
         app.register_blueprint(area.blueprint)
     for blueprint in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from pathlib import Path
@@ -63,7 +64,7 @@ class Background(Generic[T]):
     def __init__(self, tasks: Mapping[str, Callable[[int], T]]) -> None:
         self._tasks = tasks
         self._version, self._results = 0, dict[str, T]()
-        self._done, self._closed = threading.Event(), threading.Event()
+        self._done = threading.Event()
         self._lock = threading.Lock()
 
     def results(self, version: int, patience: float = _PATIENCE) -> dict[str, T]:
@@ -74,7 +75,7 @@ class Background(Generic[T]):
             patience: seconds to wait for the rest.
         """
         with self._lock:
-            if version != self._version and not self._closed.is_set():
+            if version != self._version:
                 self._version, self._results, self._done = version, {}, threading.Event()
                 started = (version, self._results, self._done)
                 threading.Thread(target=self._run, args=started, daemon=True).start()
@@ -84,23 +85,15 @@ class Background(Generic[T]):
         done.wait(patience)
         return dict(results)
 
-    def close(self) -> None:
-        """Start nothing more, and let the thread end."""
-        self._closed.set()
-
     def _run(self, version: int, results: dict[str, T], done: threading.Event) -> None:
-        def outdated() -> bool:
-            return self._closed.is_set() or self._version != version
-
         for name, task in self._tasks.items():
-            while name not in results and not outdated():
+            while name not in results and self._version == version:
                 try:
                     results[name] = task(version)
                 except Busy:
-                    self._closed.wait(_PAUSE)
+                    time.sleep(_PAUSE)
                 except KgError as e:
-                    if not self._closed.is_set():
-                        _log.warning("version %d has no %s: %s", version, name, e.detail)
+                    _log.warning("version %d has no %s: %s", version, name, e.detail)
                     with self._lock:  # the next request starts anew
                         self._version = 0 if self._version == version else self._version
         done.set()

@@ -34,7 +34,7 @@ from ..store import Entry, Store
 from ..terms import BASE, PREFIXES, TERMS, iri
 from .queries import goals_of
 from .rendering import register, text
-from .requests import JSON, PAGE, TRIPLES, TRIPLES_ONLY, chosen, takes
+from .requests import JSON, PAGE, TRIPLES, chosen, takes
 from .services import base, page_version, services
 
 blueprint = Blueprint("home", __name__)
@@ -280,7 +280,7 @@ def _time_map(entries: list[Entry]) -> str:
 
 
 @description.route("/.well-known/void")
-@takes("format", answers=TRIPLES_ONLY)
+@takes("format", answers=TRIPLES)
 def void() -> Response | str:
     """Describe the dataset: VoID and DCAT; for people a page."""
     choice = chosen(TRIPLES)

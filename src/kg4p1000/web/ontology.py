@@ -241,7 +241,7 @@ def term(term: str) -> Response | str:
 
 @blueprint.route("/releases/ontology/<number>")
 @blueprint.route("/releases/ontology/<number>/<module>")
-@takes(answers=TRIPLES)
+@takes("version", "format", answers=TRIPLES)
 def release(number: str, module: str = "") -> Response:
     """Show a released version of the ontology, or of one of its modules, from the record of the release.
 

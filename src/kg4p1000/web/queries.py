@@ -20,7 +20,7 @@ from . import results
 from .rendering import Name, names_of, text
 from .requests import JSON, PAGE, RESULTS, TRIPLES, chosen, takes
 from .responses import cited, problem_of, respond
-from .results import advice, advise, rowless
+from .results import advice, rowless
 from .services import asked_version, page_version, services
 
 blueprint = Blueprint("queries", __name__)
@@ -65,7 +65,8 @@ def run(query_name: str) -> Response | str:
             g.visit.outcome = problem.slug
             return Response(_form(query, values, problem=problem_of(problem)), problem.status)
     response = respond(_result(query, values, choice.key), choice.media_type)
-    advise(response, guarded, g.version)
+    if deprecated := advice(guarded, g.version):
+        response.headers["KG-Deprecated"] = " ".join(deprecated)
     whole = guarded.form == "SELECT" and response.is_sequence
     if whole and rowless(response.get_data(), choice.key):
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing

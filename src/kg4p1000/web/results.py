@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any
 
 import pyoxigraph as ox
-from flask import Response
 
 from .. import release, sparql
 from ..errors import BadParameter, KgError
@@ -174,12 +173,6 @@ def advice(query: sparql.Query, version: int) -> list[str]:
 @once_per_version
 def _deprecated(version: int) -> dict[str, str]:
     return release.deprecated_in(services().readers, version)
-
-
-def advise(response: Response, query: sparql.Query, version: int) -> None:
-    """Add the advice to an answer for a program, in the header ``KG-Deprecated``."""
-    if found := advice(query, version):
-        response.headers["KG-Deprecated"] = " ".join(found)
 
 
 # what a query that found nothing may have meant

@@ -32,7 +32,8 @@ from werkzeug.http import parse_date
 from ..access import ANYONE, Account, Role
 from ..errors import BadParameter, Forbidden, Unauthorized
 
-_NAME = "kg4p1000"
+#: Where they stand among the extensions of the application.
+NAME = "kg4p1000"
 
 
 @dataclass
@@ -77,14 +78,9 @@ class Services:
         return list(rows(cast(ox.QuerySolutions, solutions)))
 
 
-def attach(services: Services) -> None:
-    """Give the collaborators to the application that is being made (in its context)."""
-    current_app.extensions[_NAME] = services
-
-
 def services() -> Services:
     """Return the collaborators of the application that answers the request."""
-    return cast(Services, current_app.extensions[_NAME])
+    return cast(Services, current_app.extensions[NAME])
 
 
 def kept_version() -> str:
