@@ -106,7 +106,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
 
 
 def _begin() -> None:
-    record = g.visit = request.environ[RECORD]
+    record = g.record = request.environ[RECORD]
     record.endpoint = request.endpoint or "none"
     _refuse_long_headers()
     if refused := request.environ.get(REFUSED):
@@ -144,7 +144,7 @@ def _finish(response: Response) -> Response:
         response.vary.add("Accept")
     if g.get("version"):
         response.vary.add("Accept-Datetime")
-    g.visit.version = g.get("version") or 0
+    g.record.version = g.get("version") or 0
     if request.method == "OPTIONS":
         asked = request.headers.get("Access-Control-Request-Headers", "").split(",")[:100]
         # No header of a request can do harm here.
@@ -158,7 +158,7 @@ def _finish(response: Response) -> Response:
     # Files, as results have a place already.
     if response.is_streamed and (response.content_length or 0) > AT_ONCE:
         try:
-            services().transfers.enter(g.visit)
+            services().transfers.enter(g.record)
         except KgError as busy:
             response.close()
             return responses.problem_response(busy)

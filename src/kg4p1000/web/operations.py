@@ -230,8 +230,12 @@ def _operation(rule: Rule, method: str) -> dict[str, Any]:
         "summary": summary,
         "parameters": [
             *(_in_path(name, rule) for name in sorted(rule.arguments)),
-            *(_in_query(name, *PARAMETERS[name]) for name in said.parameters),
-            *(_in_header(*each) for each in _CONDITIONS.items() if said.conditional),
+            *(_parameter("query", name, *PARAMETERS[name]) for name in said.parameters),
+            *(
+                _parameter("header", *each, _TEXT)
+                for each in _CONDITIONS.items()
+                if said.conditional
+            ),
         ],
         "responses": _responses(said.answers),
     }
@@ -255,14 +259,14 @@ def _stored(query: StoredQuery) -> dict[str, Any]:
     triples = sparql.guard(query.text).gives_triples
     own = [
         {
-            **_in_query(p.name, p.help or p.type, _TEXT),
+            **_parameter("query", p.name, p.help or p.type, _TEXT),
             "required": True,
             "example": p.example,
         }
         for p in query.parameters
     ]
     view = current_app.view_functions["queries.run"]
-    common = [_in_query(name, *PARAMETERS[name]) for name in declared(view).parameters]
+    common = [_parameter("query", name, *PARAMETERS[name]) for name in declared(view).parameters]
     return {
         "operationId": f"query.{query.name}",
         "summary": query.summary,
@@ -278,12 +282,8 @@ def _in_path(name: str, rule: Rule) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _in_query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": what, "schema": schema}
-
-
-def _in_header(name: str, what: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": what, "schema": _TEXT}
+def _parameter(place: str, name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": what, "schema": schema}
 
 
 def _form(names: tuple[str, ...]) -> dict[str, Any]:

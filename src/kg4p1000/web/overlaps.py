@@ -118,7 +118,7 @@ def index() -> Response:
     except BadParameter as error:
         if choice.key == "csv":
             raise
-        g.visit.outcome, problem = error.slug, error
+        g.record.outcome, problem = error.slug, error
     if choice.key == "csv":
         return _csv(fitting)
     page = render_template(
@@ -392,7 +392,7 @@ def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
     found = _stored(pair, version)
     if found is None or problem.status >= 500 or not prefers_page(request.accept_mimetypes):
         raise problem
-    g.visit.outcome = problem.slug
+    g.record.outcome = problem.slug
     of_token = isinstance(problem, Unauthorized | Forbidden)
     field = "token" if of_token else problem.members.get("parameter", "")
     shown = _page(found, version, given=given, problem=problem.detail, field=field)

@@ -62,7 +62,7 @@ def run(query_name: str) -> Response | str:
         except BadParameter as problem:
             if problem.members.get("parameter") not in {p.name for p in query.parameters}:
                 raise
-            g.visit.outcome = problem.slug
+            g.record.outcome = problem.slug
             return Response(_form(query, values, problem=problem_of(problem)), problem.status)
     response = respond(_result(query, values, choice.key), choice.media_type)
     if deprecated := advice(guarded, g.version):

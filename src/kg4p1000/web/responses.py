@@ -65,7 +65,7 @@ def respond(result: Result, media_type: str) -> Response:
         TimeLimit, MemoryLimit, ReaderLost: the query was stopped before anything had to go out.
         Busy: the result is long, and too many such are being sent.
     """
-    record: Record = g.visit
+    record: Record = g.record
     content_type = f"{media_type}; charset=utf-8"
     g.version = result.version
     try:
@@ -185,7 +185,7 @@ def problem_of(error: KgError) -> dict[str, Any]:
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "instance": f"urn:uuid:{g.visit.id}",
+        "instance": f"urn:uuid:{g.record.id}",
         **error.members,
     }
 
@@ -204,7 +204,7 @@ def by_status(code: int, detail: str) -> KgError:
 
 def problem_response(error: KgError) -> Response:
     """Answer with the problem of an error."""
-    g.visit.outcome = error.slug or f"http-{error.status}"
+    g.record.outcome = error.slug or f"http-{error.status}"
     problem = problem_of(error)
     if prefers_page(request.accept_mimetypes):
         response = Response(render_template("problem.html", problem=problem, slug=error.slug))
@@ -233,7 +233,7 @@ def say_when(response: Response, error: KgError) -> None:
 
 def _kg_error(error: KgError) -> Response:
     if error.status >= 500 and error.slug not in _EXPECTED:
-        _log.error("%s %s: %s", g.visit.id, error.slug, error.detail)
+        _log.error("%s %s: %s", g.record.id, error.slug, error.detail)
     if error.status == 500:
         # Raised where nobody meant it for a client, so its text may tell of the inside.
         return problem_response(type(error)())
@@ -263,7 +263,7 @@ def _translated(error: HTTPException) -> KgError:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("%s failed", g.visit.id, exc_info=error)
+    _log.error("%s failed", g.record.id, exc_info=error)
     return problem_response(KgError())
 
 

@@ -300,7 +300,6 @@ def _known(space: str, version: int) -> set[str]:
 
 def _select(query: str, version: int) -> set[str]:
     """Return the terms of a column: an IRI as it is, a literal as SPARQL writes it."""
-    result = services().readers.query(query, version=version, timeout=_SECONDS)
-    rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
-    assert isinstance(rows, ox.QuerySolutions)
-    return {row[0].value if isinstance(row[0], ox.NamedNode) else str(row[0]) for row in rows}
+    rows = services().select(query, version, timeout=_SECONDS)
+    terms = (term for row in rows for term in row.values())
+    return {term.value if isinstance(term, ox.NamedNode) else str(term) for term in terms}

@@ -60,7 +60,7 @@ class Services:
         text: str,
         version: int | None = None,
         *,
-        default_graphs: list[str] | None = None,
+        timeout: float | None = None,
         **bindings: Term,
     ) -> list[Row]:
         """Run one of our own SELECT queries.
@@ -68,12 +68,7 @@ class Services:
         Args:
             bindings: terms for variables; each must be projected by the query.
         """
-        result = self.readers.query(
-            text,
-            bindings=bindings,
-            default_graphs=default_graphs,
-            version=version,
-        )
+        result = self.readers.query(text, bindings=bindings, version=version, timeout=timeout)
         solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
         return list(rows(cast(ox.QuerySolutions, solutions)))
 

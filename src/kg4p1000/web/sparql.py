@@ -110,7 +110,7 @@ def endpoint() -> Response | str:
 
 
 def _answer(asked: QueryRequest, text: str) -> Response | str:
-    of, record = services(), g.visit
+    of, record = services(), g.record
     limit = _time_limit(asked.timeout)
     query = of.reading.read(text, timeout=limit)
     if asked.default_graphs or asked.named_graphs:  # they beat its own (section 2.1.4)
