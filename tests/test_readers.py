@@ -13,7 +13,6 @@ from pyoxigraph import Literal, NamedNode, Quad
 from kg4p1000.errors import (
     BadParameter,
     Busy,
-    ClientGone,
     EngineFault,
     Killed,
     MalformedQuery,
@@ -241,15 +240,6 @@ def test_a_running_query_can_be_listed_and_killed(readers):
     assert outcomes == [Killed]
     with pytest.raises(NotFound):
         readers.kill(running.id)
-
-
-def test_a_query_whose_client_has_gone_is_stopped(store):
-    readers = Readers(store, size=1, timeout=120, memory=300)
-    with pytest.raises(ClientGone):
-        readers.query(RUNAWAYS["cross-product"], gone=lambda: True)
-    wait_until(lambda: readers.lanes.occupancy.fast == 0)
-    assert point(readers) == LABEL
-    readers.close()
 
 
 def test_a_result_that_nobody_reads_on_stops_its_query(store):

@@ -50,15 +50,16 @@ MORE = [
 
 
 def answer(address, target, headers):
-    """Status line, headers and body of an answer."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    """Status line, headers and body of an answer, the server's own address put neutrally."""
+    here = urlsplit(address).netloc  # links have it where the Host cannot be read
+    connection = http.client.HTTPConnection(here, timeout=30)
     connection.putrequest("GET", target, skip_accept_encoding=True, skip_host=True)
     for name, value in {"Host": "example.org", **headers}.items():
         connection.putheader(name, value)
     connection.endheaders()
     response = connection.getresponse()
     body = response.read()
-    found = [(name, value) for name, value in response.getheaders() if name not in OWN]
+    found = [(k, v.replace(here, "here")) for k, v in response.getheaders() if k not in OWN]
     connection.close()
     return (response.status, response.reason, response.version), found, body
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from kg4p1000.web.compression import compressed, stream, takes_gzip
+from kg4p1000.web.middleware import compressed, stream, takes_gzip
 
 LONG = "SELECT ?s ?p ?o WHERE { ?s ?p ?o } LIMIT 9000"
 GOALS = "SELECT ?code WHERE { ?goal a k4p:Goal ; skos:notation ?code } ORDER BY ?code"

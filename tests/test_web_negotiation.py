@@ -3,7 +3,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from kg4p1000.errors import NotAcceptable
-from kg4p1000.web.negotiation import RESULTS, TRIPLES, TRIPLES_ONLY, choose, prefers_page
+from kg4p1000.web.requests import RESULTS, TRIPLES, TRIPLES_ONLY, choose, prefers_page
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

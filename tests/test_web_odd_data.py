@@ -74,7 +74,6 @@ def place(own, library, settings):
     app = create_app(settings, store, readers, library)
     yield store, app.test_client()
     app.extensions["kg4p1000"].writer.close()
-    app.extensions["kg4p1000"].examiner.close()
     readers.close()
 
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, abort
 from kg4p1000 import errors
 from kg4p1000.errors import KgError
 from kg4p1000.web import create_app
-from kg4p1000.web.problems import blocks
+from kg4p1000.web.responses import blocks
 
 HTML = {"Accept": "text/html"}
 ALL = errors.all_errors()

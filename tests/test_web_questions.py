@@ -8,7 +8,7 @@ from kg4p1000.errors import Busy
 from kg4p1000.queries import Library
 from kg4p1000.questions import State, cases, examine
 from kg4p1000.web import create_app
-from kg4p1000.web.background import examiner
+from kg4p1000.web.background import Background, examiner
 
 HTML = {"Accept": "text/html"}
 HEADER = """#+ summary: {summary}
@@ -116,7 +116,7 @@ def test_programs_get_the_same_as_json(asked, store):
 
 def test_what_is_not_known_yet_is_said_to_be_not_checked(folder, settings, store, readers):
     app = create_app(settings, store, readers, Library(folder))
-    app.extensions["kg4p1000"].examiner.close()
+    app.extensions["kg4p1000"].examiner = Background({})
     text = app.test_client().get("/questions", headers=HTML).text
     assert '<span class="verdict unknown">not checked yet</span>' in text
     assert "Look again" in text

@@ -149,7 +149,7 @@ def test_a_new_version_is_never_answered_from_the_cache(web, versioned, tmp_path
 
 
 def test_the_cache_keeps_within_its_bounds():
-    from kg4p1000.web.citation import Answer, Cache
+    from kg4p1000.web.transfers import Answer, Cache
 
     cache = Cache(1000)
     for i in range(50):

@@ -13,7 +13,8 @@ import kg4p1000.web
 from kg4p1000.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
-from kg4p1000.web.access_log import AccessLog, Record
+from kg4p1000.web.middleware import AccessLog
+from kg4p1000.web.transfers import Record
 
 HUGE = "SELECT * WHERE { ?a ?b ?c . ?d ?e ?f }"
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

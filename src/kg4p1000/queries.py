@@ -209,12 +209,11 @@ class Library:
         values: Mapping[str, str],
         form: str = "json",
         version: int | None = None,
-        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a stored query by name; see `bound` for what `values` must be."""
         bindings = self.bound(readers, name, values, version)
         query = sparql.guard(self[name].text, bindings.keys())
-        return sparql.run(readers, query, form, bindings=bindings, version=version, gone=gone)
+        return sparql.run(readers, query, form, bindings=bindings, version=version)
 
     def bound(
         self, readers: Readers, name: str, values: Mapping[str, str], version: int | None = None

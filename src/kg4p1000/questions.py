@@ -10,12 +10,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from .errors import Busy, ClientGone, KgError
+from .errors import Busy, KgError
 from .files import read
 from .queries import Library, StoredQuery
 from .store import Readers
@@ -95,7 +95,6 @@ def examine(
     case: Case,
     folder: Path,
     version: int | None = None,
-    gone: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Run a case and compare the answer with the expected one.
 
@@ -103,11 +102,11 @@ def examine(
         folder: of the queries.
 
     Raises:
-        Busy, ClientGone: the service had no time for it, which says nothing of the question.
+        Busy: the service had no time for it, which says nothing of the question.
     """
     try:
-        text = answer(library, readers, case, version, gone)
-    except (Busy, ClientGone):
+        text = answer(library, readers, case, version)
+    except Busy:
         raise
     except KgError as e:
         return Outcome(case, State.FAILED, detail=f"{case.label}: {e.detail}")
@@ -154,10 +153,9 @@ def answer(
     readers: Readers,
     case: Case,
     version: int | None = None,
-    gone: Callable[[], bool] = lambda: False,
 ) -> str:
     """Return the rows of a case as CSV, with the line ends of Unix."""
-    result = library.run(readers, case.query.name, case.values, "csv", version, gone)
+    result = library.run(readers, case.query.name, case.values, "csv", version)
     return result.read().decode().replace("\r\n", "\n")
 
 

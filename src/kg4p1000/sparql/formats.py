@@ -35,7 +35,7 @@ def run(readers: Readers, query: Query, form: str, **options: Any) -> Result:
 
     Args:
         form: a key of `RDF_FORMATS` when the query gives triples, else of `RESULT_FORMATS`.
-        options: of `Readers.query`: ``bindings``, ``version``, ``timeout``, ``gone``.
+        options: of `Readers.query`: ``bindings``, ``version``, ``timeout``.
     """
     with _placed(query):
         return readers.query(

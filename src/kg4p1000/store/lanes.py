@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from ..errors import Busy, ClientGone
+from ..errors import Busy
 from ..processes import GLANCE
 
 
@@ -38,12 +37,11 @@ class Lanes:
         self._in_fast = self._in_slow = self._waiting = 0
         self._change = threading.Condition()
 
-    def enter(self, gone: Callable[[], bool] = lambda: False) -> None:
+    def enter(self) -> None:
         """Take a place in the fast lane; wait in the queue where there is none.
 
         Raises:
             Busy: the queue is full, or it took too long.
-            ClientGone: the client went while it waited.
         """
         until = time.monotonic() + self.patience
         with self._change:
@@ -56,8 +54,6 @@ class Lanes:
             self._waiting += 1
             try:
                 while self._in_fast >= self.fast:
-                    if gone():
-                        raise ClientGone
                     if time.monotonic() > until:
                         raise Busy(
                             f"No place became free within {self.patience:g} s; please try again"

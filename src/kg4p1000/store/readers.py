@@ -12,14 +12,13 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from .. import errors
 from ..errors import (
     Busy,
-    ClientGone,
     DiskFull,
     EngineFault,
     KgError,
@@ -106,7 +105,6 @@ class Readers:
         columns: tuple[int, tuple[str, ...]] | None = None,
         version: int | None = None,
         timeout: float | None = None,
-        gone: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Run a query that passed the guard (`sparql`), and return when its result begins.
 
@@ -118,7 +116,6 @@ class Readers:
             columns: of ``SELECT *``: where the star stands, and the variables in the order of the columns.
             version: another version than the published one.
             timeout: another time limit than the pool's, in seconds.
-            gone: tells whether the client has gone; then the query is stopped.
 
         Raises:
             MalformedQuery: with ``line`` and ``column`` where the engine tells.
@@ -138,13 +135,13 @@ class Readers:
             "rdf_format": rdf_format,
             "columns": columns,
         }
-        self.lanes.enter(gone)
+        self.lanes.enter()
         try:
             self._start(result, request, version)
         except BaseException:
             self.lanes.leave()
             raise
-        self._follow(result, _BRIEF, gone)
+        self._follow(result, _BRIEF)
         if not result.kind:
             assert result.fault
             raise result.fault
@@ -234,9 +231,7 @@ class Readers:
             return
         raise ReaderLost("A reader could not be started.")
 
-    def _follow(
-        self, result: Result, brief: float = 0, gone: Callable[[], bool] = lambda: False
-    ) -> None:
+    def _follow(self, result: Result, brief: float = 0) -> None:
         """Take what the reader of a query writes.
 
         Args:
@@ -246,8 +241,6 @@ class Readers:
         assert isinstance(reader, Reader)
         until = result.began + brief
         while not result.ended and (not brief or not result.kind or time.monotonic() < until):
-            if gone():
-                result.stop(ClientGone())
             if not result.slow:
                 self._judge_lane(result, reader)
             wait = brief if result.kind and brief else GLANCE if result.slow else TURN / 2

@@ -23,29 +23,24 @@ from ..store import Entry, Readers, Store
 from ..texts import balanced, isolated
 from ..writer import Writer
 from . import (
-    api,
     background,
-    graphs,
     home,
     ontology,
     operations,
     overlaps,
-    problems,
     queries,
+    responses,
     sparql,
     things,
     write,
 )
-from .access_log import AccessLog
-from .authorization import account
-from .citation import Cache
-from .middleware import AT_ONCE, RECORD, REFUSED, Middleware
+from .middleware import AT_ONCE, RECORD, REFUSED, AccessLog, Middleware
 from .ontology import said
-from .problems import by_status
 from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
-from .services import Services, attach, kept_version, services
-from .transfers import PLACES, Transfers
+from .responses import by_status
+from .services import NAME, Services, account, kept_version, services
+from .transfers import PLACES, Cache, Transfers
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}
@@ -67,36 +62,39 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     """Make the web application over a store."""
     app = Flask(__name__)
     _prepare(app.jinja_env)
-    with app.app_context():
-        joined = Services(
-            settings,
-            store,
-            readers,
-            library,
-            reading=Reading(settings.query_timeout),
-            writer=Writer(
-                store.path,
-                settings.files,
-                settings.change_timeout,
-                settings.change_memory,
-                settings.keep_versions,
-            ),
-            tokens=Tokens(store.path / "tokens.json"),
-            clients=Clients(
-                settings.client_rate, settings.client_burst, settings.client_concurrency
-            ),
-            cache=Cache(settings.cache_size << 20),
-            transfers=Transfers(PLACES, settings.client_spool << 20, settings.spool << 20),
-            census=background.census(readers),
-            examiner=background.examiner(library, readers, settings.files / "queries"),
-        )
-        joined.metrics = operations.Metrics(joined)
-        attach(joined)
-    for area in (api, home, sparql, queries, overlaps, things, ontology, graphs, write, operations):
+    joined = Services(
+        settings,
+        store,
+        readers,
+        library,
+        reading=Reading(settings.query_timeout),
+        writer=Writer(
+            store.path,
+            settings.files,
+            settings.change_timeout,
+            settings.change_memory,
+            settings.keep_versions,
+        ),
+        tokens=Tokens(store.path / "tokens.json"),
+        clients=Clients(settings.client_rate, settings.client_burst, settings.client_concurrency),
+        cache=Cache(settings.cache_size << 20),
+        transfers=Transfers(PLACES, settings.client_spool << 20, settings.spool << 20),
+        census=background.census(readers),
+        examiner=background.examiner(library, readers, settings.files / "queries"),
+    )
+    joined.metrics = operations.Metrics(joined)
+    app.extensions[NAME] = joined
+    for area in (home, sparql, queries, overlaps, things, ontology, write, operations):
         app.register_blueprint(area.blueprint)
-    for blueprint in (home.versions, home.description, queries.questions):
+    for blueprint in (
+        home.versions,
+        home.description,
+        queries.questions,
+        things.graphs,
+        operations.api,
+    ):
         app.register_blueprint(blueprint)
-    problems.register(app)
+    responses.register_problems(app)
     app.before_request(_begin)
     app.after_request(_finish)
     app.context_processor(_footer(store))
@@ -108,7 +106,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
 
 
 def _begin() -> None:
-    record = g.visit = request.environ[RECORD]
+    record = g.record = request.environ[RECORD]
     record.endpoint = request.endpoint or "none"
     _refuse_long_headers()
     if refused := request.environ.get(REFUSED):
@@ -146,7 +144,7 @@ def _finish(response: Response) -> Response:
         response.vary.add("Accept")
     if g.get("version"):
         response.vary.add("Accept-Datetime")
-    g.visit.version = g.get("version") or 0
+    g.record.version = g.get("version") or 0
     if request.method == "OPTIONS":
         asked = request.headers.get("Access-Control-Request-Headers", "").split(",")[:100]
         # No header of a request can do harm here.
@@ -160,10 +158,10 @@ def _finish(response: Response) -> Response:
     # Files, as results have a place already.
     if response.is_streamed and (response.content_length or 0) > AT_ONCE:
         try:
-            services().transfers.enter(g.visit)
+            services().transfers.enter(g.record)
         except KgError as busy:
             response.close()
-            return problems.answer(busy)
+            return responses.problem_response(busy)
     return response
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from pathlib import Path
@@ -14,7 +15,7 @@ from flask import current_app
 from pyoxigraph import NamedNode
 
 from .. import questions
-from ..errors import Busy, ClientGone, KgError
+from ..errors import Busy, KgError
 from ..queries import Library
 from ..questions import Outcome
 from ..store import Readers
@@ -57,13 +58,13 @@ class Background(Generic[T]):
     """Runs tasks on a version of the graph, one after another in a thread of its own.
 
     Args:
-        tasks: name to what gives a result, of a version and of a function that tells when to give up.
+        tasks: name to what gives a result of a version.
     """
 
-    def __init__(self, tasks: Mapping[str, Callable[[int, Callable[[], bool]], T]]) -> None:
+    def __init__(self, tasks: Mapping[str, Callable[[int], T]]) -> None:
         self._tasks = tasks
         self._version, self._results = 0, dict[str, T]()
-        self._done, self._closed = threading.Event(), threading.Event()
+        self._done = threading.Event()
         self._lock = threading.Lock()
 
     def results(self, version: int, patience: float = _PATIENCE) -> dict[str, T]:
@@ -74,7 +75,7 @@ class Background(Generic[T]):
             patience: seconds to wait for the rest.
         """
         with self._lock:
-            if version != self._version and not self._closed.is_set():
+            if version != self._version:
                 self._version, self._results, self._done = version, {}, threading.Event()
                 started = (version, self._results, self._done)
                 threading.Thread(target=self._run, args=started, daemon=True).start()
@@ -84,20 +85,13 @@ class Background(Generic[T]):
         done.wait(patience)
         return dict(results)
 
-    def close(self) -> None:
-        """Start nothing more, and let the thread end."""
-        self._closed.set()
-
     def _run(self, version: int, results: dict[str, T], done: threading.Event) -> None:
-        def outdated() -> bool:
-            return self._closed.is_set() or self._version != version
-
         for name, task in self._tasks.items():
-            while name not in results and not outdated():
+            while name not in results and self._version == version:
                 try:
-                    results[name] = task(version, outdated)
-                except (Busy, ClientGone):
-                    self._closed.wait(_PAUSE)
+                    results[name] = task(version)
+                except Busy:
+                    time.sleep(_PAUSE)
                 except KgError as e:
                     _log.warning("version %d has no %s: %s", version, name, e.detail)
                     with self._lock:  # the next request starts anew
@@ -124,8 +118,8 @@ def examiner(library: Library, readers: Readers, folder: Path) -> Background[Out
     )
 
 
-def _count(readers: Readers, query: str, version: int, gone: Callable[[], bool]) -> dict[str, int]:
-    result = readers.query(query, version=version, timeout=_LONG, gone=gone)
+def _count(readers: Readers, query: str, version: int) -> dict[str, int]:
+    result = readers.query(query, version=version, timeout=_LONG)
     rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
     return {
         row["what"].value: int(row["count"].value)

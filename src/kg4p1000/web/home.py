@@ -32,9 +32,9 @@ from ..errors import BadParameter
 from ..sparql import RDF_FORMATS
 from ..store import Entry, Store
 from ..terms import BASE, PREFIXES, TERMS, iri
-from .negotiation import TRIPLES, chosen
 from .queries import goals_of
 from .rendering import register, text
+from .requests import JSON, PAGE, TRIPLES, chosen, takes
 from .services import base, page_version, services
 
 blueprint = Blueprint("home", __name__)
@@ -77,13 +77,9 @@ _PIECE = 1 << 16
 _ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)
 #: A version never changes.
 _FOREVER = "public, max-age=31536000, immutable"
-_PAGE = {"json": ("application/json",), "html": ("text/html",)}
-_LIST = {
-    "json": ("application/json",),
-    "link": ("application/link-format",),
-    "html": ("text/html",),
-}
+_LIST = {**JSON, "link": ("application/link-format",), **PAGE}
 _N_QUADS = "application/n-quads"
+_CHANGES = {"patch": ("application/rdf-patch",), "nquads": (_N_QUADS,)}
 #: How rows of the log begin that a part consists of.
 _MARKS = {"added": b"A ", "removed": b"D "}
 _PREFIXES = {
@@ -111,6 +107,7 @@ BEYOND = (
 
 
 @blueprint.route("/")
+@takes("version")
 def index() -> str:
     """Show the front page."""
     version = page_version()
@@ -129,12 +126,14 @@ def index() -> str:
 
 
 @blueprint.route("/favicon.svg")
+@takes(answers={"svg": ("image/svg+xml",)})
 def favicon() -> Response:
     """Send our sign."""
     return send_from_directory(f"{blueprint.root_path}/static", "favicon.svg")
 
 
 @blueprint.route("/robots.txt")
+@takes(answers={"txt": ("text/plain",)})
 def robots() -> Response:
     """Ask machines that wander about not to ask queries."""
     return Response("User-agent: *\nDisallow: /sparql?\n", content_type="text/plain; charset=utf-8")
@@ -153,6 +152,7 @@ def latest_dump() -> Redirect:
 
 
 @blueprint.route("/dumps/<int:version>.nq.gz")
+@takes(answers={"nq": ("application/gzip",)})
 def dump(version: int) -> Response:
     """All published quads of a version; the same bytes for the same version, so that a part can be asked for."""
     store = services().store
@@ -204,6 +204,7 @@ def _zipped(store: Store, version: int) -> Iterator[bytes]:
 
 
 @versions.route("/versions", endpoint="index")
+@takes("format", answers=_LIST)
 def all_versions() -> Response | str:
     """List the versions, newest first."""
     choice = chosen(_LIST)
@@ -216,9 +217,10 @@ def all_versions() -> Response | str:
 
 
 @versions.route("/versions/<int:version>")
+@takes("format", answers={**JSON, **PAGE})
 def one(version: int) -> Response | str:
     """Show one version: author, time, message, and how much it changed."""
-    choice = chosen(_PAGE)
+    choice = chosen({**JSON, **PAGE})
     entry = services().store.entry(version)
     if choice.key == "json":
         return jsonify(_fields(entry))
@@ -226,6 +228,7 @@ def one(version: int) -> Response | str:
 
 
 @versions.route("/versions/<int:version>/changes")
+@takes("part", answers=_CHANGES)
 def changes(version: int) -> Response:
     """Tell what a version added and removed: its entry in the change log as RDF Patch, or a part of it as N-Quads."""
     part = request.args.get("part", "")
@@ -277,6 +280,7 @@ def _time_map(entries: list[Entry]) -> str:
 
 
 @description.route("/.well-known/void")
+@takes("format", answers=TRIPLES)
 def void() -> Response | str:
     """Describe the dataset: VoID and DCAT; for people a page."""
     choice = chosen(TRIPLES)

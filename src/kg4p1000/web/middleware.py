@@ -6,19 +6,25 @@ Flask, and what a transfer comes to is known when the server closes it.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import sys
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from werkzeug.http import parse_accept_header
 
 from ..access import Network, address_outside, client_address, trusted
 from ..errors import KgError
-from .access_log import AccessLog, Record
-from .citation import Answer, Headers
-from .compression import coded
 from .services import Services
+from .transfers import Answer, Headers, Record
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,6 +58,18 @@ _EXPOSED = (
     "Content-Location, ETag, KG-Awaits, KG-Deprecated, KG-Empty, KG-Hint, KG-Unknown-Graphs, KG-Version, Link, Location,"
     " Memento-Datetime, Retry-After, X-Request-Id",
 )
+#: Shorter bodies fit one packet anyway, and cost more to compress than they save.
+_LEAST = 1000
+_LEVEL = 5
+#: zlib's sign for a stream with the head and the tail of gzip.
+_GZIP = 31
+#: Bytes of compressed data that are sent together.
+_PIECE = 16 * 1024
+_TYPES = (
+    "text/", "application/sparql-results+", "application/json", "application/ld+json", "application/n-triples",
+    "application/n-quads", "application/rdf+xml", "application/xml", "application/rdf-patch",
+    "application/problem+json", "application/link-format", "image/svg+xml", "application/yaml",
+)  # fmt: skip
 
 
 class Middleware:
@@ -228,3 +246,130 @@ class _Transfer:
             if record.broken and record.outcome == "ok":
                 record.outcome = "client-gone"
             self._middleware.end(record)
+
+
+# compression (RFC 9110, sections 8.4 and 12.5.3). Only short answers are compressed as a whole; a stream is compressed
+# as it comes, so that its first byte is as early and what breaks off has no end of gzip either.
+
+
+def coded(
+    environ: WSGIEnvironment, status: str, headers: Headers, body: Iterable[bytes]
+) -> tuple[Headers, Iterable[bytes]]:
+    """Compress an answer where its client takes that, and return its headers and body.
+
+    Args:
+        body: a list of one where it is there as a whole.
+    """
+    known = {name.lower(): value for name, value in headers}
+    # A 304 has no type, and says of the answer that it stands for what that would have said.
+    if not status.startswith("304") and not known.get("content-type", "").startswith(_TYPES):
+        return headers, body
+    headers = [pair for pair in headers if pair[0].lower() != "vary"]
+    headers.append(("Vary", ", ".join(filter(None, (known.get("vary"), "Accept-Encoding")))))
+    is_whole = isinstance(body, list)
+    if (
+        status[:3] in ("204", "206", "304")
+        or "content-encoding" in known
+        or int(known.get("content-length", _LEAST)) < _LEAST
+        # A client of HTTP/1.0 cannot tell the end of what has no length.
+        or not (is_whole or environ["SERVER_PROTOCOL"] == "HTTP/1.1")
+        or not takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
+    ):
+        return headers, body
+    headers = [pair for pair in headers if pair[0].lower() not in ("content-length", "etag")]
+    headers.append(("Content-Encoding", "gzip"))
+    if tag := known.get("etag"):
+        # The same answer in other bytes: a strong validator would be a lie.
+        headers.append(("ETag", tag if tag.startswith("W/") else f"W/{tag}"))
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return headers, body
+    if is_whole:
+        body = [compressed(*body)]
+        return [*headers, ("Content-Length", str(len(body[0])))], body
+    return headers, stream(body)
+
+
+@lru_cache(maxsize=256)
+def takes_gzip(accept_encoding: str) -> bool:
+    """Return whether a client wants gzip more than the plain answer.
+
+    >>> [takes_gzip(header) for header in ("gzip, br", "gzip;q=0", "*", "identity, gzip;q=0.5", "", "br")]
+    [True, False, True, False, False, False]
+    """
+    if not accept_encoding:
+        return False
+    wanted = dict(parse_accept_header(accept_encoding[:1000].lower()))
+    gzip = wanted.get("gzip", wanted.get("x-gzip", wanted.get("*", 0)))
+    # What is not named is taken too, but what is named is wanted.
+    return gzip > 0 and gzip >= wanted.get("identity", 0)
+
+
+def compressed(body: bytes) -> bytes:
+    """Return a whole body, compressed; the same bytes for the same body."""
+    coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return coder.compress(body) + coder.flush()
+
+
+def stream(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Return a body in pieces, compressed as it comes. The first piece goes out at once.
+
+    When the pieces break off, so does the result.
+    """
+    coder = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    waiting = b""
+    first = True
+    for piece in pieces:
+        waiting += coder.compress(piece)
+        if first:
+            waiting += coder.flush(zlib.Z_SYNC_FLUSH)
+        if first or len(waiting) >= _PIECE:
+            yield waiting
+            waiting, first = b"", False
+    yield waiting + coder.flush()
+
+
+# the access log
+
+
+class AccessLog:
+    """A JSON object a line for every request that has ended.
+
+    Args:
+        target: a file, to which lines are added; ``stderr``; or ``none``.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    def write(self, record: Record) -> None:
+        """Write the line of a request."""
+        if self._target == "none":
+            return
+        line: dict[str, object] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": record.id,
+            "client": record.client,
+            "method": record.method[:20],
+            "path": record.path[:1000],
+            "status": record.status,
+            "ms": round((time.monotonic() - record.began) * 1000, 1),
+            "first_ms": round((record.first - record.began) * 1000, 1),
+            "bytes": record.size,
+            "outcome": record.outcome,
+        }
+        if record.version:
+            line["version"] = record.version
+        if record.asked:
+            line["asked"] = record.asked
+        if record.broken:
+            line["broken"] = True
+        try:
+            if self._target == "stderr":
+                sys.stderr.write(json.dumps(line) + "\n")
+            else:
+                # Opened each time, so that a file that was moved away is begun anew.
+                with open(self._target, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+        except OSError as e:
+            # Answering goes on; the reason why nothing is logged must not fill the log.
+            _log.warning("the access log cannot be written: %s", os.strerror(e.errno or 0))

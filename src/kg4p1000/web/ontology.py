@@ -17,12 +17,11 @@ from ..terms import BASE, GRAPH, ID, PREFIXES, iri
 from ..texts import number
 from .background import once_per_version
 from .describe import describe
-from .graphs import whole_graph
-from .negotiation import TRIPLES, chosen
 from .reference import MODULES, ONTOLOGY, Drawing, Reference, reference
 from .rendering import href, names_of, register, short, text
+from .requests import TRIPLES, chosen, takes
 from .services import kept_version, page_version, services
-from .things import answer, downloads, node
+from .things import answer, downloads, node, whole_graph
 
 blueprint = Blueprint("ontology", __name__)
 
@@ -207,6 +206,7 @@ def _language() -> str:
 
 
 @blueprint.route("/ontology", strict_slashes=False)
+@takes("version", "format", answers=TRIPLES)
 def index() -> Response:
     """Show the whole ontology: its modules and terms, or its graph as RDF."""
     choice = chosen(TRIPLES)
@@ -216,6 +216,7 @@ def index() -> Response:
 
 
 @blueprint.route("/ontology/module/<module>")
+@takes("version", "format", answers=TRIPLES)
 def module(module: str) -> Response | str:
     """Show a module with all its terms and its diagram, or what the graph says of it as data."""
     choice = chosen(TRIPLES)
@@ -225,6 +226,7 @@ def module(module: str) -> Response | str:
 
 
 @blueprint.route("/ontology/<term>")
+@takes("version", "format", answers=TRIPLES)
 def term(term: str) -> Response | str:
     """Show a class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
     if term[:1].isdigit():
@@ -239,6 +241,7 @@ def term(term: str) -> Response | str:
 
 @blueprint.route("/releases/ontology/<number>")
 @blueprint.route("/releases/ontology/<number>/<module>")
+@takes("version", "format", answers=TRIPLES)
 def release(number: str, module: str = "") -> Response:
     """Show a released version of the ontology, or of one of its modules, from the record of the release.
 

@@ -1,28 +1,48 @@
-"""What those who run the service look at: health, metrics, and the queries that run."""
+"""The service for programs and for those who run it: its description (OpenAPI 3.1), health, metrics, running queries."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+from werkzeug.routing import Rule
 
+from .. import __version__, errors, sparql
 from ..access import Role
 from ..errors import KgError, StoreUnusable
+from ..queries import StoredQuery
 from ..store import Readers, Store
 from ..store.chain import newest_faults
-from .authorization import require
-from .declared import JSON, takes
-from .services import Services, services
+from .requests import (
+    JSON,
+    PARAMETERS,
+    RESULTS,
+    TRIPLES,
+    Declared,
+    Offers,
+    declared,
+    takes,
+)
+from .services import Services, base, require, services
 
 blueprint = Blueprint("operations", __name__)
+api = Blueprint("api", __name__)
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_TEXT = {"type": "string"}
+#: Headers that make a change conditional.
+_CONDITIONS = {
+    "If-Match": "ETags of the graph, or of the whole, in one of the states for which the change is meant; '*' is any.",
+    "If-None-Match": "'*' where the graph must not be there; or ETags of states in which nothing is to be changed.",
+}
 
 
 class Metrics(Collector):
@@ -162,3 +182,140 @@ def kill(identifier: str) -> tuple[str, int]:
     require(Role.ADMIN)
     services().readers.kill(identifier)
     return "", 204
+
+
+# the description, made from the routes and the stored queries
+
+
+@api.route("/openapi.json")
+@takes(answers=JSON)
+def document() -> Response:
+    """Return this description: all addresses, their parameters and answers, as OpenAPI."""
+    return jsonify(describe(current_app.url_map.iter_rules()))
+
+
+def describe(rules: Iterable[Rule]) -> dict[str, Any]:
+    """Describe routes as OpenAPI 3.1."""
+    paths: dict[str, dict[str, Any]] = {}
+    for rule in sorted(rules, key=lambda rule: rule.rule):
+        path = re.sub(r"<(?:[^:>]*:)?([^>]+)>", r"{\1}", rule.rule)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            paths.setdefault(path, {})[method.lower()] = _operation(rule, method)
+    for query in services().library:
+        paths[f"/query/{query.name}"] = {"get": _stored(query)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Knowledge graph of the “4 per 1000” Implementation Plan",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": base()}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": _problem()},
+        },
+    }
+
+
+def _operation(rule: Rule, method: str) -> dict[str, Any]:
+    view = current_app.view_functions[rule.endpoint]
+    summary = (view.__doc__ or "").strip().split("\n")[0].replace("``", "`")
+    said = declared(view)
+    if rule.endpoint == "static":
+        summary, said = "A file that pages use.", Declared(answers={"any": ("*/*",)})
+    operation: dict[str, Any] = {
+        "operationId": ".".join((rule.endpoint, *sorted(rule.arguments), method.lower())),
+        "summary": summary,
+        "parameters": [
+            *(_in_path(name, rule) for name in sorted(rule.arguments)),
+            *(_parameter("query", name, *PARAMETERS[name]) for name in said.parameters),
+            *(
+                _parameter("header", *each, _TEXT)
+                for each in _CONDITIONS.items()
+                if said.conditional
+            ),
+        ],
+        "responses": _responses(said.answers),
+    }
+    if said.conditional:
+        failed = operation["responses"]["default"] | {
+            "description": "If-Match or If-None-Match does not hold, and nothing was changed."
+        }
+        operation["responses"]["412"] = failed
+    if said.body and method in ("POST", "PUT"):
+        # What stands in a form may stand in the address instead.
+        in_address = any(set(fields) & {*said.parameters} for fields in said.body.values())
+        content = {kind: {"schema": _form(fields)} for kind, fields in said.body.items()}
+        operation["requestBody"] = {"required": not in_address, "content": content}
+    if said.token:
+        operation["security"] = [{"token": []}]
+    return operation
+
+
+def _stored(query: StoredQuery) -> dict[str, Any]:
+    """Return a stored query as an address of its own, with its parameters."""
+    triples = sparql.guard(query.text).gives_triples
+    own = [
+        {
+            **_parameter("query", p.name, p.help or p.type, _TEXT),
+            "required": True,
+            "example": p.example,
+        }
+        for p in query.parameters
+    ]
+    view = current_app.view_functions["queries.run"]
+    common = [_parameter("query", name, *PARAMETERS[name]) for name in declared(view).parameters]
+    return {
+        "operationId": f"query.{query.name}",
+        "summary": query.summary,
+        "tags": list(query.tags),
+        "parameters": [*own, *common],
+        "responses": _responses(TRIPLES if triples else RESULTS),
+    }
+
+
+def _in_path(name: str, rule: Rule) -> dict[str, Any]:
+    whole = rule._converters[name].__class__.__name__ == "IntegerConverter"
+    schema = {"type": "integer", "minimum": 0} if whole else _TEXT
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _parameter(place: str, name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": what, "schema": schema}
+
+
+def _form(names: tuple[str, ...]) -> dict[str, Any]:
+    if not names:
+        return _TEXT
+    properties = {name: PARAMETERS[name][1] for name in names}
+    return {"type": "object", "required": [names[0]], "properties": properties}
+
+
+def _responses(offers: Offers) -> dict[str, Any]:
+    types = dict.fromkeys(media_type for group in offers.values() for media_type in group)
+    problem = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "2XX": {"description": "The answer.", "content": {media_type: {} for media_type in types}},
+        "default": {
+            "description": "A problem (RFC 9457).",
+            "content": {"application/problem+json": {"schema": problem}, "text/html": {}},
+        },
+    }
+
+
+def _problem() -> dict[str, Any]:
+    statuses = sorted({error.status for error in errors.all_errors()} | {KgError.status})
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "instance"],
+        "properties": {
+            "type": {"type": "string", "description": "Opens a page that explains it."},
+            "title": _TEXT,
+            "status": {"type": "integer", "examples": statuses},
+            "detail": _TEXT,
+            "instance": {"type": "string", "format": "uri", "description": "The request."},
+        },
+        "additionalProperties": True,
+    }

@@ -20,12 +20,10 @@ from ..errors import BadParameter, Forbidden, KgError, MalformedRequest, NotFoun
 from ..overlaps import decisions
 from ..terms import curie, natural_key
 from ..texts import counted, meant, number
-from .authorization import require
 from .describe import describe
-from .negotiation import chosen, prefers_page
 from .rendering import Name, Sheet, names_of, register, text
-from .requests import FORM, conditions, decoded, is_dry_run, whole_body
-from .services import page_version, services
+from .requests import FORM, chosen, conditions, decoded, is_dry_run, prefers_page, takes, whole_body
+from .services import page_version, require, services
 from .things import downloads
 
 blueprint = Blueprint("overlaps", __name__)
@@ -104,6 +102,7 @@ def _pairs(version: int) -> list[Pair]:
 
 
 @blueprint.route("/overlaps/")
+@takes(*_FILTERS, "version", "format", "page")
 def index() -> Response:
     """Show the matrix of objectives, and the pairs that fit the filters; as CSV the pairs alone, all of them."""
     choice = chosen(_OFFERS)
@@ -119,7 +118,7 @@ def index() -> Response:
     except BadParameter as error:
         if choice.key == "csv":
             raise
-        g.visit.outcome, problem = error.slug, error
+        g.record.outcome, problem = error.slug, error
     if choice.key == "csv":
         return _csv(fitting)
     page = render_template(
@@ -254,6 +253,7 @@ def clusters() -> str:
 
 
 @blueprint.route("/overlaps/queue")
+@takes("version", "page")
 def queue() -> str:
     """List the pairs that wait for a decision, those first from which the ranking learns most."""
     found = {(pair["a"], pair["b"]): pair for pair in _pairs(page_version())}
@@ -346,6 +346,7 @@ def _activity(version: int, activity: str, code: str, title: str) -> dict[str, o
 
 
 @blueprint.route("/overlaps/<pair>/decisions", methods=["POST"])
+@takes(token=True)
 def decide(pair: str) -> Response | Redirect:
     """Record a decision about a pair; for stewards.
 
@@ -391,7 +392,7 @@ def _again(pair: str, given: Mapping[str, str], problem: KgError) -> Response:
     found = _stored(pair, version)
     if found is None or problem.status >= 500 or not prefers_page(request.accept_mimetypes):
         raise problem
-    g.visit.outcome = problem.slug
+    g.record.outcome = problem.slug
     of_token = isinstance(problem, Unauthorized | Forbidden)
     field = "token" if of_token else problem.members.get("parameter", "")
     shown = _page(found, version, given=given, problem=problem.detail, field=field)

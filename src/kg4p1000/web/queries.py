@@ -17,13 +17,11 @@ from ..queries import Library, StoredQuery
 from ..questions import Case, Outcome, State, cases
 from ..store import Result
 from . import results
-from .advice import advice, advise
-from .hints import rowless
-from .negotiation import RESULTS, TRIPLES, chosen
-from .problems import document
 from .rendering import Name, names_of, text
+from .requests import JSON, PAGE, RESULTS, TRIPLES, chosen, takes
+from .responses import cited, problem_of, respond
+from .results import advice, rowless
 from .services import asked_version, page_version, services
-from .streaming import cited, respond
 
 blueprint = Blueprint("queries", __name__)
 questions = Blueprint("questions", __name__)
@@ -32,7 +30,6 @@ questions = Blueprint("questions", __name__)
 _OURS = ("format", "version", "page")
 #: What the text says where it stands without values.
 _HINT = re.compile(r"\n *# In a tool that knows no parameters, add here: VALUES [^\n]*")
-_STATES = {"json": ("application/json",), "html": ("text/html",)}
 _UNKNOWN = "not checked yet"
 _GOALS = """SELECT ?goal ?objective WHERE { ?goal a k4p:Goal OPTIONAL { ?objective k4p:objectiveOf ?goal } }"""
 
@@ -48,6 +45,7 @@ def index() -> str:
 
 
 @blueprint.route("/query/<query_name>")
+@takes("version", "format", "page", answers={**RESULTS, **TRIPLES})
 def run(query_name: str) -> Response | str:
     """Run a stored query with the parameters of the request.
 
@@ -64,10 +62,11 @@ def run(query_name: str) -> Response | str:
         except BadParameter as problem:
             if problem.members.get("parameter") not in {p.name for p in query.parameters}:
                 raise
-            g.visit.outcome = problem.slug
-            return Response(_form(query, values, problem=document(problem)), problem.status)
+            g.record.outcome = problem.slug
+            return Response(_form(query, values, problem=problem_of(problem)), problem.status)
     response = respond(_result(query, values, choice.key), choice.media_type)
-    advise(response, guarded, g.version)
+    if deprecated := advice(guarded, g.version):
+        response.headers["KG-Deprecated"] = " ".join(deprecated)
     whole = guarded.form == "SELECT" and response.is_sequence
     if whole and rowless(response.get_data(), choice.key):
         response.headers["KG-Awaits" if query.awaits else "KG-Empty"] = query.nothing
@@ -77,7 +76,7 @@ def run(query_name: str) -> Response | str:
 
 
 def _result(query: StoredQuery, values: dict[str, str], form: str) -> Result:
-    version = asked_version(request.args)
+    version = asked_version()
     return services().library.run(services().readers, query.name, values, form, version)
 
 
@@ -143,9 +142,10 @@ class Question:
 
 
 @questions.route("/questions", endpoint="index")
+@takes(answers={**JSON, **PAGE})
 def all_questions() -> Response | str:
     """Show all competency questions, with what the published graph answers."""
-    choice = chosen(_STATES)
+    choice = chosen({**JSON, **PAGE})
     g.version = version = services().store.current or page_version()
     outcomes = services().examiner.results(version)
     found: dict[str, Question] = {}

@@ -1,4 +1,8 @@
-"""Reading requests by the letter of the SPARQL 1.1 Protocol: parameters, bodies, graph names."""
+"""What a request says: what routes declare to take, the format it wants, parameters, bodies and graph names.
+
+By the letter of the SPARQL 1.1 Protocol, and of RFC 9110. `operations` makes the description of the service from
+what is declared.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,89 @@ import re
 import threading
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import request
 from pyoxigraph import NamedNode
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.exceptions import LengthRequired
 from werkzeug.http import parse_etags
 
-from ..errors import BadParameter, Busy, MalformedRequest, TooLarge, WrongMediaType
-from ..sparql import refuse_foreign
+from ..errors import BadParameter, Busy, MalformedRequest, NotAcceptable, TooLarge, WrongMediaType
+from ..sparql import RDF_FORMATS, RESULT_FORMATS, refuse_foreign
 from ..terms import PREFIXES
 from ..texts import meant
+
+Offers = Mapping[str, tuple[str, ...]]
+
+PAGE: Offers = {"html": ("text/html",)}
+JSON: Offers = {"json": ("application/json",)}
+#: What an address offers, the format for those who have no preference first. HTML stands last: who
+#: wants a page says so, as every browser does, and a program that says nothing gets data.
+RESULTS: Offers = {**RESULT_FORMATS, **PAGE}
+TRIPLES: Offers = {**RDF_FORMATS, **PAGE}
+TRIPLES_ONLY: Offers = RDF_FORMATS
+
+#: Other words for formats, as clients send them; SPARQLWrapper, for one, sends "n3" and "rdf+xml".
+_SHORTCUTS: dict[str, tuple[str, ...]] = {
+    "json": ("json", "jsonld"),
+    "srj": ("json",),
+    "xml": ("xml", "rdfxml"),
+    "srx": ("xml",),
+    "ttl": ("turtle",),
+    "n3": ("turtle",),
+    "nt": ("ntriples",),
+    "n-triples": ("ntriples",),
+    "json-ld": ("jsonld",),
+    "rdf": ("rdfxml",),
+    "rdf+xml": ("rdfxml",),
+}
+
+View = TypeVar("View", bound=Callable[..., Any])
+_TEXT = {"type": "string"}
+_IRIS = {"type": "array", "items": {"type": "string", "format": "iri"}}
+#: Parameters by name: what they are, and their schema.
+PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "query": ("A SPARQL query.", _TEXT),
+    "update": ("A SPARQL update.", _TEXT),
+    "default-graph-uri": ("Graphs that are merged to the default graph.", _IRIS),
+    "named-graph-uri": ("Graphs that GRAPH may ask.", _IRIS),
+    "using-graph-uri": ("Graphs that are merged to the default graph of WHERE.", _IRIS),
+    "using-named-graph-uri": ("Graphs that GRAPH in WHERE may ask.", _IRIS),
+    "version": ("Version of the graph: a number, or a date.", _TEXT),
+    "timeout": (
+        "Seconds after which the query is stopped; above the limit of the service with a token.",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "format": ("The format, instead of the header Accept.", _TEXT),
+    "graph": ("The graph.", {"type": "string", "format": "iri"}),
+    "default": ("The merge of the published graphs, instead of a named one.", _TEXT),
+    "part": (
+        "Only what was added or what was removed, as N-Quads.",
+        {"type": "string", "enum": ["added", "removed"]},
+    ),
+    "register": (
+        "The title under which an admin registers a graph that is new.",
+        {"type": "string"},
+    ),
+    "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
+    "message": ("What the change log says of it.", _TEXT),
+    "page": (
+        "The page of a long list or table, from 1; for people.",
+        {"type": "integer", "minimum": 1},
+    ),
+    "objective": ("The code of an objective, such as A4.", _TEXT),
+    "other": ("The code of another objective.", _TEXT),
+    "kind": ("A kind of overlap.", _TEXT),
+    "status": ("A state of the decision.", _TEXT),
+    "confidence": (
+        "Only what is at least as sure.",
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ),
+}
 
 FORM = "application/x-www-form-urlencoded"
 QUERY = "application/sparql-query"
@@ -35,6 +109,132 @@ _FOREIGN = ("queryid", "inference", "infer", "results", "output", "formats")
 #: zlib's sign for a stream with the head and the tail of gzip.
 _GZIP = 31
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?")
+
+
+# the format of the answer
+
+
+class Choice(NamedTuple):
+    """A format (a key of the offers) and the media type under which it goes out."""
+
+    key: str
+    media_type: str
+
+
+def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
+    """Pick the format that the client likes best.
+
+    Args:
+        offers: format to its media types; the first offer wins where the client has no preference,
+            and the first media type of a format before the others.
+        accept: the Accept header; empty or absent means anything.
+        shortcuts: the values of ``format``, which beat the header; the first that is known counts.
+
+    Raises:
+        NotAcceptable: none of the offers will do; names them.
+    """
+    if any(shortcuts):
+        return _by_shortcut(offers, shortcuts)
+    if not accept:
+        return next(Choice(key, types[0]) for key, types in offers.items())
+    keys = dict(_ranked(offers))
+    best = _without_parameters(accept).best_match(keys)
+    if best is None:
+        raise _refusal(offers, "The Accept header takes none of the formats of this address.")
+    return Choice(keys[best], best)
+
+
+def chosen(offers: Offers) -> Choice:
+    """Return what the request at hand gets; see `choose`."""
+    return choose(offers, request.accept_mimetypes, request.args.get("format", ""))
+
+
+def prefers_page(accept: MIMEAccept) -> bool:
+    """Return whether a person is to read the answer: HTML is liked better than anything for programs."""
+    machine = ("application/problem+json", "application/json", "text/turtle", "text/html")
+    return _without_parameters(accept).best_match(machine) == "text/html"
+
+
+def _by_shortcut(offers: Offers, shortcuts: Iterable[str]) -> Choice:
+    for shortcut in shortcuts:
+        # A '+' in a query string that was not escaped arrives as a space.
+        word = shortcut.strip().lower().replace(" ", "+")
+        for key in (word, *_SHORTCUTS.get(word, ())):
+            if key in offers:
+                return Choice(key, offers[key][0])
+        for media_type, key in _ranked(offers):
+            if media_type == word:
+                return Choice(key, media_type)
+    told = "&".join(f"format={shortcut}" for shortcut in shortcuts)
+    raise _refusal(offers, f"{told} is not a format of this address.")
+
+
+def _ranked(offers: Offers) -> Iterator[tuple[str, str]]:
+    """Media types with their format: all first ones, then the others; a type counts once."""
+    seen: set[str] = set()
+    for rank in range(max(len(types) for types in offers.values())):
+        for key, types in offers.items():
+            if rank < len(types) and types[rank] not in seen:
+                seen.add(types[rank])
+                yield types[rank], key
+
+
+def _without_parameters(accept: MIMEAccept) -> MIMEAccept:
+    """Return the header without parameters such as charset and profile, which do not change what we write."""
+    return MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
+
+
+def _refusal(offers: Offers, reason: str) -> NotAcceptable:
+    types = [types[0] for types in offers.values()]
+    return NotAcceptable(
+        f"{reason} Offered are {', '.join(types)}; or say format= with one of {', '.join(offers)}.",
+        offered=types,
+    )
+
+
+# what a route takes
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a route takes and answers.
+
+    Attributes:
+        parameters: names of parameters in the address, which `PARAMETERS` has.
+        answers: the formats that it answers in.
+        body: media types of its body, each with the names of its fields where it is a form.
+        token: whether it needs one.
+        conditional: whether If-Match and If-None-Match count.
+    """
+
+    parameters: tuple[str, ...] = ()
+    answers: Offers = field(default_factory=lambda: PAGE)
+    body: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    token: bool = False
+    conditional: bool = False
+
+
+def takes(*parameters: str, **more: Any) -> Callable[[View], View]:
+    """Declare what a route takes and answers.
+
+    Args:
+        parameters, more: see `Declared`.
+    """
+    assert set(parameters) <= PARAMETERS.keys(), parameters
+
+    def declare(view: View) -> View:
+        view.declared = Declared(parameters, **more)  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def declared(view: Callable[..., Any]) -> Declared:
+    """Return what was declared at a route; by default it takes nothing and answers with a page."""
+    return getattr(view, "declared", Declared())
+
+
+# parameters and bodies
 
 
 def named_host() -> str:

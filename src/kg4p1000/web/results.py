@@ -1,4 +1,4 @@
-"""Results on a page: the first rows of a table, or the first lines of Turtle, and how much there is.
+"""What is shown and said of results: a page of a table or of Turtle, deprecated terms, and hints where nothing was found.
 
 The whole result passes through, so that the count is exact, but only what is shown is kept.
 """
@@ -6,21 +6,41 @@ The whole result passes through, so that the count is exact, but only what is sh
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import pyoxigraph as ox
 
-from ..errors import BadParameter
+from .. import release, sparql
+from ..errors import BadParameter, KgError
 from ..store import Result
-from ..terms import PREFIXES
-from ..texts import counted
-from .rendering import Cell, Sheet, cell
+from ..terms import BASE, ID, PREFIXES, TERMS
+from ..texts import counted, meant
+from .background import once_per_version
+from .rendering import Cell, Sheet, cell, short
+from .services import services
 
 #: Rows of a page, and bytes of Turtle.
 SHOWN_ROWS = 50
 SHOWN_BYTES = 20_000
+
+HEADER = "KG-Hint"
+#: Terms and texts of a query that are looked at, names that may have been meant, and seconds for each of our queries.
+_LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
+#: Bytes of the longest result that may say nothing: prefixes take some.
+_SMALL = 10_000
+_LANGUAGES = ("en", "fr", "es")
+_SPACE = re.compile(r".*[/#]")
+_THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
+  EXISTS {{ ?term ?p ?o }} || EXISTS {{ ?s ?term ?o }} || EXISTS {{ ?s ?p ?term }} || EXISTS {{ GRAPH ?term {{ ?s ?p ?o }} }}
+  || EXISTS {{ GRAPH ?g {{ ?term ?p ?o }} }} || EXISTS {{ GRAPH ?g {{ ?s ?p ?term }} }}) }}"""
+_NAMED = """SELECT DISTINCT ?term WHERE {{ ?term a ?class FILTER(STRSTARTS(STR(?term), "{space}")) }} LIMIT {most}"""
+_TEXTS = "SELECT DISTINCT ?text WHERE {{ VALUES ?text {{ {texts} }} ?s ?p ?text }}"
+_CODES = """SELECT DISTINCT ?code WHERE {{
+  VALUES ?text {{ {texts} }} ?s skos:notation ?code
+  FILTER(LCASE(STR(?code)) = LCASE(?text)) FILTER NOT EXISTS {{ ?o ?p ?text }} }}"""
 
 
 @dataclass(frozen=True)
@@ -137,3 +157,149 @@ def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[
         case _:
             content = {"table": table(result, number).without(hidden)}
     return {"version": result.version, **content}
+
+
+# deprecated terms; see `kg4p1000.release`
+
+
+def advice(query: sparql.Query, version: int) -> list[str]:
+    """Return a sentence for each deprecated term that a query uses; none when the service is too busy."""
+    try:
+        return release.advice(query.terms, _deprecated(version))
+    except KgError:
+        return []
+
+
+@once_per_version
+def _deprecated(version: int) -> dict[str, str]:
+    return release.deprecated_in(services().readers, version)
+
+
+# what a query that found nothing may have meant
+
+
+def rowless(body: bytes, form: str) -> bool:
+    """Return whether a whole result of SELECT has no row.
+
+    Args:
+        form: ``csv``, ``tsv``, ``json`` or ``xml``.
+    """
+    if form in ("csv", "tsv"):
+        return body.count(b"\n") == 1
+    return next(iter(_parsed(body, form)), None) is None
+
+
+def _parsed(body: bytes, form: str) -> ox.QuerySolutions | ox.QueryBoolean:
+    known = ox.QueryResultsFormat.from_media_type(sparql.RESULT_FORMATS[form][0])
+    assert known
+    return ox.parse_query_results(body, format=known)
+
+
+def found_nothing(body: bytes, asked: str, form: str) -> bool:
+    """Return whether a whole result has no row, only counts of 0, no triple, or is a plain no.
+
+    Args:
+        asked: SELECT, ASK, CONSTRUCT or DESCRIBE.
+        form: ``csv``, ``tsv``, ``json`` or ``xml``, or of triples.
+    """
+    if len(body) > _SMALL:
+        return False
+    if asked in ("CONSTRUCT", "DESCRIBE"):
+        known = ox.RdfFormat.from_media_type(sparql.RDF_FORMATS[form][0])
+        return next(ox.parse(body, format=known), None) is None
+    if form == "csv":
+        _, *rows = body.decode().replace("\r\n", "\n").rstrip("\n").split("\n")
+        return not rows or (len(rows) == 1 and not rows[0].strip("0,") and "0" in rows[0])
+    found = _parsed(body, form)
+    if isinstance(found, ox.QueryBoolean):
+        return not found
+    rows = [*islice(found, 2)]
+    counts = [str(term.value) for term in rows[0] if isinstance(term, ox.Literal)] if rows else []
+    return not rows or (
+        len(rows) == 1 and bool(counts) and len(counts) == len(rows[0]) and {*counts} == {"0"}
+    )
+
+
+def hints(text: str, version: int) -> list[str]:
+    """Sentences about what a query without rows may have meant; none where there is nothing to say, or no time.
+
+    Args:
+        text: of a query that is valid.
+    """
+    names, texts = _named_in(text)
+    try:
+        there = (
+            _select(_THERE.format(terms=" ".join(f"<{n}>" for n in names)), version)
+            if names
+            else set()
+        )
+        known: dict[str, set[str]] = {}
+        found = [_missing(name, version, known) for name in names if name not in there]
+        tagged = " ".join(f"{t}@{language}" for t in texts for language in _LANGUAGES)
+        for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
+            found.append(f"Labels have a language: the graph has {label}.")
+        for code in sorted(_select(_CODES.format(texts=" ".join(texts)), version)) if texts else ():
+            found.append(
+                f"No text of the graph is that code in these capitals; did you mean {code}?"
+            )
+    except KgError:
+        return []
+    return found
+
+
+def header(sentences: Iterable[str]) -> str:
+    """Sentences for a header, which takes no other letters than ASCII's."""
+    return " ".join(sentences).encode("ascii", "backslashreplace").decode()[:2000]
+
+
+def _named_in(text: str) -> tuple[list[str], list[str]]:
+    """Return the IRIs that a query names, and its strings without language and data type."""
+    spaces, names, texts = dict(PREFIXES), dict[str, None](), dict[str, None]()
+    tokens = [*sparql.tokens(text)]
+    for i, token in enumerate(tokens):
+        before, after = tokens[i - 1] if i else None, tokens[i + 1 : i + 2]
+        if token.kind == "name":
+            prefix, _, local = token.text.partition(":")
+            if before and before.word == "PREFIX":
+                spaces[prefix] = after[0].text[1:-1]
+            elif prefix in spaces and local and "\\" not in local:
+                names[spaces[prefix] + local] = None
+        elif token.kind == "iri" and "\\" not in token.text and ":" in token.text:
+            declares = before and (
+                before.word == "BASE" or (i > 1 and tokens[i - 2].word == "PREFIX")
+            )
+            if not declares and token.text[1:-1] != BASE:
+                names[token.text[1:-1]] = None
+        elif token.kind == "string" and len(token.text) <= 200:
+            typed = after and (after[0].kind == "lang" or after[0].text.startswith("^"))
+            texts.update({} if typed else {token.text: None})
+    standard = tuple(
+        PREFIXES[p] for p in ("xsd", "rdf", "owl")
+    )  # words of the languages themselves
+    kept = [name for name in names if not name.startswith(standard)]
+    return kept[:_LOOKED_AT], list(texts)[:_LOOKED_AT]
+
+
+def _missing(name: str, version: int, seen: dict[str, set[str]]) -> str:
+    """Return that a name is nowhere, and what may have been meant; the names of a space are asked once, and kept in `seen`."""
+    space = match[0] if (match := _SPACE.match(name)) else name
+    if space not in seen:
+        seen[space] = _known(space, version)
+    words = [one.removeprefix(space) for one in seen[space] if one.startswith(space)]
+    close = meant(name.removeprefix(space), words)
+    return f"There is no {short(name)} in the graph{f'; did you mean {short(space + close[0])}?' if close else '.'}"
+
+
+def _known(space: str, version: int) -> set[str]:
+    known = _select(_NAMED.format(space=space, most=_KNOWN), version)
+    if space in (TERMS, *PREFIXES.values()) and not space.startswith(ID):
+        counted = services().census.results(version, patience=0)
+        known |= {*counted.get("classes", ()), *counted.get("properties", ())}
+    return known
+
+
+def _select(query: str, version: int) -> set[str]:
+    """Return the terms of a column: an IRI as it is, a literal as SPARQL writes it."""
+    rows = services().select(query, version, timeout=_SECONDS)
+    terms = (term for row in rows for term in row.values())
+    return {term.value if isinstance(term, ox.NamedNode) else str(term) for term in terms}

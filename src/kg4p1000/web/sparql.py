@@ -29,27 +29,28 @@ from ..errors import (
 )
 from ..store import Result
 from ..terms import prefix_declarations
-from . import problems, results
-from .advice import advice
-from .authorization import account
-from .citation import citation, key_of
-from .declared import takes
-from .hints import HEADER, found_nothing, header, hints
+from . import results
 from .home import of_service
-from .negotiation import RESULTS, TRIPLES, Choice, choose, prefers_page
 from .requests import (
     FORM,
     QUERY,
+    RESULTS,
+    TRIPLES,
     UPDATE,
+    Choice,
+    choose,
     decoded,
     graphs,
     mistyped,
     parameters,
+    prefers_page,
+    takes,
     text_body,
     whole_body,
 )
-from .services import base, resolved_version, services
-from .streaming import respond
+from .responses import citation, key_of, problem_of, respond, say_when
+from .results import HEADER, advice, found_nothing, header, hints
+from .services import account, resolved_version, services
 
 blueprint = Blueprint("sparql", __name__)
 
@@ -102,14 +103,14 @@ def endpoint() -> Response | str:
     except KgError as problem:
         if not _for_people(formats):
             raise
-        page = Response(_page(text, problem=problems.document(problem)), problem.status)
+        page = Response(_page(text, problem=problem_of(problem)), problem.status)
         page.content_type = "text/html; charset=utf-8"
-        problems.say_when(page, problem)
+        say_when(page, problem)
         return page
 
 
 def _answer(asked: QueryRequest, text: str) -> Response | str:
-    of, record = services(), g.visit
+    of, record = services(), g.record
     limit = _time_limit(asked.timeout)
     query = of.reading.read(text, timeout=limit)
     if asked.default_graphs or asked.named_graphs:  # they beat its own (section 2.1.4)
@@ -136,10 +137,8 @@ def _answer(asked: QueryRequest, text: str) -> Response | str:
         response = respond(result, choice.media_type)
     graphs = {"default-graph-uri": asked.default_graphs, "named-graph-uri": asked.named_graphs}
     again = {"query": text, **{name: iris for name, iris in graphs.items() if iris}}
-    lasting, home = asked.version.isdecimal(), base()
-    response.headers.extend(
-        citation(f"{home}/sparql", again, version, of.store, key, lasting=lasting, base=home)
-    )
+    lasting = asked.version.isdecimal()
+    response.headers.extend(citation("/sparql", again, version, key, lasting=lasting))
     said = [*asked.slips]
     if response.status_code == 200 and response.is_sequence:
         if found_nothing(response.get_data(), query.form, form):

@@ -1,4 +1,4 @@
-"""Things under their own IRIs: a redirect, a page for people, data for programs, and lists by kind."""
+"""Things under their own IRIs: a redirect, a page for people, data for programs, lists by kind; and the named graphs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from werkzeug.wrappers import Response as Redirect
 
 from ..errors import NotFound
 from ..sparql import RDF_FORMATS
-from ..terms import BASE, CODE, ID, ID_TYPES, PREFIXES, TERMS, natural_key
+from ..terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key
 from ..texts import meant, number
 from .describe import describe
-from .negotiation import TRIPLES, TRIPLES_ONLY, Choice, chosen
 from .queries import asked_by
-from .rendering import Name, Sheet, data_href, names_of, register, short, text
+from .rendering import Name, Sheet, data_href, graph_entry, names_of, register, short, text
+from .requests import TRIPLES, TRIPLES_ONLY, Choice, chosen, takes
+from .responses import cited, respond
 from .services import asked_version, page_version, services
-from .streaming import cited, respond
 
 blueprint = Blueprint("things", __name__)
+graphs = Blueprint("graphs", __name__)
 
 OBJECTIVE = PREFIXES["objective"]
 #: Endings of data addresses, with the formats that they stand for and their names.
@@ -70,6 +71,14 @@ _FINDINGS = """SELECT ?thing ?one ?other ?finding ?kind ?confidence ?status ?rea
 #: How an overlap is named.
 _PAIR = re.compile(r"[A-Z][0-9]+[.][0-9]+-[A-Z][0-9]+[.][0-9]+")
 _LEVELS = ("/id/goal/", "/id/objective/", "/id/target/")
+_COUNTS = """SELECT ?graph (COUNT(*) AS ?count)
+WHERE { GRAPH ?graph { ?s ?p ?o } } GROUP BY ?graph"""
+_ANY = "SELECT ?graph WHERE { GRAPH ?graph { ?s ?p ?o } } LIMIT 1"
+_CONTENT = """SELECT ?graph ?class (COUNT(DISTINCT ?thing) AS ?count)
+WHERE { GRAPH ?graph { ?thing a ?class FILTER(isIRI(?class)) } } GROUP BY ?graph ?class"""
+_WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
+# JSON-LD has no words for statements about statements; they are left out of it.
+_WHOLE_IN_JSON_LD = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o FILTER(!isTRIPLE(?o)) }"
 
 
 def _findings(subject: NamedNode, version: int) -> list[dict[str, Any]]:
@@ -153,7 +162,7 @@ def _nothing(subject: NamedNode, sentence: str = "") -> NotFound:
     """Say that there is no such thing, and which may have been meant."""
     space, hint = subject.value[: subject.value.rindex("/") + 1], ""
     if space.startswith((ID, CODE)):
-        rows = services().select(_LIST, asked_version(request.args), start=Literal(space))
+        rows = services().select(_LIST, asked_version(), start=Literal(space))
         known = {text(row["other"]).removeprefix(space) for row in rows}
         close = meant(subject.value.removeprefix(space), known)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -166,17 +175,17 @@ def data(subject: NamedNode, choice: Choice) -> Response:
     Raises:
         NotFound: it says nothing.
     """
-    version = asked_version(request.args)
-    graphs = services().select(_GRAPHS_OF, version, thing=subject)
-    if not graphs:
+    version = asked_version()
+    found_in = services().select(_GRAPHS_OF, version, thing=subject)
+    if not found_in:
         raise _nothing(subject)
-    merged = any(row["merged"] == Literal(True) for row in graphs)
+    merged = any(row["merged"] == Literal(True) for row in found_in)
     query = f"{_DATA[:-1]}{_TOLD_IN_JSON_LD}}}" if choice.key == "jsonld" else _DATA
     result = services().readers.query(
         query,
         bindings={"thing": subject},
         # Shapes and later editions are not part of the default graph.
-        default_graphs=None if merged else [text(row["graph"]) for row in graphs],
+        default_graphs=None if merged else [text(row["graph"]) for row in found_in],
         rdf_format=choice.key,
         version=version,
     )
@@ -187,7 +196,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
 def thing(kind: str, key: str) -> Redirect:
     """Send people to the page of a thing and programs to its data (303)."""
     subject = node(f"id/{kind}/{key}")
-    if not services().select(_GRAPHS_OF, asked_version(request.args), thing=subject):
+    if not services().select(_GRAPHS_OF, asked_version(), thing=subject):
         raise _nothing(
             subject, f"There is no {kind} {key!r}; /page/{kind}/ lists those that there are."
         )
@@ -200,6 +209,7 @@ def thing(kind: str, key: str) -> Redirect:
 
 
 @blueprint.route("/page/<kind>/<key>")
+@takes("version")
 def thing_page(kind: str, key: str) -> str | Redirect:
     """Show the page of a thing; that of an overlap is where the two activities stand side by side."""
     subject = node(f"id/{kind}/{key}")
@@ -210,6 +220,7 @@ def thing_page(kind: str, key: str) -> str | Redirect:
 
 
 @blueprint.route("/data/<kind>/<key>")
+@takes("version", "format", answers=TRIPLES_ONLY)
 def thing_data(kind: str, key: str) -> Response:
     """Send the data of a thing, in the format of its ending or, without one, by Accept."""
     stem, dot, suffix = key.rpartition(".")
@@ -220,6 +231,7 @@ def thing_data(kind: str, key: str) -> Response:
 
 
 @blueprint.route("/page/<kind>/")
+@takes("version", "page")
 def kind_page(kind: str) -> str:
     """List the things of a kind."""
     version = page_version()
@@ -245,12 +257,95 @@ def kind_page(kind: str) -> str:
 
 @blueprint.route("/code/<scheme>")
 @blueprint.route("/code/<scheme>/<code>")
+@takes("version", "format", answers=TRIPLES)
 def code(scheme: str, code: str = "") -> Response | str:
     """Show a code list or one of its codes, as a page or as data."""
     return answer(node(f"code/{scheme}/{code}".rstrip("/")), chosen(TRIPLES))
 
 
 @blueprint.route("/shapes/<name>")
+@takes("version", "format", answers=TRIPLES)
 def shape(name: str) -> Response | str:
     """Show a shape, as a page or as data."""
     return answer(node(f"shapes/{name}"), chosen(TRIPLES))
+
+
+# the named graphs: what each holds, where it comes from, how it may be used, and its statements
+
+
+@graphs.route("/graph/", endpoint="index")
+@takes("version", "format", answers=TRIPLES)
+def all_graphs() -> Response | str:
+    """List the named graphs; as RDF, the register."""
+    choice = chosen(TRIPLES)
+    if choice.key != "html":
+        return whole_graph(GRAPH + "graphs", choice.key, choice.media_type)
+    version = page_version()
+    counts = {
+        text(row["graph"]): int(text(row["count"])) for row in services().select(_COUNTS, version)
+    }
+    listed = register(version)
+    unlisted = [graph_entry(iri) for iri in sorted(counts.keys() - listed.keys())]
+    return render_template("graphs.html", graphs=[*listed.values(), *unlisted], counts=counts)
+
+
+@graphs.route("/graph/<topic>")
+@takes("version", "format", answers=TRIPLES)
+def graph(topic: str) -> Response | str:
+    """One named graph: what it is, or all its statements as RDF."""
+    subject = node(f"graph/{topic}")
+    choice = chosen(TRIPLES)
+    if choice.key != "html":
+        return whole_graph(subject.value, choice.key, choice.media_type)
+    version = page_version()
+    content = services().select(_CONTENT, version, graph=subject)
+    counts = services().select(_COUNTS, version, graph=subject)
+    triples = sum(int(text(row["count"])) for row in counts)
+    entry = register(version).get(subject.value)
+    if entry is None and not triples:
+        raise _unknown(subject.value)
+    entry = entry or graph_entry(subject.value)
+    names = names_of(
+        {
+            entry.get("source", ""),
+            entry.get("author", ""),
+            *(text(row["class"]) for row in content),
+        }
+        - {""},
+        version,
+    )
+    return render_template(
+        "graph.html",
+        graph=entry,
+        triples=triples,
+        content=sorted(
+            ((names[text(row["class"])], int(text(row["count"]))) for row in content),
+            key=lambda pair: (-pair[1], pair[0].text),
+        ),
+        names=names,
+        downloads=downloads(subject.value),
+        query=f"SELECT ?s ?p ?o\nFROM <{subject.value}>\nWHERE {{ ?s ?p ?o }}\nLIMIT 100",
+    )
+
+
+def whole_graph(iri: str, form: str, media_type: str) -> Response:
+    """All statements of a graph, as RDF.
+
+    Raises:
+        NotFound: there is none.
+    """
+    version = asked_version()
+    known = register(version or services().store.current)
+    if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
+        raise _unknown(iri)
+    result = services().readers.query(
+        _WHOLE_IN_JSON_LD if form == "jsonld" else _WHOLE,
+        default_graphs=[iri],
+        rdf_format=form,
+        version=version,
+    )
+    return cited(respond(result, media_type))
+
+
+def _unknown(iri: str) -> NotFound:
+    return NotFound(f"There is no graph {iri}; /graph/ lists those that there are.")

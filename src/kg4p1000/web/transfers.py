@@ -1,4 +1,4 @@
-"""Long answers on their way: so many at once, and no more unread bytes than there may be.
+"""What requests share: a record of each, the answers that are kept, and the places of long answers on their way.
 
 An answer that is sent piece by piece holds a thread until its client has read it, and its result is spooled
 meanwhile, so that no reader waits for the line. Past the limits the largest one is let go: its transfer ends broken.
@@ -8,17 +8,101 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..access import counted_as
 from ..errors import Busy, SlowReader
 from ..store import Result
-from .access_log import Record
 
+Headers = list[tuple[str, str]]
 #: Long answers that may be sent at once.
 PLACES = 64
 #: Seconds between two looks at what waits to be read.
 _TURN = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """What is noted of a request.
+
+    Attributes:
+        id: stands in the header X-Request-Id, in problem documents and in the log.
+        client: the address of the client, behind the proxies that we trust.
+        endpoint: the name of the route.
+        version: the version of the graph that is shown; 0 for none.
+        asked: names the question, so that lines of the log about the same can be found; or empty.
+        outcome: ``ok``, or the slug of a problem; ``client-gone`` when the client left before the end.
+        counted: whether the request has a place in the limits of its client.
+        repeatable: whether the same request gets the same answer, which may be kept.
+        broken: whether the transfer was cut after bytes had gone out.
+    """
+
+    client: str
+    method: str
+    path: str
+    id: str
+    began: float
+    first: float = 0
+    endpoint: str = "none"
+    asked: str = ""
+    outcome: str = "ok"
+    version: int = 0
+    status: int = 0
+    size: int = 0
+    counted: bool = False
+    repeatable: bool = False
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A short answer as it is kept: what is sent, the version that it is of, and the name of the question."""
+
+    body: bytes
+    status: str
+    headers: Headers
+    version: int
+    asked: str
+
+
+class Cache:
+    """Answers by what was asked of which version; the ones not asked for longest go first.
+
+    Args:
+        size: bytes that may be kept; 0 keeps nothing.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.used = size, 0
+        self.hits = self.misses = 0
+        self._answers: OrderedDict[tuple[str, ...], Answer] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, ...]) -> Answer | None:
+        """Return a kept answer."""
+        with self._lock:
+            answer = self._answers.get(key)
+            if answer is None:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._answers.move_to_end(key)
+            return answer
+
+    def put(self, key: tuple[str, ...], answer: Answer) -> None:
+        """Keep an answer, if there is room for it at all."""
+        if len(answer.body) > self.size // 8:
+            return
+        with self._lock:
+            if key in self._answers:
+                return
+            self._answers[key] = answer
+            self.used += len(answer.body)
+            while self.used > self.size:
+                _, oldest = self._answers.popitem(last=False)
+                self.used -= len(oldest.body)
 
 
 class Transfers:

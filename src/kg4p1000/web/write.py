@@ -14,24 +14,25 @@ from werkzeug.datastructures import MultiDict
 from ..access import Account, Role
 from ..errors import MalformedRequest, NotFound, Refused, WrongMediaType
 from ..writer import GRAPH_TYPES
-from .authorization import require
-from .declared import JSON, takes
-from .hints import HEADER, header, hints
-from .negotiation import TRIPLES_ONLY, chosen
 from .requests import (
     FORM,
+    JSON,
+    TRIPLES_ONLY,
     UPDATE,
+    chosen,
     conditions,
     decoded,
     graphs,
     is_dry_run,
     parameters,
     see_names,
+    takes,
     text_body,
     whole_body,
 )
-from .services import asked_version, services
-from .streaming import cited, respond
+from .responses import cited, respond
+from .results import HEADER, header, hints
+from .services import asked_version, require, services
 
 blueprint = Blueprint("write", __name__)
 
@@ -82,7 +83,7 @@ def read() -> Response:
     """Return a graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
     name = _named(default_too=True)
     choice = chosen(TRIPLES_ONLY)
-    version = asked_version(request.args)
+    version = asked_version()
     dataset = [name] if name else None
     if name:
         found = services().readers.query(_ANY, default_graphs=dataset, version=version)
