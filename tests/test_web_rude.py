@@ -220,13 +220,14 @@ def test_two_hundred_clients_get_honest_answers_and_leave_nothing_behind(service
     assert not broken
     assert set(outcomes) <= {200, 429, 503}
     assert outcomes[200] > 200
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while readers.running() or readers.lanes.occupancy != FREE:
         assert time.monotonic() < until, "a place is still taken though nobody asks"
         time.sleep(0.05)
-    assert (
-        processes_below(os.getpid()) <= processes + 2
-    )  # readers that were started for others' places
+    # Readers that were started for others' places; those that nobody needs end once they are open.
+    while processes_below(os.getpid()) > processes + 2:
+        assert time.monotonic() < until, "processes are left though nobody asks"
+        time.sleep(0.05)
     assert open_files() <= files + 10
     assert resident() - memory < 50_000
     assert point(place) == 200
