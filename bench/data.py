@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-import kg4p1000.build
-import kg4p1000.loading
-from kg4p1000 import curation
+from kg4p1000.curation import build, commits, loading
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Store
-from kg4p1000.terms import iri
 
 from . import generate
 
@@ -59,7 +57,7 @@ def judged(work: Path, size: int) -> tuple[Store, float]:
     made = Store(folder)
     _prepare(made)
     began = time.perf_counter()
-    kg4p1000.loading.load(
+    loading.load(
         made, ROOT, file(work, size), GRAPH, author="bench", limit=1 << 40, tell=lambda *_: None
     )
     return made, time.perf_counter() - began
@@ -67,10 +65,10 @@ def judged(work: Path, size: int) -> tuple[Store, float]:
 
 def _prepare(made: Store) -> None:
     """Build the plan's graph, and register the one for what is generated."""
-    kg4p1000.build.build(made, ROOT, author="bench")
-    curation.commit(
+    build.build(made, ROOT, author="bench")
+    commits.commit(
         made,
-        kg4p1000.build.load_shapes(ROOT),
+        build.load_shapes(ROOT),
         Delta(frozenset(_registered())),
         author="bench",
         message="A graph for generated statements",

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kg4p1000.access import Tokens
+from kg4p1000.curation.access import Tokens
 from kg4p1000.store import Store
 
 from . import client, data, servers, speed, writing
@@ -220,7 +220,7 @@ def kills(report: Report, work: Path, count: int = 100) -> None:
     folder = work / "store-kills"
     store = Store(folder)
     if not store.current:
-        data.kg4p1000.build.build(store, data.ROOT, author="bench")
+        data.build.build(store, data.ROOT, author="bench")
     token = Tokens(folder / "tokens.json").create("bench", "admin")
     stop = threading.Event()
     acknowledged: list[int] = []

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from kg4p1000.build import parse_file, sources
+from kg4p1000.curation.build import parse_file, sources
 from kg4p1000.overlaps import corpus
 from kg4p1000.overlaps.scoring import WEIGHTS, Model, fit, pairs, refit, sigmoid
 from kg4p1000.overlaps.similarity import SCHEMES, Space

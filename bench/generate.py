@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from kg4p1000.terms import PREFIXES
+from kg4p1000.kernel.terms import PREFIXES
 
 #: Statements of one activity with what belongs to it.
 BLOCK = 45

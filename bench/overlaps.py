@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kg4p1000.build import parse_file, sources
+from kg4p1000.curation.build import parse_file, sources
 from kg4p1000.overlaps import corpus
 from kg4p1000.overlaps.scoring import Model, candidates
 from kg4p1000.overlaps.similarity import Space

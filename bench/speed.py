@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from kg4p1000.terms import prefix_declarations
+from kg4p1000.kernel.terms import prefix_declarations
 
 from . import client, data, generate, servers
 from .report import Report, Row

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-from kg4p1000 import validation
-from kg4p1000.access import Tokens
-from kg4p1000.build import load_shapes
-from kg4p1000.curation import StatedGraph
+from kg4p1000 import reasoning
+from kg4p1000.curation.access import Tokens
+from kg4p1000.curation.build import load_shapes
+from kg4p1000.curation.commits import StatedGraph
+from kg4p1000.kernel.terms import iri, prefix_declarations
 from kg4p1000.store import Delta
-from kg4p1000.terms import iri, prefix_declarations
 
 from . import data, servers
 from .report import Report
@@ -137,7 +137,7 @@ def bulk(report: Report, work: Path, size: int) -> None:
     if size <= data.JUDGED:
         began = time.perf_counter()
         with store.draft() as draft:
-            found = validation.validate(StatedGraph(draft), load_shapes(data.ROOT))
+            found = reasoning.validate(StatedGraph(draft), load_shapes(data.ROOT))
         row += [f"{time.perf_counter() - began:.0f}", "yes" if found.conforms else "NO"]
     else:
         row += ["not run", ""]

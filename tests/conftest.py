@@ -14,9 +14,9 @@ import hypothesis
 import pytest
 from granian.server import MTServer
 
-from kg4p1000 import build
-from kg4p1000.queries import Library
-from kg4p1000.settings import Settings
+from kg4p1000.curation import build
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.knowledge.queries import Library
 from kg4p1000.store import MemoryGraph, Readers, Store
 from kg4p1000.web import create_app, server
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg4p1000.access import (
+from kg4p1000.curation.access import (
     Account,
     Clients,
     Role,
@@ -17,8 +17,8 @@ from kg4p1000.access import (
     doubts,
     networks,
 )
-from kg4p1000.errors import BadParameter, BadSettings, NotFound, TooManyRequests
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.errors import BadParameter, BadSettings, NotFound, TooManyRequests
+from kg4p1000.kernel.settings import Settings
 
 
 @pytest.fixture

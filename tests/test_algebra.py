@@ -11,7 +11,7 @@ from random import Random
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.errors import KgError
+from kg4p1000.kernel.errors import KgError
 from kg4p1000.sparql import guard
 
 E = "http://e.x/"

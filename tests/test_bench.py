@@ -6,8 +6,8 @@ import pyoxigraph as ox
 import pytest
 from bench import client, generate, speed
 
-from kg4p1000 import validation
-from kg4p1000.build import load_shapes, merged_sources, parse_file
+from kg4p1000 import reasoning
+from kg4p1000.curation.build import load_shapes, merged_sources, parse_file
 from kg4p1000.store import MemoryGraph
 
 
@@ -26,7 +26,7 @@ def test_generated_statements_fit_the_shapes(settings):
             (q.triple for q in generated),
         )
     )
-    report = validation.validate(graph, load_shapes(settings.files), graph.select)
+    report = reasoning.validate(graph, load_shapes(settings.files), graph.select)
     assert [f for f in report.findings if f.severity == "violation"] == []
 
 

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
 from everything import some
-from kg4p1000.access import Tokens
 from kg4p1000.cli import main
-from kg4p1000.errors import StoreUnusable
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel.errors import StoreUnusable
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Rebuilds, Store, backup, check
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
 pytestmark = pytest.mark.usefixtures("toy_by_default")

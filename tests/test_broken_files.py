@@ -6,9 +6,9 @@ from codecs import BOM_UTF8
 import pytest
 from click.testing import CliRunner
 
-from kg4p1000.build import parse_file
 from kg4p1000.cli import main
-from kg4p1000.queries import read_query
+from kg4p1000.curation.build import parse_file
+from kg4p1000.knowledge.queries import read_query
 
 #: File, what is written for what, and what the error must say.
 BROKEN = {

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000 import curation
-from kg4p1000.build import build, load_shapes, read, sources, write_files
-from kg4p1000.errors import BrokenFile, NotFound, ShapesViolated, UndoConflict
+from kg4p1000.curation import commits
+from kg4p1000.curation.build import build, load_shapes, read, sources, write_files
+from kg4p1000.kernel.errors import BrokenFile, NotFound, ShapesViolated, UndoConflict
+from kg4p1000.kernel.terms import iri
+from kg4p1000.reasoning import Shapes
 from kg4p1000.store import Delta, Store, check
-from kg4p1000.terms import iri
-from kg4p1000.validation import Shapes
 
 ROOT = Path(__file__).parent.parent
 TOY = Path(__file__).parent / "toy"
@@ -48,7 +48,7 @@ def toy_shapes():
 
 
 def steward(store, added=(), removed=(), **options):
-    return curation.commit(
+    return commits.commit(
         store,
         toy_shapes(),
         Delta.of(added, removed),
@@ -66,7 +66,7 @@ def replace(path, old, new):
 
 def test_a_build_publishes_what_the_files_say(built):
     told = set().union(*(read(source) for source in sources(TOY)))
-    kept = {q for q in built.quads() if q.graph_name != curation.INFERRED}
+    kept = {q for q in built.quads() if q.graph_name != commits.INFERRED}
     assert len(kept) == len(Delta.of(told).added)
     assert built.current == 1
 
@@ -84,10 +84,10 @@ def test_building_again_from_the_same_files_changes_nothing(store):
 
 
 def test_inferences_have_a_graph_of_their_own(built):
-    inferred = {q.triple for q in built.quads() if q.graph_name == curation.INFERRED}
-    asserted = {q.triple for q in built.quads() if q.graph_name != curation.INFERRED}
+    inferred = {q.triple for q in built.quads() if q.graph_name == commits.INFERRED}
+    asserted = {q.triple for q in built.quads() if q.graph_name != commits.INFERRED}
     assert not inferred & asserted
-    chain = Quad(iri("activity:A4.2"), iri("k4p:contributesTo"), iri("goal:A"), curation.INFERRED)
+    chain = Quad(iri("activity:A4.2"), iri("k4p:contributesTo"), iri("goal:A"), commits.INFERRED)
     assert chain in set(built.quads())
 
 
@@ -223,7 +223,7 @@ def test_inferences_follow_a_change_in_both_directions(store):
         q for q in store.quads() if q.subject == activity and q.predicate == iri("k4p:number")
     ]
     assert number
-    done = curation.commit(
+    done = commits.commit(
         store,
         Shapes.from_files([]),
         Delta.of([Quad(activity, link, new, graph)], [Quad(activity, link, old, graph)]),
@@ -231,11 +231,11 @@ def test_inferences_follow_a_change_in_both_directions(store):
         message="a move that no shape judges",
         dry_run=True,
     )
-    gone = {q for q in done.delta.removed if q.graph_name == curation.INFERRED}
-    come = {q for q in done.delta.added if q.graph_name == curation.INFERRED}
+    gone = {q for q in done.delta.removed if q.graph_name == commits.INFERRED}
+    come = {q for q in done.delta.added if q.graph_name == commits.INFERRED}
     inverse = iri("k4p:hasActivity")
-    assert Quad(old, inverse, activity, curation.INFERRED) in gone
-    assert Quad(new, inverse, activity, curation.INFERRED) in come
+    assert Quad(old, inverse, activity, commits.INFERRED) in gone
+    assert Quad(new, inverse, activity, commits.INFERRED) in come
 
 
 def labelled(text, language="en", predicate=LABEL):
@@ -243,7 +243,7 @@ def labelled(text, language="en", predicate=LABEL):
 
 
 def undo(store, version, **options):
-    return curation.undo(store, toy_shapes(), version, "steward", **options)
+    return commits.undo(store, toy_shapes(), version, "steward", **options)
 
 
 def test_an_undo_takes_back_a_change_with_all_that_followed_from_it(store):

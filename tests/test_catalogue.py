@@ -7,8 +7,8 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.build import parse_file
-from kg4p1000.terms import curie, prefix_declarations
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.terms import curie, prefix_declarations
 
 QUERIES = Path(__file__).resolve().parents[1] / "queries" / "competency"
 

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from kg4p1000 import checks, reasoner
-from kg4p1000.access import Role, Tokens
-from kg4p1000.cli import base, main
-from kg4p1000.errors import KgError
+from kg4p1000.cli import base, checks, main
+from kg4p1000.curation.access import Role, Tokens
+from kg4p1000.kernel.errors import KgError
+from kg4p1000.reasoning import consistency
 from kg4p1000.store import Delta, Store
 
 ROOT = Path(__file__).parent.parent
@@ -339,7 +339,7 @@ def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path, env, args, words
 
 
 def test_settings_are_taken_from_file_environment_and_flags_in_this_order(tmp_path):
-    from kg4p1000.settings import load
+    from kg4p1000.kernel.settings import load
 
     (tmp_path / "kg.toml").write_text("port = 1\nhost = 'a'\nreaders = 1\n")
     found = load({"port": 3}, {"KG4P1000_PORT": "2", "KG4P1000_HOST": "b"}, tmp_path / "kg.toml")
@@ -349,7 +349,7 @@ def test_settings_are_taken_from_file_environment_and_flags_in_this_order(tmp_pa
 def test_the_table_of_settings_in_the_docs_is_complete():
     from dataclasses import fields
 
-    from kg4p1000.settings import Settings
+    from kg4p1000.kernel.settings import Settings
 
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|.*\| (.*) \|$", text, flags=re.M)
@@ -399,7 +399,7 @@ def test_an_ontology_that_no_reasoner_judged_is_released_only_on_request(monkeyp
     def missing(triples):
         raise KgError("HermiT could not run.")
 
-    monkeypatch.setattr(reasoner, "consistency", missing)
+    monkeypatch.setattr(consistency, "consistency", missing)
     (told,) = checks.ontology_faults(TOY)
     assert "HermiT could not run. Install it" in told
     assert "--without-reasoner" in told

@@ -5,8 +5,8 @@ from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
 from kg4p1000.cli import main
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta
-from kg4p1000.terms import iri
 
 HEADER = "id,title,description,language\n"
 

@@ -4,14 +4,14 @@ import pytest
 from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
-from kg4p1000 import build, decisions, mappings
 from kg4p1000.cli import main
-from kg4p1000.curation import INFERRED, commit, undo
-from kg4p1000.decisions import person
-from kg4p1000.errors import BadParameter, NotFound, ShapesViolated
+from kg4p1000.curation import build, decisions, mappings
+from kg4p1000.curation.commits import INFERRED, commit, undo
+from kg4p1000.curation.decisions import person
+from kg4p1000.kernel.errors import BadParameter, NotFound, ShapesViolated
+from kg4p1000.kernel.terms import iri
 from kg4p1000.overlaps.corpus import read as read_activities
 from kg4p1000.store import Delta, Store
-from kg4p1000.terms import iri
 
 FACETS = iri("graph:facets")
 

@@ -6,16 +6,16 @@ import pytest
 from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
-from kg4p1000 import build, mappings, proposals, writer
-from kg4p1000 import decisions as people
-from kg4p1000.access import Tokens
 from kg4p1000.cli import main
-from kg4p1000.curation import commit, undo
-from kg4p1000.errors import DecisionStands, KgError
-from kg4p1000.overlaps import decisions
-from kg4p1000.settings import Settings
+from kg4p1000.curation import build, mappings, writer
+from kg4p1000.curation import decisions as people
+from kg4p1000.curation.access import Tokens
+from kg4p1000.curation.commits import commit, undo
+from kg4p1000.kernel.errors import DecisionStands, KgError
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri, turtle
+from kg4p1000.overlaps import decisions, detection
 from kg4p1000.store import Delta, Readers
-from kg4p1000.terms import iri, turtle
 from kg4p1000.web import create_app
 
 TOY = Path(__file__).parent / "toy"
@@ -34,7 +34,7 @@ def graph(toy_store, shapes):
     """A graph in which Jane Doe accepted an overlap and a mapping."""
     graph = toy_store()
     told = {"status": "accepted", "author": JANE, "why": "Both teams said so."}
-    proposals.decide(graph, shapes, PAIR, **told)
+    detection.decide(graph, shapes, PAIR, **told)
     with graph.draft() as draft:
         link = mappings.links(draft.select)[0]
     mappings.decide(graph, shapes, link.iri, **told)
@@ -184,10 +184,10 @@ def test_a_build_brings_decisions_and_changes_none(toy_store, graph, toy_files):
 
 def test_undo_takes_one_decision_back_and_leaves_others_of_the_person(toy_store, shapes):
     graph, told = toy_store(), {"author": JANE, "why": "Seen."}
-    proposals.decide(graph, shapes, PAIR, status="accepted", **told)
+    detection.decide(graph, shapes, PAIR, status="accepted", **told)
     first = graph.current
-    proposals.decide(graph, shapes, ("A4.1", "D2.1"), status="rejected", **told)
-    proposals.refresh(graph, shapes)
+    detection.decide(graph, shapes, ("A4.1", "D2.1"), status="rejected", **told)
+    detection.refresh(graph, shapes)
     undo(graph, shapes, first, "tests")
     assert said(graph) == [(JANE, "rejected")]
     status = Quad(iri("overlap:A4.2-D2.3"), iri("k4p:status"), iri("status:proposed"))
@@ -216,7 +216,7 @@ def test_an_undone_number_does_not_lead_to_another_decision(graph, shapes):
 def test_two_names_of_one_key_stay_two_persons(graph, shapes):
     told = {"status": "rejected", "why": "Other regions."}
     for name in ("jane doe", "Jane Doé"):
-        proposals.decide(graph, shapes, PAIR, author=name, **told)
+        detection.decide(graph, shapes, PAIR, author=name, **told)
     assert sorted(said(graph)) == sorted(
         [(JANE, "accepted"), ("jane doe", "rejected"), ("Jane Doé", "rejected")]
     )

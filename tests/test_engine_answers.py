@@ -12,7 +12,7 @@ from collections import Counter
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.errors import KgError
+from kg4p1000.kernel.errors import KgError
 from kg4p1000.sparql import guard
 from kg4p1000.sparql.engine import for_engine
 from kg4p1000.sparql.syntax import Parser

@@ -6,12 +6,12 @@ import re
 import pytest
 from pyoxigraph import NamedNode
 
-from kg4p1000.build import parse_file
-from kg4p1000.errors import BrokenFile, KgError, MalformedQuery, MalformedRequest
+from kg4p1000.curation.build import parse_file
+from kg4p1000.curation.writer import _sent
+from kg4p1000.kernel.errors import BrokenFile, KgError, MalformedQuery, MalformedRequest
+from kg4p1000.reasoning import Shapes
 from kg4p1000.sparql import apply_update, columns_of
 from kg4p1000.store import Draft
-from kg4p1000.validation import Shapes
-from kg4p1000.writer import _sent
 
 #: Words of the parsers that help nobody.
 THEIRS = re.compile(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.build import parse_file
-from kg4p1000.ontology import rules
-from kg4p1000.terms import CODE, PREFIXES, TERMS
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.terms import CODE, PREFIXES, TERMS
+from kg4p1000.reasoning.inference import rules
 
 ROOT = Path(__file__).resolve().parents[1]
 FACETS = {

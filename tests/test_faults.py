@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from kg4p1000.access import Role
-from kg4p1000.errors import KgError
+from kg4p1000.curation.access import Role
+from kg4p1000.curation.writer import Writer
+from kg4p1000.kernel.errors import KgError
 from kg4p1000.store import Readers, Store, check
-from kg4p1000.writer import Writer
 
 pytestmark = pytest.mark.slow
 KILLS = 12

@@ -8,9 +8,9 @@ import pyoxigraph as ox
 import pytest
 
 from everything import for_each
-from kg4p1000 import terms
-from kg4p1000.build import parse_file
-from kg4p1000.terms import BASE, PREFIXES, iri, natural_key, turtle
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel import terms
+from kg4p1000.kernel.terms import BASE, PREFIXES, iri, natural_key, turtle
 
 ROOT = Path(__file__).parent.parent
 DATA = sorted((ROOT / "data").glob("*.ttl"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.terms import iri
+from kg4p1000.kernel.terms import iri
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = re.compile(r"\b[A-F][1-6]\b")

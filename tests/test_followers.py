@@ -3,12 +3,12 @@
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000 import curation, decisions
-from kg4p1000.curation import Follower, commit, undo
-from kg4p1000.errors import BadParameter, DecisionStands, Forbidden, NotFound
+from kg4p1000.curation import commits, decisions
+from kg4p1000.curation.commits import Follower, commit, undo
+from kg4p1000.kernel.errors import BadParameter, DecisionStands, Forbidden, NotFound
+from kg4p1000.kernel.terms import iri
+from kg4p1000.reasoning import Shapes
 from kg4p1000.store import Delta, Store
-from kg4p1000.terms import iri
-from kg4p1000.validation import Shapes
 
 NOTES, LINKS = iri("graph:notes"), iri("graph:links")
 STATUS, SAME = iri("k4p:status"), iri("skos:closeMatch")
@@ -90,7 +90,7 @@ def test_a_guard_that_is_registered_refuses_a_change_and_nothing_is_published(st
         seen.append((len(draft.delta), wipe))
         raise Forbidden("Not today.")
 
-    monkeypatch.setattr(curation, "guards", [guard])
+    monkeypatch.setattr(commits, "guards", [guard])
     before = set(store.quads())
     with pytest.raises(Forbidden, match="Not today"):
         change(store, [note("a")], wipe=True)
@@ -106,7 +106,7 @@ def test_what_follows_from_a_change_is_part_of_its_version_and_goes_with_it(stor
         draft.apply(Delta({other}) if there else Delta(removed={other}))
 
     about_notes = Follower(lambda changed: any(q.graph_name == NOTES for q in changed), follow)
-    monkeypatch.setattr(curation, "followers", [about_notes])
+    monkeypatch.setattr(commits, "followers", [about_notes])
     done = change(store, [note("a")])
     assert done.entry.version == 2
     assert other in done.delta.added
@@ -117,14 +117,14 @@ def test_what_follows_from_a_change_is_part_of_its_version_and_goes_with_it(stor
 def test_what_takes_long_is_left_for_a_change_of_its_own(store, monkeypatch):
     late = Quad(TWO, iri("skos:note"), Literal("late"), NOTES)
     slow = Follower(bool, lambda draft: draft.apply(Delta({late})), slow=True)
-    monkeypatch.setattr(curation, "followers", [slow])
+    monkeypatch.setattr(commits, "followers", [slow])
     done = change(store, [note("a")])
     assert late not in done.delta.added
-    assert curation.is_followed(done.delta.added)
-    assert not curation.is_followed(frozenset())
+    assert commits.is_followed(done.delta.added)
+    assert not commits.is_followed(frozenset())
     with store.draft() as draft:
         draft.apply(Delta({note("b")}))
-        curation.follow(draft, slow=True)
+        commits.follow(draft, slow=True)
         assert late in draft
 
 

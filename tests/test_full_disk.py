@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000.access import Role, Tokens
-from kg4p1000.build import build
-from kg4p1000.errors import BeingRebuilt, DiskFull, StoreUnusable
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Role, Tokens
+from kg4p1000.curation.build import build
+from kg4p1000.curation.writer import Writer
+from kg4p1000.kernel.errors import BeingRebuilt, DiskFull, StoreUnusable
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Rebuilds, Store, backup, check, restore
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app
-from kg4p1000.writer import Writer
 
 pytestmark = pytest.mark.slow
 NOTES = iri("graph:notes")

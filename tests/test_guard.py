@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg4p1000.errors import MalformedQuery, Refused
+from kg4p1000.kernel.errors import MalformedQuery, Refused
 from kg4p1000.sparql import guard, place, tokens
 
 HARMLESS = [

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.errors import KgError
+from kg4p1000.kernel.errors import KgError
+from kg4p1000.kernel.terms import BASE, PREFIXES
 from kg4p1000.sparql import guard
-from kg4p1000.terms import BASE, PREFIXES
 
 TEXTS = int(os.environ.get("FUZZ_TEXTS", "20000"))
 #: What readers of SPARQL differ in: dots, escapes, comments, numbers, tags, glued names.

@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kg4p1000 import logs
-from kg4p1000.access import Tokens
-from kg4p1000.errors import Refused, TimeLimit
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel import logs
+from kg4p1000.kernel.errors import Refused, TimeLimit
 from kg4p1000.sparql import Reading, guard, tokens
 from kg4p1000.sparql.reading import SHORT
 
@@ -305,14 +305,14 @@ def test_an_event_is_one_line_of_the_log_whatever_it_says():
 
 
 def test_a_child_that_ends_by_a_fault_says_so_in_one_line():
-    code = "from kg4p1000 import logs\nlogs.begin_child()\nraise ValueError('one\\ntwo')"
+    code = "from kg4p1000.kernel import logs\nlogs.begin_child()\nraise ValueError('one\\ntwo')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith("ValueError: one\\ntwo")
     code = """
 import threading
-from kg4p1000 import logs
+from kg4p1000.kernel import logs
 logs.begin()
 thread = threading.Thread(target=lambda: int("x\\ny"))
 thread.start()

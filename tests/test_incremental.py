@@ -10,16 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from kg4p1000 import curation, ontology
-from kg4p1000.build import load_shapes
-from kg4p1000.curation import INFERRED, StatedGraph
-from kg4p1000.errors import BrokenFile, ShapesViolated
-from kg4p1000.ontology import infer, infer_change, rules
+from kg4p1000.curation import commits
+from kg4p1000.curation.build import load_shapes
+from kg4p1000.curation.commits import INFERRED, StatedGraph
+from kg4p1000.kernel.errors import BrokenFile, ShapesViolated
+from kg4p1000.kernel.terms import PREFIXES, TERMS, iri
+from kg4p1000.reasoning import Shapes, engines, inference, validate, validate_change
+from kg4p1000.reasoning.engines import touched
+from kg4p1000.reasoning.inference import infer, infer_change, rules
+from kg4p1000.reasoning.names import HEADER, NAMES, PAGES, named_by, renamed
 from kg4p1000.store import Delta, Draft, MemoryGraph
-from kg4p1000.terms import PREFIXES, TERMS, iri
-from kg4p1000.validation import Shapes, engines, validate, validate_change
-from kg4p1000.validation.engines import touched
-from kg4p1000.validation.names import HEADER, NAMES, PAGES, named_by, renamed
 
 ROOT = Path(__file__).parent.parent
 TOY = Path(__file__).parent / "toy"
@@ -159,7 +159,7 @@ def test_facts_that_only_support_each_other_go_together():
 
 
 def test_a_change_of_much_of_the_graph_is_inferred_from_by_queries(monkeypatch):
-    monkeypatch.setattr(ontology, "_MANY", 0)
+    monkeypatch.setattr(inference, "_MANY", 0)
     made = rules(axiom("rdf:type", PROPERTIES[0], iri("owl:TransitiveProperty")))
     steps = [Quad(a, PROPERTIES[0], b, A) for a, b in pairwise(THINGS)]
     draft = memory()
@@ -348,7 +348,7 @@ def test_a_change_is_judged_as_if_everything_were(store, shapes, place, seed, st
     twice = {shape for space, shape in shapes.spaces.shapes.items() if space in (NAMES, PAGES)}
     vocabulary = set(shapes.spaces.shapes.values()) - twice
     with store.draft() as draft:
-        edits, made = Edits(draft, seed), rules(ontology.axioms(draft))
+        edits, made = Edits(draft, seed), rules(inference.axioms(draft))
         kinds = [kind.__get__(edits) for kind in kinds]
         for _ in range(steps):
             part, concerned, names, whole = judged(draft, shapes, edits.next(*kinds), made)
@@ -372,7 +372,7 @@ def test_a_change_is_judged_as_if_everything_were(store, shapes, place, seed, st
 
 def test_both_engines_judge_a_change_alike(store, shapes):
     with store.draft() as draft:
-        edits, made = Edits(draft, 7), rules(ontology.axioms(draft))
+        edits, made = Edits(draft, 7), rules(inference.axioms(draft))
         parts_found = []
         for _ in range(4):
             merged = draft.merged - {INFERRED}
@@ -529,7 +529,7 @@ def test_a_change_of_the_class_hierarchy_is_judged_on_everything():
 
 def commit(store, shapes, added=(), removed=(), **options):
     delta = Delta.of(added, removed)
-    return curation.commit(store, shapes, delta, author="steward", message="a change", **options)
+    return commits.commit(store, shapes, delta, author="steward", message="a change", **options)
 
 
 def label(text, language):
@@ -577,7 +577,7 @@ def test_a_version_that_was_not_made_by_a_commit_is_not_trusted(store, shapes):
 
 
 def test_a_change_of_the_schema_changes_all_that_follows(store, shapes):
-    sub = Quad(iri("k4p:Place"), iri("rdfs:subClassOf"), iri("prov:Location"), curation.ONTOLOGY)
+    sub = Quad(iri("k4p:Place"), iri("rdfs:subClassOf"), iri("prov:Location"), commits.ONTOLOGY)
     implied = Quad(iri("place:MLI"), TYPE, iri("prov:Location"), INFERRED)
     assert implied in commit(store, shapes, [sub]).delta.added
     assert implied in commit(store, shapes, [], [sub]).delta.removed
@@ -588,7 +588,7 @@ def test_nobody_but_the_rules_writes_inferences(store, shapes):
     mine = Quad(iri("place:MLI"), TYPE, iri("k4p:Objective"), INFERRED)
     theirs = next(q for q in store.quads() if q.graph_name == INFERRED)
     assert commit(store, shapes, [mine], [theirs]).entry is None
-    done = curation.commit(
+    done = commits.commit(
         store,
         shapes,
         lambda draft: draft.apply(Delta.of([mine, MALI], [theirs])),
@@ -614,6 +614,6 @@ def test_what_a_commit_leaves_is_what_a_build_from_nothing_makes(store, shapes):
     assert store.current >= first + 4
     with store.draft() as draft:
         kept = inferred(draft)
-        infer(draft, rules(ontology.axioms(draft)))
+        infer(draft, rules(inference.axioms(draft)))
         assert inferred(draft) == kept
         assert validate(StatedGraph(draft), shapes).conforms

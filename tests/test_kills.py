@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from kg4p1000.access import Tokens
+from kg4p1000.curation.access import Tokens
 from kg4p1000.store import Store, check
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("KILLS", "12"))
 #: Kinds of processes by a word of their command.
 KINDS = {
     "web": b"--multiprocessing-fork",
-    "writer": b"kg4p1000.writer",
+    "writer": b"kg4p1000.curation.writer",
     "reader": b"kg4p1000.store.reader",
     "supervisor": b"serve",
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode
 
-from kg4p1000.build import parse_file
-from kg4p1000.terms import CODE, ID, curie, iri
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.terms import CODE, ID, curie, iri
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"

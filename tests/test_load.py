@@ -20,8 +20,8 @@ from pyoxigraph import (
     parse,
 )
 
-from kg4p1000 import build, curation, loading
-from kg4p1000.errors import (
+from kg4p1000.curation import build, commits, loading
+from kg4p1000.kernel.errors import (
     BadParameter,
     BrokenFile,
     Forbidden,
@@ -30,10 +30,10 @@ from kg4p1000.errors import (
     ShapesViolated,
     TooLarge,
 )
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Store, bulk, check
 from kg4p1000.store.changes import rows
 from kg4p1000.store.keeping import Normalised
-from kg4p1000.terms import iri
 
 ROOT = Path(__file__).parents[1]
 REGISTER, BIG, OTHER = iri("graph:graphs"), iri("graph:big"), iri("graph:other")
@@ -118,7 +118,7 @@ def test_a_file_is_loaded_logged_merged_and_undone(store, shapes, way, tmp_path)
     entry = store.log_path(2).read_bytes().splitlines()
     assert [row[2:-2] for row in entry if row.startswith(b"A ")] == rows(found)
     in_step(store)
-    curation.undo(store, build.load_shapes(shapes), 2, "t")
+    commits.undo(store, build.load_shapes(shapes), 2, "t")
     assert set(store.quads()) == before
     in_step(store)
 
@@ -213,19 +213,19 @@ def test_what_is_loaded_is_inferred_from_and_what_is_now_stated_is_no_inference(
 ):
     axiom = Quad(
         NamedNode("http://example.org/p"), iri("rdfs:domain"), NamedNode("http://example.org/C"),
-        curation.ONTOLOGY,
+        commits.ONTOLOGY,
     )  # fmt: skip
     seen = [Quad(g, iri("k4p:inDefaultGraph"), Literal(True), REGISTER)
-            for g in (curation.ONTOLOGY, curation.INFERRED)]  # fmt: skip
+            for g in (commits.ONTOLOGY, commits.INFERRED)]  # fmt: skip
     change = Delta.of([axiom, *seen])
-    curation.commit(store, build.load_shapes(shapes), change, author="t", message="")
+    commits.commit(store, build.load_shapes(shapes), change, author="t", message="")
     path = tmp_path / "data.nt"
     path.write_text(
         "<http://example.org/s7> <http://example.org/p> <http://example.org/s8> .\n"
         "<http://example.org/s1> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://example.org/C> .\n"
     )
     load(store, shapes, path)
-    inferred = {q.subject for q in store.quads() if q.graph_name == curation.INFERRED}
+    inferred = {q.subject for q in store.quads() if q.graph_name == commits.INFERRED}
     assert inferred == {thing(7)}
     in_step(store)
 
@@ -265,7 +265,7 @@ def test_a_file_that_cannot_be_read_is_told(store, shapes, way, tmp_path, name, 
 def test_inferences_are_not_loaded(store, shapes, tmp_path):
     (tmp_path / "data.nt").write_text("")
     with pytest.raises(Forbidden):
-        load(store, shapes, tmp_path / "data.nt", curation.INFERRED)
+        load(store, shapes, tmp_path / "data.nt", commits.INFERRED)
 
 
 def test_a_graph_that_is_no_longer_merged_may_go_with_its_entry(store):
@@ -362,7 +362,7 @@ def test_a_graph_is_emptied_by_a_word_of_its_own_and_brought_back(store, shapes,
     in_step(store)
     with pytest.raises(NotFound):
         loading.clear(store, shapes, OTHER, author="t", message="", dry_run=False)
-    curation.undo(store, build.load_shapes(shapes), 2, "t")
+    commits.undo(store, build.load_shapes(shapes), 2, "t")
     assert set(store.quads()) == before
 
 
@@ -393,7 +393,7 @@ def test_a_dry_run_refuses_what_the_log_could_not_take(store, shapes):
     long = Quad(thing(1), P, Literal("x" * 5_000_000), OTHER)
     for dry_run in (True, False):
         with pytest.raises(TooLarge):
-            curation.commit(
+            commits.commit(
                 store,
                 build.load_shapes(shapes),
                 Delta.of([long]),
@@ -407,10 +407,10 @@ def test_no_more_versions_are_kept_than_may_be(store, shapes):
     kept = Store(store.path, keep=2)
     judged = build.load_shapes(shapes)
     for i in range(4):
-        curation.commit(
+        commits.commit(
             kept, judged, Delta.of([Quad(thing(i), P, thing(0), OTHER)]), author="t", message=""
         )
-    curation.undo(kept, judged, kept.current, "t")
+    commits.undo(kept, judged, kept.current, "t")
     assert sorted(p.name for p in (kept.path / "versions").glob("[0-9]*")) == [
         "00000005",
         "00000006",

@@ -17,12 +17,21 @@ from hypothesis import strategies as st
 from pyoxigraph import Literal, NamedNode, Quad
 
 from everything import some
-from kg4p1000.checks import all_checks
 from kg4p1000.cli import main
-from kg4p1000.errors import StoreUnusable
-from kg4p1000.store import Delta, Readers, Store, backup, changes, check, notes, restore
+from kg4p1000.cli.checks import all_checks
+from kg4p1000.kernel.errors import StoreUnusable
+from kg4p1000.kernel.terms import iri
+from kg4p1000.store import (
+    Delta,
+    Readers,
+    Store,
+    backup,
+    changes,
+    check,
+    notes,
+    restore,
+)
 from kg4p1000.store.verify import SUMS
-from kg4p1000.terms import iri
 
 GRAPH, S, P = iri("graph:a"), NamedNode("http://example.org/s"), NamedNode("http://example.org/p")
 REGISTERED = Quad(GRAPH, iri("k4p:inDefaultGraph"), Literal(True), iri("graph:graphs"))

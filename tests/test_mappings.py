@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode
 
-from kg4p1000.build import parse_file
-from kg4p1000.errors import BrokenFile
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.errors import BrokenFile
+from kg4p1000.kernel.terms import BASE, iri, mint
 from kg4p1000.sources import sssom
-from kg4p1000.terms import BASE, iri, mint
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPINGS = ROOT / "data" / "mappings"

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from pyoxigraph import Literal, Quad
 
-from kg4p1000 import curation, proposals
-from kg4p1000.build import build, load_shapes, write_files
 from kg4p1000.cli import main
-from kg4p1000.errors import BrokenFile, ShapesViolated, StoreUnusable
-from kg4p1000.overlaps import decisions
+from kg4p1000.curation import commits
+from kg4p1000.curation.build import build, load_shapes, write_files
+from kg4p1000.kernel.errors import BrokenFile, ShapesViolated, StoreUnusable
+from kg4p1000.kernel.terms import iri
+from kg4p1000.overlaps import decisions, detection
 from kg4p1000.store import Delta
-from kg4p1000.terms import iri
 
 TOY = Path(__file__).parent / "toy"
 FAO, MALI = iri("organisation:fao"), iri("place:MLI")
@@ -44,7 +44,7 @@ def toy_shapes():
 
 
 def steward(store, added=(), removed=()):
-    return curation.commit(
+    return commits.commit(
         store, toy_shapes(), Delta.of(added, removed), author="steward", message="a change"
     )
 
@@ -87,10 +87,10 @@ def test_what_a_person_wrote_into_the_file_and_a_steward_deleted_does_not_come_b
 
 def test_an_undone_decision_does_not_come_back(store, files):
     shapes = toy_shapes()
-    proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
+    detection.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
     write_files(store, files)
     build(store, files, author="t")
-    curation.undo(store, shapes, 2, "t")
+    commits.undo(store, shapes, 2, "t")
     build(store, files, author="t")
     assert not [q for q in store.quads() if q.graph_name == decisions.GRAPH]
     status = Quad(
@@ -143,7 +143,7 @@ def test_a_file_with_changes_that_no_build_has_read_is_not_overwritten(store, fi
 
 
 def whole(store, thing):
-    return [q for q in store.quads() if q.subject == thing and q.graph_name != curation.INFERRED]
+    return [q for q in store.quads() if q.subject == thing and q.graph_name != commits.INFERRED]
 
 
 def test_a_file_that_adds_to_a_thing_that_a_steward_deleted_is_a_conflict(store, files):
@@ -220,8 +220,8 @@ def changed_lines(files, name):
 
 def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
     shapes = toy_shapes()
-    proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
-    proposals.refresh(store, shapes)  # the ranking learns, and other pairs shift
+    detection.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
+    detection.refresh(store, shapes)  # the ranking learns, and other pairs shift
     done = write_files(store, files)
     assert sorted(path.name for path in done.changed) == ["decisions.ttl", "overlaps.ttl"]
     assert done.computed > 10
@@ -229,8 +229,8 @@ def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
     text = (files / "data" / "overlaps.ttl").read_text("utf-8")
     assert "status:rejected" in text
     assert build(store, files, author="t").commit.entry is None
-    curation.undo(store, shapes, 2, "t")
-    proposals.refresh(store, shapes)
+    commits.undo(store, shapes, 2, "t")
+    detection.refresh(store, shapes)
     write_files(store, files)
     assert changed_lines(files, "overlaps.ttl") < 10
     assert "status:rejected" not in (files / "data" / "overlaps.ttl").read_text("utf-8")
@@ -239,7 +239,7 @@ def test_after_one_decision_a_dump_changes_what_was_decided_alone(store, files):
 def test_what_changes_the_overlaps_is_dumped_with_them(store, files):
     shapes = toy_shapes()
     note = said(iri("activity:A4.2"), "skos:note", "changed", "graph:plan-2021-10-14")
-    proposals.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
-    proposals.refresh(store, shapes)
+    detection.decide(store, shapes, ("A4.2", "D2.3"), status="rejected", author="Jo", why="No.")
+    detection.refresh(store, shapes)
     steward(store, [note])
     assert write_files(store, files).computed == 0

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import Quad
 
-from kg4p1000.merging import merge
-from kg4p1000.terms import iri
+from kg4p1000.curation.merging import merge
+from kg4p1000.kernel.terms import iri
 
 GRAPHS = [iri("graph:actors"), iri("graph:notes"), iri("graph:decisions")]
 THINGS = [iri(f"organisation:{name}") for name in "ab"]

@@ -10,15 +10,15 @@ import pytest
 from pyoxigraph import Quad
 
 from everything import some
-from kg4p1000.access import Role
-from kg4p1000.build import build, load_shapes, merged_sources
-from kg4p1000.curation import commit
-from kg4p1000.errors import BadParameter, BrokenFile, ShapesViolated
-from kg4p1000.loading import load
+from kg4p1000.curation.access import Role
+from kg4p1000.curation.build import build, load_shapes, merged_sources
+from kg4p1000.curation.commits import commit
+from kg4p1000.curation.loading import load
+from kg4p1000.curation.writer import perform
+from kg4p1000.kernel.errors import BadParameter, BrokenFile, ShapesViolated
+from kg4p1000.kernel.terms import ID, PREFIXES, SHAPES, iri, mint
+from kg4p1000.reasoning import Shapes
 from kg4p1000.store import Delta
-from kg4p1000.terms import ID, PREFIXES, SHAPES, iri, mint
-from kg4p1000.validation import Shapes
-from kg4p1000.writer import perform
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT.parent / "shared" / "cases" / "mistakes.json"

@@ -15,7 +15,7 @@ import pyoxigraph as ox
 import pytest
 
 from everything import for_each
-from kg4p1000.terms import PREFIXES, curie, iri
+from kg4p1000.kernel.terms import PREFIXES, curie, iri
 
 ROOT = Path(__file__).parents[1]
 FIXTURE = ROOT / "tests" / "fixtures" / "named_things.csv"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import RdfFormat
 
-from kg4p1000.errors import TooDeep
+from kg4p1000.kernel.errors import TooDeep
 from kg4p1000.store import parsing
 
 

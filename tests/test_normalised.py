@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from kg4p1000.cli import main
+from kg4p1000.curation.writer import perform
 from kg4p1000.store.keeping import kept
-from kg4p1000.writer import perform
 
 TOY = Path(__file__).parent / "toy"
 pytestmark = pytest.mark.usefixtures("toy_by_default")
@@ -80,7 +80,7 @@ def test_nothing_is_told_where_all_is_kept_as_it_was_sent(notes):
 @pytest.mark.parametrize("large", [False, True])
 def test_load_says_what_is_kept_otherwise(toy_store, tmp_path, monkeypatch, ending, large):
     if large:
-        monkeypatch.setattr("kg4p1000.loading._LARGE", 0)
+        monkeypatch.setattr("kg4p1000.curation.loading._LARGE", 0)
     path, data = tmp_path / f"some{ending}", "\n".join(statements()).encode()
     path.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
     arguments = ["load", str(path), "--graph", "graph:notes", "--dry-run", "--store"]

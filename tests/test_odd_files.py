@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kg4p1000 import build, loading
-from kg4p1000.build import load_shapes
 from kg4p1000.cli import main
-from kg4p1000.errors import BadParameter, BrokenFile, KgError, TooDeep
-from kg4p1000.files import read, unread
-from kg4p1000.queries import Library, read_query
+from kg4p1000.curation import build, loading
+from kg4p1000.curation.build import load_shapes
+from kg4p1000.kernel.errors import BadParameter, BrokenFile, KgError, TooDeep
+from kg4p1000.kernel.files import read, unread
+from kg4p1000.kernel.terms import iri
+from kg4p1000.kernel.texts import counted
+from kg4p1000.knowledge.queries import Library, read_query
 from kg4p1000.store import Store
-from kg4p1000.terms import iri
-from kg4p1000.texts import counted
 
 ROOT = Path(__file__).parent.parent
 BOM = b"\xef\xbb\xbf"

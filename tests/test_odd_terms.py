@@ -7,11 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from kg4p1000 import curation
+from kg4p1000.curation import commits
+from kg4p1000.kernel.terms import PREFIXES, iri
+from kg4p1000.reasoning import Shapes
 from kg4p1000.store import Delta, Store, check
 from kg4p1000.store.changes import parts, read_delta
-from kg4p1000.terms import PREFIXES, iri
-from kg4p1000.validation import Shapes
 
 XSD = PREFIXES["xsd"]
 A, B, REGISTER = iri("graph:a"), iri("graph:b"), iri("graph:graphs")
@@ -71,7 +71,7 @@ def test_terms_of_every_kind_survive_log_undo_rebuild_and_check(tmp_path_factory
 
     def commit(added, removed=()):
         change = Delta.of([*added, register], removed)
-        return curation.commit(store, NO_SHAPES, change, author="t", message="").entry
+        return commits.commit(store, NO_SHAPES, change, author="t", message="").entry
 
     commit(first)
     told = {1: set(store.quads())}
@@ -86,7 +86,7 @@ def test_terms_of_every_kind_survive_log_undo_rebuild_and_check(tmp_path_factory
         assert (delta.added, delta.removed) == (told[2] - told[1], told[1] - told[2])
         (part,) = parts(log)
         assert part == delta
-        curation.undo(store, NO_SHAPES, latest, "t")
+        commits.undo(store, NO_SHAPES, latest, "t")
         assert set(store.quads()) == told[1]
         told[store.current] = told[1]
     assert check(store) == []

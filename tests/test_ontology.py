@@ -11,12 +11,13 @@ import rdflib
 from pyoxigraph import Literal, NamedNode, Triple
 
 from everything import for_each
-from kg4p1000 import curation, ontology
-from kg4p1000.build import parse_file
-from kg4p1000.ontology import INFERRED, rules
-from kg4p1000.reasoner import consistency
+from kg4p1000.curation import commits
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.terms import BASE, PREFIXES, TERMS, iri
+from kg4p1000.reasoning import inference
+from kg4p1000.reasoning.consistency import consistency
+from kg4p1000.reasoning.inference import INFERRED, rules
 from kg4p1000.store import Delta, Draft, MemoryGraph
-from kg4p1000.terms import BASE, PREFIXES, TERMS, iri
 
 ROOT = Path(__file__).parent.parent
 EX = "http://example.org/"
@@ -139,7 +140,7 @@ def infer(triples, made):
     merged = [(g, iri("k4p:inDefaultGraph"), Literal(True)) for g in (graph, INFERRED)]
     draft.apply(Delta.of(ox.Quad(*t, iri("graph:graphs")) for t in merged))
     draft.apply(Delta.of(ox.Quad(*t, graph) for t in triples))
-    ontology.infer(draft, made)
+    inference.infer(draft, made)
     return {q.triple for q in draft.quads(INFERRED)}
 
 
@@ -218,7 +219,7 @@ def test_a_mention_that_is_rejected_later_takes_its_inferences_along(toy_store, 
     }
 
     def change(added, removed):
-        curation.commit(store, shapes, Delta.of([added], [removed]), author="tests", message="seen")
+        commits.commit(store, shapes, Delta.of([added], [removed]), author="tests", message="seen")
         return follows & set(store.quads())
 
     assert change(rejected, proposed) == set()
@@ -339,4 +340,4 @@ def test_a_broken_list_of_classes_that_exclude_each_other_is_read_as_far_as_it_g
     <x:more> rdf:first <x:B>{end} . <x:a> a <x:A> , <x:B> ."""
     graph = MemoryGraph(q.triple for q in ox.parse(text, format=ox.RdfFormat.TURTLE))
     thing, *classes = (NamedNode(f"x:{name}") for name in "aAB")
-    assert ontology.contradictions(graph.match) == {(thing, cls) for cls in classes}
+    assert inference.contradictions(graph.match) == {(thing, cls) for cls in classes}

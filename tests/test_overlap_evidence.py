@@ -7,17 +7,17 @@ import pyoxigraph as ox
 import pytest
 from click.testing import CliRunner
 
-from kg4p1000 import proposals
-from kg4p1000.build import load_shapes
 from kg4p1000.cli import main
-from kg4p1000.curation import commit
+from kg4p1000.curation.build import load_shapes
+from kg4p1000.curation.commits import commit
+from kg4p1000.kernel.terms import iri, mint, prefix_declarations
+from kg4p1000.overlaps import detection
 from kg4p1000.overlaps.corpus import LANGUAGES, Activity, read
 from kg4p1000.overlaps.decisions import overlap_iri
 from kg4p1000.overlaps.explanation import Evidence
 from kg4p1000.overlaps.findings import DETECTION, Detection, compare
 from kg4p1000.overlaps.similarity import Guesser
 from kg4p1000.store import Delta, MemoryGraph
-from kg4p1000.terms import iri, mint, prefix_declarations
 
 TOY = Path(__file__).parent / "toy"
 POLL = "Launch a poll to learn what members expect of regional meetings."
@@ -114,7 +114,7 @@ def test_an_activity_without_annotations_has_its_candidate_after_publishing(toy_
     store, shapes = toy_store(tmp_path / "store"), load_shapes(TOY)
     known = set(store.quads())
     commit(store, shapes, Delta.of(bare("D2.7", "Poll of members", POLL)), author="t", message="")
-    done = proposals.refresh(store, shapes)
+    done = detection.refresh(store, shapes)
     added = {(q.subject.value, q.predicate, q.object) for q in done.delta.added}
     pair = overlap_iri(("A4.2", "D2.7")).value
     assert (pair, iri("k4p:guessesCodesOf"), iri("activity:D2.7")) in added

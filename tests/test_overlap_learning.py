@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kg4p1000.build import parse_file, sources
+from kg4p1000.curation.build import parse_file, sources
 from kg4p1000.overlaps.decisions import Decision
 from kg4p1000.overlaps.findings import Detection
 from kg4p1000.overlaps.scoring import learn

@@ -17,18 +17,17 @@ import pytest
 from bench import fit_overlaps
 from bench.fit_overlaps import Gold, Judged, platt
 
-from kg4p1000 import merging, proposals
-from kg4p1000.build import build
-from kg4p1000.curation import commit
-from kg4p1000.decisions import slug
-from kg4p1000.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
-from kg4p1000.overlaps import clusters, corpus, decisions, scoring, similarity
+from kg4p1000.curation.build import build
+from kg4p1000.curation.commits import commit
+from kg4p1000.curation.decisions import slug
+from kg4p1000.kernel.errors import BadParameter, BrokenFile, NotFound, ShapesViolated
+from kg4p1000.kernel.terms import CODE, iri, prefix_declarations, turtle
+from kg4p1000.overlaps import clusters, corpus, decisions, detection, scoring, similarity
 from kg4p1000.overlaps.corpus import Activity, Code, Corpus, Facet
 from kg4p1000.overlaps.findings import Detection, compare
 from kg4p1000.overlaps.scoring import Model, fit, learn
 from kg4p1000.overlaps.similarity import Space
 from kg4p1000.store import Delta, MemoryGraph
-from kg4p1000.terms import CODE, iri, prefix_declarations, turtle
 
 ROOT = Path(__file__).parents[1]
 TOY = Path(__file__).parent / "toy"
@@ -319,8 +318,8 @@ def test_the_committed_file_is_what_the_detection_finds(graph, found):
 
 def test_the_bytes_do_not_depend_on_the_hash_seed():
     text = (
-        "import sys; from pathlib import Path; from kg4p1000 import merging, proposals;"
-        "sys.exit(proposals.write_file(Path(sys.argv[1])) is not None)"
+        "import sys; from pathlib import Path; from kg4p1000.overlaps import detection;"
+        "sys.exit(detection.write_file(Path(sys.argv[1])) is not None)"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
@@ -329,7 +328,7 @@ def test_the_bytes_do_not_depend_on_the_hash_seed():
 
 
 def test_detecting_again_changes_nothing_and_a_change_is_noticed(store, shapes):
-    assert proposals.refresh(store, shapes).entry is None
+    assert detection.refresh(store, shapes).entry is None
     gone = [
         q for q in store.quads()
         if q.subject.value.startswith(iri("annotation:A4.2-").value) and "deliverable" in str(q)
@@ -340,23 +339,23 @@ def test_detecting_again_changes_nothing_and_a_change_is_noticed(store, shapes):
         q for q in store.quads() if q.subject in subjects and "inferred" not in str(q.graph_name)
     ]
     commit(store, shapes, Delta.of(removed=whole), author="tests", message="")
-    done = proposals.refresh(store, shapes)
+    done = detection.refresh(store, shapes)
     assert done.entry and done.delta.removed
-    assert proposals.refresh(store, shapes).entry is None
+    assert detection.refresh(store, shapes).entry is None
 
 
 def test_nothing_is_detected_after_a_change_when_there_are_very_many_activities(store, shapes):
-    assert proposals.refresh(store, shapes, most=5) is None
+    assert detection.refresh(store, shapes, most=5) is None
 
 
 def test_a_change_of_an_activity_matters_and_one_of_its_overlaps_does_not():
     about = (iri("k4p:status"), iri("status:proposed"))
     graph = iri("graph:mentions")
-    assert merging.matters([ox.Quad(iri("mention:x"), *about, graph)])
-    assert not merging.matters([ox.Quad(iri("tool:x"), *about, graph)])
+    assert detection.concerns([ox.Quad(iri("mention:x"), *about, graph)])
+    assert not detection.concerns([ox.Quad(iri("tool:x"), *about, graph)])
     note = ox.Quad(iri("activity:x"), iri("skos:editorialNote"), ox.Literal("seen"), graph)
-    assert not merging.matters([note])
-    assert not merging.matters([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
+    assert not detection.concerns([note])
+    assert not detection.concerns([ox.Quad(iri("activity:x"), *about, decisions.OVERLAPS)])
 
 
 # decisions
@@ -364,7 +363,7 @@ def test_a_change_of_an_activity_matters_and_one_of_its_overlaps_does_not():
 
 def decide(store, shapes, status, **more):
     told = {"status": status, "author": "Kim Example", "why": "Both teams said so.", **more}
-    return proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
+    return detection.decide(store, shapes, ("A4.2", "D2.3"), **told)
 
 
 def status_of(store, pair="A4.2-D2.3"):
@@ -377,12 +376,12 @@ def status_of(store, pair="A4.2-D2.3"):
 
 
 def test_a_decision_is_kept_attributed_and_survives_a_new_detection(store, shapes):
-    decide(store, shapes, "accepted", overlap_kind="overlaps")
+    decide(store, shapes, "accepted", kind="overlaps")
     assert status_of(store) == {"accepted"}
-    proposals.refresh(store, shapes)
+    detection.refresh(store, shapes)
     assert status_of(store) == {"accepted"}
     decide(store, shapes, "rejected", why="They meet in other regions.")
-    proposals.refresh(store, shapes)
+    detection.refresh(store, shapes)
     assert status_of(store) == {"rejected"}
     made = MemoryGraph(q.triple for q in store.quads())
     first, second = decisions.read(made.select)
@@ -400,12 +399,12 @@ def test_a_build_after_a_decision_keeps_it(store, shapes):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"status": "perhaps"}, {"why": " "}, {"author": ""}, {"overlap_kind": "twins"}]
+    "wrong", [{"status": "perhaps"}, {"why": " "}, {"author": ""}, {"kind": "twins"}]
 )
 def test_a_decision_without_what_it_needs_is_refused(store, shapes, wrong):
     told = {"status": "accepted", "author": "Kim", "why": "Yes.", **wrong}
     with pytest.raises(BadParameter):
-        proposals.decide(store, shapes, ("A4.2", "D2.3"), **told)
+        detection.decide(store, shapes, ("A4.2", "D2.3"), **told)
 
 
 def test_a_pair_that_is_not_stored_is_stored_with_its_decision(store, shapes):
@@ -413,25 +412,25 @@ def test_a_pair_that_is_not_stored_is_stored_with_its_decision(store, shapes):
     told = {"status": "rejected", "author": "Kim", "why": "Nothing in common."}
     before = store.current
     with pytest.raises(BadParameter):
-        proposals.decide(store, shapes, last, **{**told, "why": " "})
-    assert proposals.decide(store, shapes, last, **told, dry_run=True).delta
+        detection.decide(store, shapes, last, **{**told, "why": " "})
+    assert detection.decide(store, shapes, last, **told, dry_run=True).delta
     assert store.current == before
-    proposals.decide(store, shapes, last, **told)
+    detection.decide(store, shapes, last, **told)
     assert store.current == before + 1
     assert status_of(store, "-".join(last)) == {"rejected"}
-    proposals.refresh(store, shapes)
+    detection.refresh(store, shapes)
     assert status_of(store, "-".join(last)) == {"rejected"}
 
 
 @pytest.mark.parametrize("pair", [("A4.1", "Z9.9"), ("A4.1", "D2.99")])
 def test_a_pair_of_what_is_no_activity_is_not_decided(store, shapes, pair):
     with pytest.raises(NotFound, match=f"no activity {pair[1]}"):
-        proposals.decide(store, shapes, pair, status="rejected", author="Kim", why="No.")
+        detection.decide(store, shapes, pair, status="rejected", author="Kim", why="No.")
 
 
 def test_a_build_after_decisions_detects_again_and_reports_no_conflict(store, shapes, tmp_path):
     decide(store, shapes, "rejected")
-    proposals.refresh(store, shapes)
+    detection.refresh(store, shapes)
     for name in ("ontology", "shapes", "data"):
         shutil.copytree(TOY / name, tmp_path / name)
     path = tmp_path / "data" / "plan-2021-10-14.ttl"
@@ -444,11 +443,11 @@ def test_a_build_after_decisions_detects_again_and_reports_no_conflict(store, sh
         table.write_text(
             table.read_text("utf-8").replace(f"A4.4 {title}", "A4.4 Poll on soils"), "utf-8"
         )
-    assert proposals.write_file(tmp_path)
+    assert detection.write_file(tmp_path)
     done = build(store, tmp_path, author="tests")
     assert done.commit.entry and not done.conflicts
     assert status_of(store) == {"rejected"}
-    assert proposals.refresh(store, shapes).entry is None  # nothing is left to detect
+    assert detection.refresh(store, shapes).entry is None  # nothing is left to detect
 
 
 def test_nobody_but_a_person_accepts(store, shapes):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.terms import PREFIXES, iri
+from kg4p1000.kernel.terms import PREFIXES, iri
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT.parent / "shared" / "seed" / "implementation-plan.txt"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kg4p1000 import processes
-from kg4p1000.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
+from kg4p1000.kernel import processes
+from kg4p1000.kernel.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
 
 pytestmark = pytest.mark.skipif(
     not processes.can_deny_network(), reason="the kernel has no seccomp filter for this machine"
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.skipif(
 #: A parent that starts two children from threads of their own; each starts another one and is then busy.
 FAMILY = """
 import subprocess, sys, threading
-from kg4p1000 import processes
+from kg4p1000.kernel import processes
 child = '''
 import subprocess
-from kg4p1000 import processes
+from kg4p1000.kernel import processes
 processes.confine()
 other = subprocess.Popen(["sleep", "600"])
 print("busy", flush=True)
@@ -42,7 +42,7 @@ sys.stdin.read()
 
 
 def in_a_child(code: str, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", f"from kg4p1000 import processes\n{code}"]
+    command = [sys.executable, "-c", f"from kg4p1000.kernel import processes\n{code}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
 
 
@@ -80,7 +80,7 @@ def test_children_and_what_they_started_end_with_their_parent(how):
 def test_a_child_whose_parent_ended_before_it_listened_ends_at_once():
     code = """
 import os, subprocess, sys
-child = "import time; time.sleep(1); from kg4p1000 import processes; processes.confine(); print('alive')"
+child = "import time; time.sleep(1); from kg4p1000.kernel import processes; processes.confine(); print('alive')"
 processes.start([sys.executable, "-c", child])
 os._exit(0)
 """
@@ -165,7 +165,7 @@ def test_where_the_kernel_cannot_a_start_is_refused_unless_the_setting_says_so(m
     with pytest.raises(BadSettings, match="required or optional"):
         processes.require_network_filter("maybe")
     code = """
-from kg4p1000.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
+from kg4p1000.kernel.errors import BadSettings, KgError, MemoryLimit, NotFound, TimeLimit
 try:
     processes.require_network_filter("required")
 except BadSettings as e:
@@ -187,8 +187,8 @@ def test_a_child_does_not_run_with_a_network_unless_the_setting_says_so():
 #: A module of a worker that does what it is asked.
 DOES = """
 import os, subprocess, sys, time
-from kg4p1000.errors import NotFound
-from kg4p1000.processes import DATA, frame, serve
+from kg4p1000.kernel.errors import NotFound
+from kg4p1000.kernel.processes import DATA, frame, serve
 def answer(request, out):
     print("no part of an answer")
     if request["do"] == "refuse":

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from flask import request
 
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 

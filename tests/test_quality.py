@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from everything import some
-from kg4p1000 import quality
-from kg4p1000.errors import BrokenFile
-from kg4p1000.terms import PREFIXES
+from kg4p1000.kernel.errors import BrokenFile
+from kg4p1000.kernel.terms import PREFIXES
+from kg4p1000.release import lint
 
 ROOT = Path(__file__).parent.parent
 CHECKS = ROOT / "ontology" / "checks"
@@ -32,7 +32,7 @@ def named(path):
 
 
 def test_the_ontology_and_its_code_lists_have_no_fault():
-    assert [str(fault) for fault in quality.faults(ROOT)] == []
+    assert [str(fault) for fault in lint.faults(ROOT)] == []
 
 
 def test_each_check_has_a_fixture_and_each_fixture_a_check():
@@ -41,7 +41,7 @@ def test_each_check_has_a_fixture_and_each_fixture_a_check():
 
 @pytest.mark.parametrize("path", some(BROKEN, 4), ids=lambda p: p.stem)
 def test_a_fixture_has_the_fault_that_it_is_named_after(path):
-    found = [fault for fault in quality.faults(ROOT, [path]) if fault.check == named(path)]
+    found = [fault for fault in lint.faults(ROOT, [path]) if fault.check == named(path)]
     assert found
     text = path.read_text(encoding="utf-8")
     for fault in found:
@@ -54,7 +54,7 @@ def test_a_fixture_has_the_fault_that_it_is_named_after(path):
 
 def test_a_message_names_file_term_and_repair():
     (found,) = [
-        f for f in quality.faults(ROOT, [FIXTURES / "missing-label.ttl"])
+        f for f in lint.faults(ROOT, [FIXTURES / "missing-label.ttl"])
         if f.check == "missing-label"
     ]  # fmt: skip
     assert str(found) == (
@@ -78,7 +78,7 @@ def test_a_query_that_names_an_unknown_term_is_a_fault_of_its_file(tmp_path):
         f"#+ summary: Broken\nPREFIX k4p: <{PREFIXES['k4p']}>\n"
         'SELECT ?x WHERE { ?x a k4p:Objectiv ; k4p:number 1 } # k4p:Comment "k4p:Text"\n'
     )
-    (found,) = [fault for fault in quality.faults(files) if fault.check == "undeclared-term"]
+    (found,) = [fault for fault in lint.faults(files) if fault.check == "undeclared-term"]
     assert found.file == "queries/competency/broken.rq"
     assert "k4p:Objectiv is used and declared nowhere. Correct the name" in str(found)
 
@@ -91,7 +91,7 @@ def test_an_objective_that_there_is_not_is_a_fault_of_the_query(tmp_path):
     path.write_text(
         re.sub(r"#\+ objectives: .*", "#+ objectives: [A4, Z9]", text), encoding="utf-8"
     )
-    assert [str(f) for f in quality.faults(files) if f.check == "unknown-objective"] == [
+    assert [str(f) for f in lint.faults(files) if f.check == "unknown-objective"] == [
         "queries/competency/glossary.rq: No objective has the code Z9. "
         "Correct 'objectives' of the #+ header. [unknown-objective]"
     ]
@@ -99,7 +99,7 @@ def test_an_objective_that_there_is_not_is_a_fault_of_the_query(tmp_path):
 
 def test_a_new_class_is_told_once_beside_which_it_stands_and_in_its_own_file():
     new = FIXTURES / "missing-disjointness.ttl"
-    lacking = [f for f in quality.faults(ROOT, [new]) if f.check == "missing-disjointness"]
+    lacking = [f for f in lint.faults(ROOT, [new]) if f.check == "missing-disjointness"]
     (found,) = lacking
     assert (found.file, found.term) == (
         "checks/missing-disjointness.ttl",
@@ -115,7 +115,7 @@ def test_a_class_that_is_declared_under_a_wrong_name_is_told_once_a_file(tmp_pat
     module = files / "ontology" / "consultation.ttl"
     text = module.read_text(encoding="utf-8")
     module.write_text(text.replace("k4p:Barrier a owl:Class", "k4p:Barier a owl:Class"), "utf-8")
-    found = [f for f in quality.faults(files) if f.check == "undeclared-term"]
+    found = [f for f in lint.faults(files) if f.check == "undeclared-term"]
     assert [f.file for f in found] == [
         "ontology/consultation.ttl",
         "queries/competency/consultation-findings.rq",
@@ -128,14 +128,14 @@ def test_a_removed_translation_is_found_in_the_file_it_was_removed_from(tmp_path
     path = files / "ontology" / "mrv.ttl"
     text = path.read_text("utf-8")
     path.write_text(text.replace(', "outil"@fr', ""), "utf-8")
-    found = {(fault.file, fault.check) for fault in quality.faults(files)}
+    found = {(fault.file, fault.check) for fault in lint.faults(files)}
     assert ("ontology/mrv.ttl", "missing-label") in found
 
 
 def test_a_check_that_says_no_repair_is_refused(tmp_path):
     (tmp_path / "silent.rq").write_text("#+ problem: Something\nSELECT ?term {}\n")
     with pytest.raises(BrokenFile, match=r"silent\.rq: a check begins with"):
-        quality.read_checks(tmp_path)
+        lint.read_checks(tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted(CHECKS.glob("*.rq")), ids=lambda p: p.stem)

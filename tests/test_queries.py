@@ -19,11 +19,12 @@ import pytest
 from rdflib.plugins.sparql import prepareQuery
 
 from everything import for_each
-from kg4p1000 import questions, sparql
-from kg4p1000.errors import BadParameter, BrokenFile, NotFound
-from kg4p1000.queries import Library, StoredQuery, read_query
+from kg4p1000 import sparql
+from kg4p1000.kernel.errors import BadParameter, BrokenFile, NotFound
+from kg4p1000.kernel.terms import PREFIXES, iri, natural_key
+from kg4p1000.knowledge import questions
+from kg4p1000.knowledge.queries import Library, StoredQuery, read_query
 from kg4p1000.store import Readers
-from kg4p1000.terms import PREFIXES, iri, natural_key
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPECTED = ROOT / "queries" / "expected"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg4p1000.access import Role
-from kg4p1000.errors import TooLarge
+from kg4p1000.curation.access import Role
+from kg4p1000.curation.writer import perform
+from kg4p1000.kernel.errors import TooLarge
 from kg4p1000.store import parsing, statements
-from kg4p1000.writer import perform
 
 FORM = ox.RdfFormat.RDF_XML
 DEEP = '<rdf:value rdf:parseType="Resource">'

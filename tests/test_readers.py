@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
-from kg4p1000.errors import (
+from kg4p1000.kernel.errors import (
     BadParameter,
     Busy,
     EngineFault,
@@ -21,9 +21,9 @@ from kg4p1000.errors import (
     TimeLimit,
     TooDeep,
 )
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.store import readers as pool
-from kg4p1000.terms import iri
 
 ROOT = Path(__file__).parent.parent
 A = iri("graph:a")

@@ -9,10 +9,10 @@ import time
 import pytest
 from pyoxigraph import Literal, Quad
 
-from kg4p1000.errors import BeingRebuilt, NotFound, StoreUnusable
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.errors import BeingRebuilt, NotFound, StoreUnusable
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Rebuilds, Store
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
 GRAPH = iri("graph:a")

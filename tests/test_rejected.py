@@ -7,11 +7,13 @@ import pytest
 from pyoxigraph import Quad, Triple
 
 from everything import for_each
-from kg4p1000 import ontology, questions, sparql
-from kg4p1000.queries import Library
-from kg4p1000.settings import Settings
+from kg4p1000 import sparql
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
+from kg4p1000.knowledge import questions
+from kg4p1000.knowledge.queries import Library
+from kg4p1000.reasoning import inference
 from kg4p1000.store import Delta, Readers
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app, home
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +47,7 @@ def without(own, change):
             for kind in KINDS
             for quad in draft.match(None, iri("rdf:type"), iri(f"k4p:{kind}"), None)
         }
-        stated = [quad for quad in draft.quads() if quad.graph_name != ontology.INFERRED]
+        stated = [quad for quad in draft.quads() if quad.graph_name != inference.INFERRED]
         about = {quad for quad in stated if quad.subject in found}
         parts = {(quad.subject, quad.predicate): quad.object for quad in about}
         links = {
@@ -56,7 +58,7 @@ def without(own, change):
         linked = {quad for quad in stated if quad.triple in links}
         after = frozenset(change(about))
         draft.apply(Delta(after - about, frozenset(about | linked) - after))
-        ontology.infer(draft, ontology.rules(ontology.axioms(draft)))
+        inference.infer(draft, inference.rules(inference.axioms(draft)))
         graph.publish(draft, "tests", "", "test")
     return graph
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kg4p1000 import release
-from kg4p1000.build import build, parse_file
-from kg4p1000.errors import BrokenFile, NotFound
-from kg4p1000.queries import Library
+from kg4p1000.curation.build import build, parse_file
+from kg4p1000.kernel.errors import BrokenFile, NotFound
+from kg4p1000.kernel.terms import curie, iri
+from kg4p1000.knowledge.queries import Library
 from kg4p1000.release import Step
 from kg4p1000.store import Readers, Store
-from kg4p1000.terms import curie, iri
 from kg4p1000.web import create_app
 
 ROOT = Path(__file__).parents[1]

@@ -3,12 +3,13 @@
 import pytest
 from pyoxigraph import NamedNode
 
-from kg4p1000 import mappings, proposals
-from kg4p1000.access import Tokens
-from kg4p1000.build import load_shapes
-from kg4p1000.settings import Settings
+from kg4p1000.curation import mappings
+from kg4p1000.curation.access import Tokens
+from kg4p1000.curation.build import load_shapes
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
+from kg4p1000.overlaps import detection
 from kg4p1000.store import Readers
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
 UPDATE = {"Content-Type": "application/sparql-update"}
@@ -97,7 +98,7 @@ def test_what_software_found_is_not_undone_by_a_steward(update, undo, graph, toy
     version = update("CLEAR GRAPH graph:overlaps", "admin")
     assert undo(version).status_code == 403
     shapes = load_shapes(toy_settings.files)
-    found = proposals.refresh(graph, shapes)
+    found = detection.refresh(graph, shapes)
     assert undo(found.entry.version).status_code == 403
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kg4p1000.errors import BadSettings
-from kg4p1000.settings import load
+from kg4p1000.kernel.errors import BadSettings
+from kg4p1000.kernel.settings import load
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "0", "-1", "x", ""])

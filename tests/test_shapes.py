@@ -15,11 +15,11 @@ import pyoxigraph as ox
 import pytest
 
 from everything import for_each
-from kg4p1000.build import merged_sources, parse_file
-from kg4p1000.errors import BrokenFile
+from kg4p1000.curation.build import merged_sources, parse_file
+from kg4p1000.kernel.errors import BrokenFile
+from kg4p1000.kernel.terms import PREFIXES, SHAPES, TERMS, iri
+from kg4p1000.reasoning import Report, Shapes, check_pre_binding, validate
 from kg4p1000.store import MemoryGraph
-from kg4p1000.terms import PREFIXES, SHAPES, TERMS, iri
-from kg4p1000.validation import Report, Shapes, check_pre_binding, validate
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(__file__).parent / "fixtures" / "shapes"

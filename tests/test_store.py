@@ -12,12 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad
 
-from kg4p1000.errors import (
-    NotFound,
-    StoreUnusable,
-)
+from kg4p1000.kernel.errors import NotFound, StoreUnusable
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Store, backup, check, restore
-from kg4p1000.terms import iri
 
 REGISTER = iri("graph:graphs")
 A, B, HIDDEN = iri("graph:a"), iri("graph:b"), iri("graph:hidden")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-from kg4p1000.terms import iri
+from kg4p1000.kernel.terms import iri
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ('"4 per 1000"', "platform 2.0", "1st targeted area", "the 2018 study")

@@ -1,9 +1,11 @@
 """The small knowledge that most tests of builds, changes and commands use is whole."""
 
-from kg4p1000 import build, checks, proposals
+from kg4p1000.cli import checks
+from kg4p1000.curation import build
+from kg4p1000.kernel.terms import iri
+from kg4p1000.overlaps import detection
+from kg4p1000.reasoning import validate
 from kg4p1000.store import MemoryGraph, Readers
-from kg4p1000.terms import iri
-from kg4p1000.validation import validate
 
 
 def test_the_small_knowledge_passes_every_check(toy, toy_store):
@@ -19,7 +21,7 @@ def test_the_small_knowledge_passes_every_check(toy, toy_store):
 def test_its_overlaps_are_those_that_the_detection_finds(toy, toy_store):
     store = toy_store()
     before = set(store.quads())
-    proposals.refresh(store, build.load_shapes(toy))
+    detection.refresh(store, build.load_shapes(toy))
     assert set(store.quads()) == before
     assert sum("/id/overlap/" in q.subject.value for q in before if hasattr(q.subject, "value"))
 

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad
 
-from kg4p1000.errors import KgError, MalformedQuery, MalformedRequest, Refused
+from kg4p1000.kernel.errors import KgError, MalformedQuery, MalformedRequest, Refused
+from kg4p1000.kernel.terms import BASE, PREFIXES, iri
 from kg4p1000.sparql import apply_update
 from kg4p1000.store import Delta, Store
-from kg4p1000.terms import BASE, PREFIXES, iri
 
 REGISTER, A, B, C = (iri(f"graph:{name}") for name in ("graphs", "a", "b", "c"))
 MERGED = NamedNode("http://example.org/merged")

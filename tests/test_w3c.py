@@ -16,8 +16,8 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.queries import Library
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.knowledge.queries import Library
 from kg4p1000.store import Delta, Readers, Store
 from kg4p1000.web import create_app
 

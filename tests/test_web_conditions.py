@@ -2,8 +2,8 @@
 
 import pytest
 
-from kg4p1000.access import Tokens
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 

@@ -6,7 +6,7 @@ import time
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.errors import TimeLimit
+from kg4p1000.kernel.errors import TimeLimit
 from kg4p1000.store import MemoryGraph
 from kg4p1000.web.background import census
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kg4p1000.access import Tokens
+from kg4p1000.curation.access import Tokens
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 

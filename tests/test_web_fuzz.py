@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 

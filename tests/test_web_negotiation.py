@@ -2,7 +2,7 @@ import pytest
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from kg4p1000.errors import NotAcceptable
+from kg4p1000.kernel.errors import NotAcceptable
 from kg4p1000.web.requests import RESULTS, TRIPLES, TRIPLES_ONLY, choose, prefers_page
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

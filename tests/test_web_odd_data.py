@@ -12,10 +12,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from kg4p1000.access import Tokens
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel.terms import (
+    BASE,
+    CODE,
+    GRAPH,
+    ID,
+    SHAPES,
+    TERMS,
+    iri,
+    prefix_declarations,
+)
+from kg4p1000.kernel.texts import balanced, turns
 from kg4p1000.store import Delta, Readers
-from kg4p1000.terms import BASE, CODE, GRAPH, ID, SHAPES, TERMS, iri, prefix_declarations
-from kg4p1000.texts import balanced, turns
 from kg4p1000.web import create_app
 
 HTML = {"Accept": "text/html"}

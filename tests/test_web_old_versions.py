@@ -9,8 +9,8 @@ from pyoxigraph import Literal, Quad
 from werkzeug.exceptions import HTTPException
 
 from everything import some
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app
 
 HTML = {"Accept": "text/html"}

@@ -10,8 +10,8 @@ import pytest
 
 from everything import some
 from kg4p1000 import release
-from kg4p1000.build import parse_file
-from kg4p1000.terms import BASE, TERMS, iri
+from kg4p1000.curation.build import parse_file
+from kg4p1000.kernel.terms import BASE, TERMS, iri
 from kg4p1000.web.ontology import LANGUAGES, said
 from kg4p1000.web.reference import MODULES, Drawing, reference
 

@@ -6,8 +6,8 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kg4p1000.access import Tokens
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from kg4p1000.access import Tokens
-from kg4p1000.errors import TimeLimit
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Tokens
+from kg4p1000.kernel.errors import TimeLimit
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Delta, Readers
 from kg4p1000.web import create_app
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from werkzeug.exceptions import HTTPException, abort
 
-from kg4p1000 import errors
-from kg4p1000.errors import KgError
+from kg4p1000.kernel import errors
+from kg4p1000.kernel.errors import KgError
 from kg4p1000.web import create_app
 from kg4p1000.web.responses import blocks
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from everything import for_each
-from kg4p1000.queries import Library
-from kg4p1000.questions import cases
+from kg4p1000.knowledge.queries import Library
+from kg4p1000.knowledge.questions import cases
 from kg4p1000.web import create_app
 
 ROOT = Path(__file__).parents[1]

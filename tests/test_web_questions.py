@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from kg4p1000.errors import Busy
-from kg4p1000.queries import Library
-from kg4p1000.questions import State, cases, examine
+from kg4p1000.kernel.errors import Busy
+from kg4p1000.knowledge.queries import Library
+from kg4p1000.knowledge.questions import State, cases, examine
 from kg4p1000.web import create_app
 from kg4p1000.web.background import Background, examiner
 

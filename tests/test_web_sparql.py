@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.errors import TimeLimit
+from kg4p1000.kernel.errors import TimeLimit
 from kg4p1000.store import Readers, Store
 from kg4p1000.web import create_app
 

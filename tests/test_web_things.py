@@ -5,8 +5,8 @@ import pyoxigraph as ox
 import pytest
 from pyoxigraph import Literal, NamedNode, Quad
 
+from kg4p1000.kernel.terms import GRAPH, ID, iri, natural_key
 from kg4p1000.store import Delta, Readers, Store
-from kg4p1000.terms import GRAPH, ID, iri, natural_key
 from kg4p1000.web import create_app
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -8,9 +8,9 @@ import pytest
 from pyoxigraph import Literal, Quad
 from werkzeug.http import http_date
 
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.settings import Settings
+from kg4p1000.kernel.terms import iri
 from kg4p1000.store import Delta, Readers, Store
-from kg4p1000.terms import iri
 from kg4p1000.web import create_app, home
 
 GRAPH = iri("graph:a")

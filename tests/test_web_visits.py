@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 import kg4p1000.web
-from kg4p1000.settings import Settings
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
 from kg4p1000.web.middleware import AccessLog

@@ -5,12 +5,12 @@ import gzip
 import pyoxigraph as ox
 import pytest
 
-from kg4p1000.access import Role, Tokens
-from kg4p1000.errors import Forbidden
-from kg4p1000.settings import Settings
+from kg4p1000.curation.access import Role, Tokens
+from kg4p1000.curation.writer import LISTED, perform
+from kg4p1000.kernel.errors import Forbidden
+from kg4p1000.kernel.settings import Settings
 from kg4p1000.store import Readers
 from kg4p1000.web import create_app
-from kg4p1000.writer import LISTED, perform
 
 UPDATE = {"Content-Type": "application/sparql-update"}
 TURTLE = {"Content-Type": "text/turtle"}

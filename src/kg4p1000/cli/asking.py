@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
-from .. import questions, release, sparql, terms
-from ..queries import Library, StoredQuery
-from ..settings import Settings
+from .. import release, sparql
+from ..kernel import terms
+from ..kernel.settings import Settings
+from ..knowledge import questions
+from ..knowledge.queries import Library, StoredQuery
 from ..store import Readers, Result
 from .base import existing, messages, print_rows, reading, verb
 

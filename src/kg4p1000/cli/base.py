@@ -19,14 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from .. import __version__, logs, processes, settings, terms
-from ..curation import Commit
-from ..errors import KgError, NotFound, ShapesViolated
+from .. import __version__
+from ..curation.commits import Commit
+from ..kernel import logs, processes, settings, terms
+from ..kernel.errors import KgError, NotFound, ShapesViolated
+from ..kernel.texts import counted
+from ..reasoning import Report
 from ..store import Readers, Store, Tell
 from ..store.disk import room
 from ..store.graphs import rows
-from ..texts import counted
-from ..validation import Report
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"

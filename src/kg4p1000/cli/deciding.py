@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .. import build, decisions, mappings, proposals, terms
-from ..curation import Commit
+from ..curation import build, decisions, mappings
+from ..curation.commits import Commit
+from ..kernel import terms
+from ..kernel.settings import Settings
+from ..kernel.texts import counted
+from ..overlaps import detection
 from ..overlaps.decisions import KINDS, STATUSES, ordered, overlap_iri
-from ..settings import Settings
-from ..texts import counted
 from .base import (
     Verb,
     VerbGroup,
@@ -97,13 +99,13 @@ def overlaps_(ctx: click.Context, given: Settings, **options: Any) -> None:
     _see_that_they_go_together(ctx, options)
     if options["to_file"]:
         with progress("Comparing the activities"):
-            changed = proposals.write_file(given.files)
+            changed = detection.write_file(given.files)
         click.echo(f"{changed} written." if changed else "data/overlaps.ttl says it already.")
         return
     store = existing(given)
     if options["update"]:
         with progress("Comparing the activities"):
-            done = proposals.refresh(store, build.load_shapes(given.files), author=author())
+            done = detection.refresh(store, build.load_shapes(given.files), author=author())
         if not (done and published(done, amounts(done))):
             click.echo(f"Version {store.current} already has these overlaps.")
         return
@@ -202,11 +204,11 @@ def decide_overlap(given: Settings, one: str, other: str, kind: str | None, **sa
     """
     pair = ordered(one, other)
     store, shapes = existing(given), build.load_shapes(given.files)
-    done = proposals.decide(store, shapes, pair, overlap_kind=kind or "", **said)
+    done = detection.decide(store, shapes, pair, kind=kind or "", **said)
     _tell(done, f"{'-'.join(pair)} is {said['status']}")
     if done.entry:
         with progress("Learning from it"):
-            learnt = proposals.refresh(store, shapes, author=author())
+            learnt = detection.refresh(store, shapes, author=author())
         published(learnt, "the other overlaps judged anew")
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from .. import build, curation, loading, merging, proposals
-from ..errors import NotFound
-from ..settings import Settings
+from ..curation import build, commits, loading
+from ..kernel.errors import NotFound
+from ..kernel.settings import Settings
+from ..kernel.texts import counted, meant
+from ..overlaps import detection
 from ..store import Store
 from ..store.changes import sorted_lines
-from ..texts import counted, meant
 from .base import (
     amounts,
     author,
@@ -73,7 +74,7 @@ def clear_(given: Settings, graph: str, **options: Any) -> None:
     _tell(loading.clear(store, given.files, name, author=author(), **options))
 
 
-def _tell(done: curation.Commit) -> None:
+def _tell(done: commits.Commit) -> None:
     added, removed = done.counts
     counts = f"{counted(added, 'statement')} added, {removed:,} removed, inferences among them"
     if not published(done, counts):
@@ -87,13 +88,13 @@ def _tell(done: curation.Commit) -> None:
 def undo_(given: Settings, version: int, dry_run: bool, message: str) -> None:
     """Take back what VERSION changed, as a new version; works while the service runs."""
     store, shapes = existing(given), build.load_shapes(given.files)
-    done = curation.undo(store, shapes, version, author(), message=message, dry_run=dry_run)
+    done = commits.undo(store, shapes, version, author(), message=message, dry_run=dry_run)
     counts = amounts(done)
     if not published(done, counts):
         click.echo(f"Nothing changed: {counts} would have been." if dry_run else "Nothing changed.")
-    elif merging.matters(done.delta):
+    elif commits.is_followed(done.delta):
         with progress("Comparing the activities"):
-            anew = proposals.refresh(store, shapes, author=author(), most=proposals.MOST)
+            anew = detection.refresh(store, shapes, author=author(), most=detection.MOST)
         published(anew, "overlaps detected anew")
 
 
@@ -171,7 +172,7 @@ def _write_files(store: Store, files: Path, version: int | None, overwrite: bool
             " tells of them; --overwrite drops them.",
             err=True,
         )
-    homes = {source.graph for source in build.sources(files)} | {curation.INFERRED}
+    homes = {source.graph for source in build.sources(files)} | {commits.INFERRED}
     without = Counter(q.graph_name.value for q in store.quads(version) if q.graph_name not in homes)
     for name, count in sorted(without.items()):
         were = counted(count, "statement was", "statements were")

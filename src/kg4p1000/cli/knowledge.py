@@ -10,12 +10,15 @@ from typing import Any
 import click
 import pyoxigraph as ox
 
-from .. import build, checks, decisions, quality, release, validation
-from ..files import see_all_read
-from ..queries import Library, read_query
-from ..settings import Settings
+from .. import reasoning, release
+from ..curation import build, decisions
+from ..kernel.files import see_all_read
+from ..kernel.settings import Settings
+from ..kernel.texts import counted
+from ..knowledge.queries import Library, read_query
+from ..release import lint
 from ..store import MemoryGraph, Store
-from ..texts import counted
+from . import checks
 from .base import (
     amounts,
     author,
@@ -42,7 +45,7 @@ def build_(given: Settings, dry_run: bool, message: str) -> None:
     """
     store = Store(given.store, keep=given.keep_versions)
     # Files that cannot be read are told before anything is published.
-    faults = quality.faults(given.files)
+    faults = lint.faults(given.files)
     with progress("Building"):
         done = build.build(store, given.files, author=author(), message=message, dry_run=dry_run)
     tell_warnings(done.commit.report)
@@ -99,7 +102,7 @@ def _tell(conflict: build.Conflict) -> None:
 @click.option("--alone", is_flag=True, help="Check the files without the other files of the graph.")
 @choice("--engine", "auto", "shacl", "pyshacl", default="auto", help="SHACL engine.")
 def validate_(
-    given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: validation.Engine
+    given: Settings, paths: tuple[Path, ...], form: str, alone: bool, engine: reasoning.Engine
 ) -> None:
     """Check data against the shapes, the ontology and code lists for faults, and stored queries.
 
@@ -115,7 +118,7 @@ def validate_(
         Library(given.files / "queries")  # tells a mistake with file, line and repair
         for path in asked:
             read_query(path)
-    report, labels, homes = validation.Report(()), {}, {}
+    report, labels, homes = reasoning.Report(()), {}, {}
     if stated or not paths:
         with progress("Validating"):
             report, labels, homes = _judged(given.files, stated, alone, engine)
@@ -134,19 +137,19 @@ def validate_(
         raise SystemExit(1)
 
 
-def _faults(files: Path, paths: tuple[Path, ...]) -> list[quality.Fault]:
+def _faults(files: Path, paths: tuple[Path, ...]) -> list[lint.Fault]:
     """Return the faults of the ontology, the code lists and the terms in queries; of some files, or of all."""
     ours = {(files / name).resolve() for name in ("ontology", "queries")}
     resolved = {path.resolve() for path in paths}
     if paths and not any(folder in path.parents for path in resolved for folder in ours):
         return []
-    found = quality.faults(files)
+    found = lint.faults(files)
     return [f for f in found if not paths or (files / f.file).resolve() in resolved]
 
 
 def _judged(
-    files: Path, paths: list[Path], alone: bool, engine: validation.Engine
-) -> tuple[validation.Report, dict[str, str], dict[Any, str]]:
+    files: Path, paths: list[Path], alone: bool, engine: reasoning.Engine
+) -> tuple[reasoning.Report, dict[str, str], dict[Any, str]]:
     """Return the report on some files or on all, the labels in them, and the file of each subject."""
     resolved = {path.resolve() for path in paths}
     others = [source.path for source in build.merged_sources(files)]
@@ -166,7 +169,7 @@ def _judged(
     graph = MemoryGraph(triples)
     report = checks.judge(graph, build.load_shapes(files), engine)
     if paths:
-        report = validation.Report(tuple(f for f in report.findings if f.focus in own))
+        report = reasoning.Report(tuple(f for f in report.findings if f.focus in own))
     names = [node.value for node in homes if isinstance(node, ox.NamedNode)]
     hinted = report.hinted(lambda space: (name for name in names if name.startswith(space)))
     return hinted, _labels(graph), homes

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from .. import processes
-from ..access import Tokens, doubts
-from ..errors import BadSettings
-from ..queries import Library
-from ..settings import Settings
+from ..curation.access import Tokens, doubts
+from ..kernel import processes
+from ..kernel.errors import BadSettings
+from ..kernel.settings import Settings
+from ..knowledge.queries import Library
 from ..store import Readers, Rebuilds, Store, backup, restore
 from .base import Service, Verb, existing, main, messages, progress, verb
 

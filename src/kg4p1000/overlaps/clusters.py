@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..terms import natural_key
+from ..kernel.terms import natural_key
 from .corpus import Activity, Corpus, scheme_of
 
 #: The most activities of a cluster; a larger one is no work package.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyoxigraph as ox
 
-from ..errors import BrokenFile
-from ..terms import CODE, curie, natural_key, prefix_declarations
-from ..texts import number
+from ..kernel.errors import BrokenFile
+from ..kernel.terms import CODE, curie, natural_key, prefix_declarations
+from ..kernel.texts import number
 
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
 #: What runs a SELECT query on the merge of the published graphs.

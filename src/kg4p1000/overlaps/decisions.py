@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 from pyoxigraph import NamedNode
 
-from .. import decisions
-from ..decisions import GRAPH, Decision, Select, Topic
-from ..errors import BadParameter
-from ..terms import ID, iri, mint, natural_key
+from ..curation import decisions
+from ..curation.decisions import GRAPH, Decision, Select, Topic
+from ..kernel.errors import BadParameter
+from ..kernel.terms import ID, iri, mint, natural_key
 
 __all__ = ["GRAPH", "Decision"]
 
@@ -26,7 +26,6 @@ TOPIC = Topic(
     f"{ID}overlap/",
     {kind: iri(f"overlap-kind:{kind}") for kind in KINDS},
 )
-decisions.topics.append(TOPIC)
 
 Pair = tuple[str, str]
 _NOTATION = re.compile(r"[A-Z][0-9]+[.][0-9]+")

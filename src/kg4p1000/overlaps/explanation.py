@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..texts import isolated
+from ..kernel.texts import isolated
 from .corpus import LANGUAGES, SCHEMES, Activity, Code
 from .similarity import Space, stem, words
 

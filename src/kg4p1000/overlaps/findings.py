@@ -17,8 +17,8 @@ from itertools import chain
 import numpy as np
 from pyoxigraph import Literal, NamedNode, Triple
 
-from ..decisions import instant
-from ..terms import iri, mint, prefix_declarations
+from ..curation.decisions import instant
+from ..kernel.terms import iri, mint, prefix_declarations
 from . import decisions as deciding
 from .clusters import Cluster, clusters, theme
 from .corpus import LANGUAGES, Activity, Corpus, Select, read

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, special
 
-from ..terms import natural_key
+from ..kernel.terms import natural_key
 from .corpus import Activity
 from .decisions import Decision
 from .similarity import Space

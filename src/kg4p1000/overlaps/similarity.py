@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unicode
 
-from ..terms import CODE
+from ..kernel.terms import CODE
 from .corpus import SCHEMES, Activity, Corpus, Facet, scheme_of
 
 #: How much a value of a facet counts by its rank; from the fourth one on, the last of these.

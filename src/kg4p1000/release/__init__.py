@@ -19,13 +19,22 @@ import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad, Triple
 
 from .. import sparql
-from ..build import parse_file, read, sources
-from ..errors import BrokenFile, NotFound
-from ..queries import Library
+from ..curation.build import parse_file, read, sources
+from ..kernel.errors import BrokenFile, NotFound
+from ..kernel.terms import BASE, CODE, iri, natural_key, turtle
+from ..knowledge.queries import Library
 from ..store import Readers
 from ..store.changes import write_durably
-from ..terms import BASE, CODE, iri, natural_key, turtle
-from .difference import STEPS, Change, Statements, Step, compare, replacements, short, statements_of
+from .difference import (
+    STEPS,
+    Change,
+    Statements,
+    Step,
+    compare,
+    replacements,
+    short,
+    statements_of,
+)
 
 #: Where the records are, from the folder of the knowledge.
 RECORDS = Path("ontology", "releases")

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyoxigraph import BlankNode, NamedNode, Triple
 
-from ..terms import CODE, TERMS, curie, iri, natural_key
+from ..kernel.terms import CODE, TERMS, curie, iri, natural_key
 
 
 def _iris(names: str) -> tuple[str, ...]:

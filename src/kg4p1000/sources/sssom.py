@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import yaml
 from pyoxigraph import Literal, NamedNode, Triple
 
-from ..files import broken
-from ..terms import BASE, PREFIXES, iri, mint
-from ..texts import counted
+from ..kernel.files import broken
+from ..kernel.terms import BASE, PREFIXES, iri, mint
+from ..kernel.texts import counted
 
 #: Predicates that a mapping may have, and how they are told.
 PREDICATES = {

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ..errors import KgError, MalformedQuery
-from ..terms import PREFIXES
-from ..texts import meant
+from ..kernel.errors import KgError, MalformedQuery
+from ..kernel.terms import PREFIXES
+from ..kernel.texts import meant
 from .engine import read
 from .lexer import Token, malformed, shortened, tokens
 from .rewriting import Written

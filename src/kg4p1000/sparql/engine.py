@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from ..errors import MalformedQuery
+from ..kernel.errors import MalformedQuery
 from .lexer import is_ambiguous, is_dotted, tokens
 from .patterns import Patterns, Place
 from .rewriting import Assembled, Change, Rewriting

@@ -17,9 +17,9 @@ from functools import lru_cache
 
 from pyoxigraph import Literal, NamedNode
 
+from ..kernel.terms import PREFIXES
 from ..store import MemoryGraph
 from ..store.keeping import kept
-from ..terms import PREFIXES
 from . import regexes
 from .lexer import Token, malformed
 from .rewriting import Rewriting

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any
 
-from ..errors import MalformedQuery
+from ..kernel.errors import MalformedQuery
 from ..store import Readers, Result, parse_query
 from .complaints import complaint
 from .engine import for_engine

@@ -1,6 +1,6 @@
 """What a query may not do here, found on its tokens: call other endpoints, name graphs to fetch.
 
-The messages are what this is for: no process that evaluates has a network (`kg4p1000.processes`), whatever a text
+The messages are what this is for: no process that evaluates has a network (`kg4p1000.kernel.processes`), whatever a text
 says. Where the kernel cannot take it, this is also the barrier, and refuses any text with the word SERVICE or LOAD.
 
 Source: SPARQL 1.1 Query Language, section 21; SPARQL 1.1 Protocol, section 4.
@@ -13,13 +13,20 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from ..errors import MalformedQuery, Refused
-from ..processes import can_deny_network
+from ..kernel.errors import MalformedQuery, Refused
+from ..kernel.processes import can_deny_network
+from ..kernel.terms import BASE, PREFIXES
+from ..kernel.texts import meant
 from ..store import CALLS_NOBODY
-from ..terms import BASE, PREFIXES
-from ..texts import meant
 from .engine import for_engine, is_suspect
-from .lexer import Cursor, Token, error_at, is_dotted, tokens, unescape_codepoints
+from .lexer import (
+    Cursor,
+    Token,
+    error_at,
+    is_dotted,
+    tokens,
+    unescape_codepoints,
+)
 from .prologue import read_prologue, terms
 from .rewriting import Written
 from .syntax import QUERY_FORMS

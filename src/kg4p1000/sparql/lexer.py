@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from ..errors import KgError, MalformedQuery
-from ..terms import PREFIXES
+from ..kernel.errors import KgError, MalformedQuery
+from ..kernel.terms import PREFIXES
 
 _PN_CHARS_BASE = (
     "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d"

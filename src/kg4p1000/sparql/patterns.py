@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from ..errors import AnsweredWrongly, MalformedQuery
+from ..kernel.errors import AnsweredWrongly, MalformedQuery
 from . import expressions, triples
 from .lexer import Token, malformed
 from .rewriting import Change, Rewriting

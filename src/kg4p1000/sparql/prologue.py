@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode
 
-from ..errors import KgError, MalformedQuery
+from ..kernel.errors import KgError, MalformedQuery
+from ..kernel.terms import BASE, prefix_declarations
 from ..store.parsing import sentence
-from ..terms import BASE, prefix_declarations
 from .lexer import Cursor, malformed
 from .rewriting import Assembled, Written
 

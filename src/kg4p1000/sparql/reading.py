@@ -11,8 +11,8 @@ import threading
 from dataclasses import asdict
 from typing import Any
 
-from ..errors import ReaderLost
-from ..processes import Limits, Worker, serve
+from ..kernel.errors import ReaderLost
+from ..kernel.processes import Limits, Worker, serve
 from ..store.lanes import Lanes
 from .guard import Query, guard
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
-from ..errors import AnsweredWrongly
+from ..kernel.errors import AnsweredWrongly
 from .lexer import error_at
 
 #: Start and end in a text, and what to put there.

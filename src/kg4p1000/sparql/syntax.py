@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..errors import TooDeep
+from ..kernel.errors import TooDeep
 from .lexer import Cursor, Token
 from .paths import Path
 from .prologue import read_prologue

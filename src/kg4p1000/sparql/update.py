@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import BlankNode, NamedNode, Quad, Variable
 
-from ..errors import MalformedRequest, Refused
+from ..kernel.errors import MalformedRequest, Refused
+from ..kernel.terms import PREFIXES
 from ..store import CALLS_NOBODY, Delta, Draft, MemoryGraph
 from ..store import dataset as make_dataset
 from ..store.faults import problem
-from ..terms import PREFIXES
 from .complaints import complaint
 from .engine import for_engine
 from .guard import UPDATE_WORDS, refuse_foreign, refuse_service

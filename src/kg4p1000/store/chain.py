@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from ..errors import StoreUnusable
+from ..kernel.errors import StoreUnusable
 from . import changes
 from .changes import Entry
 

@@ -22,7 +22,7 @@ from typing import IO
 import pyoxigraph as ox
 from pyoxigraph import Quad
 
-from ..errors import StoreUnusable, TooLarge
+from ..kernel.errors import StoreUnusable, TooLarge
 from .bulk import Rows
 from .keeping import Normalised
 

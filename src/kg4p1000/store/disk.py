@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import DiskFull, StoreUnusable
+from ..kernel.errors import DiskFull, StoreUnusable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FILE = re.compile(r"/([^/\s]+\.sst|MANIFEST-\d+|CURRENT)\b|\b(CURRENT) file")

@@ -10,7 +10,7 @@ from typing import IO
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from ..errors import StoreUnusable
+from ..kernel.errors import StoreUnusable
 from . import bulk, changes
 from .bulk import MANY, Graph, Rows
 from .changes import Delta

@@ -6,8 +6,8 @@ import re
 
 import pyoxigraph as ox
 
-from ..errors import BadParameter, KgError, MalformedQuery, ReaderLost, Refused
-from ..terms import BASE, PREFIXES
+from ..kernel.errors import BadParameter, KgError, MalformedQuery, ReaderLost, Refused
+from ..kernel.terms import BASE, PREFIXES
 
 CALLS_NOBODY = (
     "SERVICE is refused: this endpoint calls no other. Ask the other endpoint yourself and join the"

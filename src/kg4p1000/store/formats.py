@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pyoxigraph as ox
 
-from ..terms import PREFIXES
+from ..kernel.terms import PREFIXES
 
 #: Bytes of a result that are kept until they go out, where the format may turn out not to have what is to be said.
 HELD = dict.fromkeys(("xml", "rdfxml", "jsonld"), 4 << 20)

@@ -8,7 +8,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from ..terms import GRAPH, TERMS
+from ..kernel.terms import GRAPH, TERMS
 
 REGISTER = NamedNode(GRAPH + "graphs")
 _IN_DEFAULT = NamedNode(TERMS + "inDefaultGraph")

@@ -11,7 +11,7 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import Literal, NamedNode, Quad, Triple
 
-from ..terms import PREFIXES, curie
+from ..kernel.terms import PREFIXES, curie
 
 _XSD = PREFIXES["xsd"]
 _STRING = _XSD + "string"

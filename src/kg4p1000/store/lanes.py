@@ -10,8 +10,8 @@ import threading
 import time
 from typing import NamedTuple
 
-from ..errors import Busy
-from ..processes import GLANCE
+from ..kernel.errors import Busy
+from ..kernel.processes import GLANCE
 
 
 class Occupancy(NamedTuple):

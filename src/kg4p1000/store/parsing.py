@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 import pyoxigraph as ox
 
-from ..errors import TooDeep, TooLarge
+from ..kernel.errors import TooDeep, TooLarge
 
 #: Levels at most; Python, too, follows statements about statements level by level.
 _LEVELS = 200

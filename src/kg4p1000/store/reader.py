@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import pyoxigraph as ox
 from pyoxigraph import Variable
 
-from ..errors import NotAcceptable
-from ..processes import DATA, MESSAGE, address_space, frame, serve
-from ..terms import BASE, PREFIXES
+from ..kernel.errors import NotAcceptable
+from ..kernel.processes import DATA, MESSAGE, address_space, frame, serve
+from ..kernel.terms import BASE, PREFIXES
 from . import formats
 from .faults import problem
 from .graphs import Merges, dataset

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from .. import errors
-from ..errors import (
+from ..kernel import errors
+from ..kernel.errors import (
     Busy,
     DiskFull,
     EngineFault,
@@ -27,7 +27,7 @@ from ..errors import (
     ReaderLost,
     StoreUnusable,
 )
-from ..processes import DATA, GLANCE, Limits, Worker
+from ..kernel.processes import DATA, GLANCE, Limits, Worker
 from .disk import room
 from .lanes import Lanes
 from .rebuild import Rebuilds

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..errors import BeingRebuilt, KgError, StoreUnusable
-from ..processes import Limits, Worker, serve
+from ..kernel.errors import BeingRebuilt, KgError, StoreUnusable
+from ..kernel.processes import Limits, Worker, serve
 from .versions import Store
 
 _log = logging.getLogger(__name__)

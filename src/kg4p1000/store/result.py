@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..errors import ClientGone, KgError
-from ..processes import GLANCE, Limits, Worker
+from ..kernel.errors import ClientGone, KgError
+from ..kernel.processes import GLANCE, Limits, Worker
 
 _SPOOL = 1 << 20
 _CHUNK = 64 * 1024

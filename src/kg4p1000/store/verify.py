@@ -16,7 +16,7 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph
 
-from ..errors import StoreUnusable
+from ..kernel.errors import StoreUnusable
 from . import chain, changes
 from .bulk import Graph, difference, extend, sorted_lines
 from .chain import Steps, Tell, quiet

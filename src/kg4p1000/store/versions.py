@@ -18,7 +18,7 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import DefaultGraph, Quad
 
-from ..errors import DiskFull, NotFound, StoreUnusable
+from ..kernel.errors import DiskFull, NotFound, StoreUnusable
 from . import chain, changes, disk
 from .chain import Tell, quiet
 from .changes import Delta, Entry

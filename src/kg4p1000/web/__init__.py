@@ -14,14 +14,15 @@ from typing import Any
 from flask import Flask, Response, g, request
 from jinja2 import Environment
 
-from ..access import Clients, Tokens, networks
-from ..errors import KgError, MalformedRequest
-from ..queries import Library
-from ..settings import Settings
+from ..curation.access import Clients, Tokens, networks
+from ..curation.writer import Writer
+from ..kernel.errors import KgError, MalformedRequest
+from ..kernel.settings import Settings
+from ..kernel.texts import balanced, isolated
+from ..knowledge.queries import Library
+from ..overlaps import detection
 from ..sparql import Reading
 from ..store import Entry, Readers, Store
-from ..texts import balanced, isolated
-from ..writer import Writer
 from . import (
     background,
     home,
@@ -74,6 +75,7 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
             settings.change_timeout,
             settings.change_memory,
             settings.keep_versions,
+            [detection.__name__],
         ),
         tokens=Tokens(store.path / "tokens.json"),
         clients=Clients(settings.client_rate, settings.client_burst, settings.client_concurrency),

@@ -14,10 +14,10 @@ import pyoxigraph as ox
 from flask import current_app
 from pyoxigraph import NamedNode
 
-from .. import questions
-from ..errors import Busy, KgError
-from ..queries import Library
-from ..questions import Outcome
+from ..kernel.errors import Busy, KgError
+from ..knowledge import questions
+from ..knowledge.queries import Library
+from ..knowledge.questions import Outcome
 from ..store import Readers
 
 _log = logging.getLogger(__name__)

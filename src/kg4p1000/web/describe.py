@@ -12,9 +12,9 @@ from functools import cached_property, partial
 
 from pyoxigraph import BlankNode, NamedNode
 
-from ..errors import NotFound
+from ..kernel.errors import NotFound
+from ..kernel.terms import GRAPH, iri, natural_key
 from ..store import Row, Term
-from ..terms import GRAPH, iri, natural_key
 from .reference import Reference, reference
 from .rendering import Cell, Name, Names, cell, names_of, text
 from .services import services

@@ -28,10 +28,10 @@ from werkzeug.http import http_date
 from werkzeug.wrappers import Response as Redirect
 from werkzeug.wsgi import FileWrapper
 
-from ..errors import BadParameter
+from ..kernel.errors import BadParameter
+from ..kernel.terms import BASE, PREFIXES, TERMS, iri
 from ..sparql import RDF_FORMATS
 from ..store import Entry, Store
-from ..terms import BASE, PREFIXES, TERMS, iri
 from .queries import goals_of
 from .rendering import register, text
 from .requests import JSON, PAGE, TRIPLES, chosen, takes

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.http import parse_accept_header
 
-from ..access import Network, address_outside, client_address, trusted
-from ..errors import KgError
+from ..curation.access import Network, address_outside, client_address, trusted
+from ..kernel.errors import KgError
 from .services import Services
 from .transfers import Answer, Headers, Record
 

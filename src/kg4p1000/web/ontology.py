@@ -12,9 +12,9 @@ from flask import Blueprint, Response, render_template, request, url_for
 from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from .. import release as records
-from ..errors import BadParameter, NotFound
-from ..terms import BASE, GRAPH, ID, PREFIXES, iri
-from ..texts import number
+from ..kernel.errors import BadParameter, NotFound
+from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, iri
+from ..kernel.texts import number
 from .background import once_per_version
 from .describe import describe
 from .reference import MODULES, ONTOLOGY, Drawing, Reference, reference

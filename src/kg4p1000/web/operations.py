@@ -15,10 +15,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from werkzeug.routing import Rule
 
-from .. import __version__, errors, sparql
-from ..access import Role
-from ..errors import KgError, StoreUnusable
-from ..queries import StoredQuery
+from .. import __version__, sparql
+from ..curation.access import Role
+from ..kernel import errors
+from ..kernel.errors import KgError, StoreUnusable
+from ..knowledge.queries import StoredQuery
 from ..store import Readers, Store
 from ..store.chain import newest_faults
 from .requests import (

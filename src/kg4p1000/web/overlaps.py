@@ -15,14 +15,30 @@ from pyoxigraph import NamedNode
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as Redirect
 
-from ..access import Account, Role
-from ..errors import BadParameter, Forbidden, KgError, MalformedRequest, NotFound, Unauthorized
+from ..curation.access import Account, Role
+from ..kernel.errors import (
+    BadParameter,
+    Forbidden,
+    KgError,
+    MalformedRequest,
+    NotFound,
+    Unauthorized,
+)
+from ..kernel.terms import curie, natural_key
+from ..kernel.texts import counted, meant, number
 from ..overlaps import decisions
-from ..terms import curie, natural_key
-from ..texts import counted, meant, number
 from .describe import describe
 from .rendering import Name, Sheet, names_of, register, text
-from .requests import FORM, chosen, conditions, decoded, is_dry_run, prefers_page, takes, whole_body
+from .requests import (
+    FORM,
+    chosen,
+    conditions,
+    decoded,
+    is_dry_run,
+    prefers_page,
+    takes,
+    whole_body,
+)
 from .services import page_version, require, services
 from .things import downloads
 
@@ -371,10 +387,11 @@ def _decided(pair: str, given: Mapping[str, str], account: Account) -> dict[str,
     everything = MultiDict([*request.args.items(multi=True), *given.items()])
     return services().writer.change(
         kind="decide",
-        pair=_named(pair).split("-"),
+        topic=decisions.TOPIC.thing.value,
+        thing=decisions.overlap_iri(decisions.ordered(*_named(pair).split("-"))).value,
         status=given.get("status", "").strip(),
         why=given.get("why", "").strip(),
-        overlap_kind=given.get("kind", "").strip(),
+        decided_kind=given.get("kind", "").strip(),
         author=account.name,
         role=int(account.role),
         dry_run=is_dry_run(everything, _TAKEN),

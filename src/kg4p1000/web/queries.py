@@ -12,9 +12,9 @@ import pyoxigraph as ox
 from flask import Blueprint, Response, g, jsonify, render_template, request, url_for
 
 from .. import sparql
-from ..errors import BadParameter
-from ..queries import Library, StoredQuery
-from ..questions import Case, Outcome, State, cases
+from ..kernel.errors import BadParameter
+from ..knowledge.queries import Library, StoredQuery
+from ..knowledge.questions import Case, Outcome, State, cases
 from ..store import Result
 from . import results
 from .rendering import Name, names_of, text

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from pyoxigraph import Literal, Triple
 
-from ..queries import StoredQuery, named_terms
+from ..kernel.terms import BASE, CODE, TERMS, iri, natural_key, prefix_declarations
+from ..kernel.texts import isolated
+from ..knowledge.queries import StoredQuery, named_terms
 from ..store import MemoryGraph, Row
-from ..terms import BASE, CODE, TERMS, iri, natural_key, prefix_declarations
-from ..texts import isolated
 from .background import once_per_version
 from .rendering import text
 from .services import services

@@ -13,9 +13,9 @@ from flask import request
 from markupsafe import Markup, escape
 from pyoxigraph import BlankNode, Literal, NamedNode
 
+from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, curie, iri, natural_key
+from ..kernel.texts import CONTROLS, balanced, turns
 from ..store import Term
-from ..terms import BASE, GRAPH, ID, PREFIXES, curie, iri, natural_key
-from ..texts import CONTROLS, balanced, turns
 from .background import once_per_version
 from .services import kept_version, services
 

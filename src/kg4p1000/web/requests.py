@@ -21,10 +21,17 @@ from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.exceptions import LengthRequired
 from werkzeug.http import parse_etags
 
-from ..errors import BadParameter, Busy, MalformedRequest, NotAcceptable, TooLarge, WrongMediaType
+from ..kernel.errors import (
+    BadParameter,
+    Busy,
+    MalformedRequest,
+    NotAcceptable,
+    TooLarge,
+    WrongMediaType,
+)
+from ..kernel.terms import PREFIXES
+from ..kernel.texts import meant
 from ..sparql import RDF_FORMATS, RESULT_FORMATS, refuse_foreign
-from ..terms import PREFIXES
-from ..texts import meant
 
 Offers = Mapping[str, tuple[str, ...]]
 

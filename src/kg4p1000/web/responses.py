@@ -27,10 +27,10 @@ from flask import Blueprint, Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from .. import errors
-from ..errors import KgError, NotFound, SlowReader
+from ..kernel import errors
+from ..kernel.errors import KgError, NotFound, SlowReader
+from ..kernel.terms import PROBLEM
 from ..store import Result
-from ..terms import PROBLEM
 from .requests import prefers_page
 from .services import base, services
 from .transfers import Headers, Record

@@ -14,10 +14,10 @@ from typing import Any
 import pyoxigraph as ox
 
 from .. import release, sparql
-from ..errors import BadParameter, KgError
+from ..kernel.errors import BadParameter, KgError
+from ..kernel.terms import BASE, ID, PREFIXES, TERMS
+from ..kernel.texts import counted, meant
 from ..store import Result
-from ..terms import BASE, ID, PREFIXES, TERMS
-from ..texts import counted, meant
 from .background import once_per_version
 from .rendering import Cell, Sheet, cell, short
 from .services import services

@@ -18,8 +18,8 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from .. import logs, processes
-from ..settings import Settings
+from ..kernel import logs, processes
+from ..kernel.settings import Settings
 from .requests import UPLOADS
 from .transfers import PLACES
 

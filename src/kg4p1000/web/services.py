@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pyoxigraph as ox
 from flask import current_app, g, request
 
-from ..access import Clients, Tokens
-from ..errors import KgError, StoreUnusable
-from ..queries import Library
-from ..questions import Outcome
-from ..settings import Settings
+from ..curation.access import Clients, Tokens
+from ..kernel.errors import KgError, StoreUnusable
+from ..kernel.settings import Settings
+from ..knowledge.queries import Library
+from ..knowledge.questions import Outcome
 from ..sparql import Reading
 from ..store import Readers, Row, Store, Term, rows
 from .background import Background
@@ -21,7 +21,7 @@ from .requests import named_host
 from .transfers import Cache, Transfers
 
 if TYPE_CHECKING:
-    from ..writer import Writer
+    from ..curation.writer import Writer
 
 
 import base64
@@ -29,8 +29,8 @@ from datetime import UTC, datetime, timedelta
 
 from werkzeug.http import parse_date
 
-from ..access import ANYONE, Account, Role
-from ..errors import BadParameter, Forbidden, Unauthorized
+from ..curation.access import ANYONE, Account, Role
+from ..kernel.errors import BadParameter, Forbidden, Unauthorized
 
 #: Where they stand among the extensions of the application.
 NAME = "kg4p1000"

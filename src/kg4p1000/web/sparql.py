@@ -17,8 +17,8 @@ from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.http import parse_accept_header
 
 from .. import sparql
-from ..access import ANYONE
-from ..errors import (
+from ..curation.access import ANYONE
+from ..kernel.errors import (
     BadParameter,
     KgError,
     MalformedRequest,
@@ -27,8 +27,8 @@ from ..errors import (
     Unauthorized,
     WrongMediaType,
 )
+from ..kernel.terms import prefix_declarations
 from ..store import Result
-from ..terms import prefix_declarations
 from . import results
 from .home import of_service
 from .requests import (

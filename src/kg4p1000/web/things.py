@@ -9,13 +9,31 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from pyoxigraph import Literal, NamedNode
 from werkzeug.wrappers import Response as Redirect
 
-from ..errors import NotFound
+from ..kernel.errors import NotFound
+from ..kernel.terms import (
+    BASE,
+    CODE,
+    GRAPH,
+    ID,
+    ID_TYPES,
+    PREFIXES,
+    TERMS,
+    natural_key,
+)
+from ..kernel.texts import meant, number
 from ..sparql import RDF_FORMATS
-from ..terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key
-from ..texts import meant, number
 from .describe import describe
 from .queries import asked_by
-from .rendering import Name, Sheet, data_href, graph_entry, names_of, register, short, text
+from .rendering import (
+    Name,
+    Sheet,
+    data_href,
+    graph_entry,
+    names_of,
+    register,
+    short,
+    text,
+)
 from .requests import TRIPLES, TRIPLES_ONLY, Choice, chosen, takes
 from .responses import cited, respond
 from .services import asked_version, page_version, services

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..access import counted_as
-from ..errors import Busy, SlowReader
+from ..curation.access import counted_as
+from ..kernel.errors import Busy, SlowReader
 from ..store import Result
 
 Headers = list[tuple[str, str]]

@@ -11,9 +11,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request, url_for
 from werkzeug.datastructures import MultiDict
 
-from ..access import Account, Role
-from ..errors import MalformedRequest, NotFound, Refused, WrongMediaType
-from ..writer import GRAPH_TYPES
+from ..curation.access import Account, Role
+from ..curation.writer import GRAPH_TYPES
+from ..kernel.errors import MalformedRequest, NotFound, Refused, WrongMediaType
 from .requests import (
     FORM,
     JSON,

@@ -17,12 +17,20 @@ from typing import Any
 import yaml
 from pyoxigraph import Literal, NamedNode
 
-from . import sparql
-from .errors import BadParameter, BrokenFile, KgError, NotFound
-from .files import broken, read, see_name
-from .store import Readers, Result
-from .terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, iri, mint, natural_key
-from .texts import did_you_mean, meant
+from .. import sparql
+from ..kernel.errors import BadParameter, BrokenFile, KgError, NotFound
+from ..kernel.files import broken, read, see_name
+from ..kernel.terms import (
+    CODE,
+    CODE_SCHEMES,
+    ID_TYPES,
+    PREFIXES,
+    iri,
+    mint,
+    natural_key,
+)
+from ..kernel.texts import did_you_mean, meant
+from ..store import Readers, Result
 
 #: Instead of the codes of objectives: a question that all of them ask.
 _ACROSS = "across"

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from .errors import Busy, KgError
-from .files import read
+from ..kernel.errors import Busy, KgError
+from ..kernel.files import read
+from ..store import Readers
 from .queries import Library, StoredQuery
-from .store import Readers
 
 #: Below the folder of the queries.
 EXPECTED = "expected"

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import pyoxigraph as ox
 
 from .. import __version__
-from ..errors import AnsweredWrongly, BrokenFile, KgError, MalformedQuery
-from ..files import read
+from ..kernel.errors import AnsweredWrongly, BrokenFile, KgError, MalformedQuery
+from ..kernel.files import read
+from ..kernel.terms import curie
+from ..kernel.texts import meant
 from ..sparql import columns_of, tokens
 from ..sparql.engine import for_engine
 from ..store import MemoryGraph
 from ..store.parsing import sentence
-from ..terms import curie
-from ..texts import meant
 from .constraints import check_pre_binding
 from .facts import SH, Facts, Graph
 from .impact import Impact, State

@@ -10,17 +10,18 @@ import base64
 import io
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
-from . import curation, decisions, logs, proposals, sparql
-from .access import Role
-from .build import load_shapes
-from .errors import (
+from .. import sparql
+from ..kernel import logs
+from ..kernel.errors import (
     Busy,
     Forbidden,
     KgError,
@@ -30,12 +31,15 @@ from .errors import (
     TooLarge,
     WriterLost,
 )
+from ..kernel.processes import Limits, Worker, serve
+from ..kernel.terms import GRAPH, ID, curie, iri
+from ..store import Delta, Draft, Store, statements
+from ..store.changes import touches
+from ..store.parsing import sentence
+from . import commits, decisions
+from .access import Role
+from .build import load_shapes
 from .loading import refuse_blank, register_graph
-from .processes import Limits, Worker, serve
-from .store import Delta, Draft, Store, statements
-from .store.changes import touches
-from .store.parsing import sentence
-from .terms import GRAPH, ID, curie, iri
 
 _log = logging.getLogger(__name__)
 #: Media types in which a graph may be sent.
@@ -55,12 +59,19 @@ class Writer:
         timeout: seconds that one change may take.
         memory: megabytes that the process may take for it.
         keep: databases of versions that may stay; see `Store`.
+        topics: modules that register what follows from changes; each brings it up to date where it runs as a process.
     """
 
     def __init__(
-        self, store: Path, files: Path, timeout: float, memory: int, keep: int = 0
+        self,
+        store: Path,
+        files: Path,
+        timeout: float,
+        memory: int,
+        keep: int = 0,
+        topics: Sequence[str] = (),
     ) -> None:
-        self._arguments = (str(store), str(files), str(keep))
+        self._arguments, self._topics = (str(store), str(files), str(keep)), topics
         self.timeout, self.memory = timeout, memory
         self._following: list[threading.Thread] = []
         self._worker: Worker | None = None
@@ -79,7 +90,7 @@ class Writer:
             N-Quads statements of what was stated, ``inferred`` as a count, ``report``, ``normalised``: by datatype,
             how many literals are kept otherwise than they were sent, with an example,
             ``made_graph``: whether a graph was sent that was not there, and
-            ``overlaps_follow``: whether the overlaps are detected anew after it, as a change of its own.
+            ``overlaps_follow``: whether what follows slowly, the overlaps, is worked out anew after it, as a change of its own.
 
         Raises:
             Busy: too many changes wait already.
@@ -107,7 +118,7 @@ class Writer:
         if self._worker is None or not self._worker.alive:
             if self._worker is not None:
                 self._worker.end()
-            self._worker = Worker(__name__, *self._arguments)
+            self._worker = Worker(__name__, *self._arguments, *self._topics)
         worker, answer = self._worker, None
         try:
             answer = worker.ask(request, limits)
@@ -126,13 +137,14 @@ class Writer:
             self._following[-1].start()
 
     def _detect(self) -> None:
-        worker = Worker("kg4p1000.proposals", *self._arguments)
-        try:
-            worker.ask({}, Limits(0, 0, "", "", lambda _: WriterLost()))
-        except KgError as e:
-            _log.error("the overlaps were not detected anew: %s", e.detail)
-        finally:
-            worker.end()
+        for topic in self._topics:
+            worker = Worker(topic, *self._arguments)
+            try:
+                worker.ask({}, Limits(0, 0, "", "", lambda _: WriterLost()))
+            except KgError as e:
+                _log.error("what follows by %s was not worked out anew: %s", topic, e.detail)
+            finally:
+                worker.end()
 
     def close(self) -> None:
         """End the process; a change that is being made and is not in the log yet is dropped."""
@@ -159,7 +171,7 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "dry_run": request.get("dry_run", False),
     }
     if request["kind"] == "undo":
-        done = curation.undo(
+        done = commits.undo(
             store,
             shapes,
             request["version"],
@@ -168,14 +180,15 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         )
     elif request["kind"] == "decide":
         del common["message"]  # says what was decided
-        a, b = request["pair"]
-        told = {name: request[name] for name in ("status", "overlap_kind", "why")}
-        done = proposals.decide(
+        topic = next(t for t in decisions.topics if t.thing.value == request["topic"])
+        done = decisions.decide(
             store,
             shapes,
-            (a, b),
-            permit=lambda draft: _permit_decision(store, draft, role, request),
-            **told,
+            topic,
+            NamedNode(request["thing"]),
+            lambda draft: _permit_decision(store, draft, role, request),
+            kind=request["decided_kind"],
+            **{name: request[name] for name in ("status", "why")},
             **common,
         )
     else:
@@ -188,15 +201,15 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             _write(draft, role, request)
             refuse_blank(files, draft.delta.added)
 
-        done = curation.commit(
+        done = commits.commit(
             store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
         )
     return _answer(done, made_graph)
 
 
-def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
+def _answer(done: commits.Commit, made_graph: bool) -> dict[str, Any]:
     delta = done.delta
-    stated = [q for q in delta.added | delta.removed if q.graph_name != curation.INFERRED]
+    stated = [q for q in delta.added | delta.removed if q.graph_name != commits.INFERRED]
     added, removed = ([q for q in stated if q in side] for side in (delta.added, delta.removed))
     few = len(stated) <= LISTED
     return {
@@ -208,7 +221,7 @@ def _answer(done: curation.Commit, made_graph: bool) -> dict[str, Any]:
         "made_graph": made_graph and bool(added),
         "report": done.report.to_dict(),
         "normalised": done.normalised,
-        "overlaps_follow": bool(done.entry) and curation.is_followed(stated),
+        "overlaps_follow": bool(done.entry) and commits.is_followed(stated),
     }
 
 
@@ -275,7 +288,7 @@ def _apply(draft: Draft, request: dict[str, Any]) -> None:
             draft,
             using=request.get("using"),
             using_named=request.get("using_named"),
-            derived={curation.INFERRED},
+            derived={commits.INFERRED},
         )
         return
     graph = NamedNode(request["graph"])
@@ -351,7 +364,7 @@ def _permit(touched: set[Any], role: Role, editable: set[str]) -> None:
         Forbidden: it may not.
     """
     for graph in sorted(touched, key=str):
-        if graph == curation.INFERRED:
+        if graph == commits.INFERRED:
             raise Forbidden("graph:inferred is for the rules alone; change what they follow from.")
         if role < Role.STEWARD or (role < Role.ADMIN and graph.value not in editable):
             raise Forbidden(
@@ -375,8 +388,10 @@ def _in_own_name(draft: Draft, author: str) -> None:
             )
 
 
-def main(store: str, files: str, keep: str) -> None:
-    """Make the changes that are sent."""
+def main(store: str, files: str, keep: str, *topics: str) -> None:
+    """Make the changes that are sent, and what follows from them by some topics."""
+    for topic in topics:
+        import_module(topic)
     logs.begin_child()
     serve(lambda request, _: _perform(Path(store), Path(files), int(keep), request))
 

@@ -30,8 +30,14 @@ from ipaddress import (
 )
 from pathlib import Path
 
-from .errors import BadParameter, BadSettings, NotFound, StoreUnusable, TooManyRequests
-from .settings import Settings
+from ..kernel.errors import (
+    BadParameter,
+    BadSettings,
+    NotFound,
+    StoreUnusable,
+    TooManyRequests,
+)
+from ..kernel.settings import Settings
 
 _BYTES = 32
 #: So many clients are remembered by their address; the longest silent are forgotten first.

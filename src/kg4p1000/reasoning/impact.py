@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import NamedNode, Triple
 
-from ..ontology import Match
 from .constraints import ANY, Boundless, Group, Path, Reader, repeated
 from .facts import PAIRS, REPEATED, SUBCLASS, TYPE, Facts
+from .inference import Match
 
 State = int
 #: A node in a role.

@@ -16,19 +16,19 @@ from pathlib import Path
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
-from . import curation, decisions, files, mappings, merging
-from .curation import INFERRED, Commit
-from .errors import BrokenFile
-from .files import State
+from ..kernel import files
+from ..kernel.errors import BrokenFile
+from ..kernel.files import State
+from ..kernel.terms import GRAPH, curie, iri, turtle
+from ..kernel.texts import counted
+from ..reasoning import Shapes
+from ..sources import sssom
+from ..store import Delta, Draft, Store
+from ..store.changes import canonical, write_durably
+from ..store.parsing import sentence
+from . import commits, decisions, mappings, merging
+from .commits import INFERRED, Commit
 from .merging import Conflict, Merge, read_base, unknown, write_base
-from .overlaps.decisions import OVERLAPS
-from .sources import sssom
-from .store import Delta, Draft, Store
-from .store.changes import canonical, write_durably
-from .store.parsing import sentence
-from .terms import GRAPH, curie, iri, turtle
-from .texts import counted
-from .validation import Shapes
 
 #: Folders of the knowledge, and the graph into which their files go; None: one graph a file.
 _FOLDERS = {"ontology": "ontology", "shapes": "shapes", "data": None}
@@ -240,12 +240,11 @@ def build(
         merge = merging.merge(frozenset(draft.quads()), base, now)
         draft.apply(merge.delta)
         if merge.followed:
-            curation.follow(draft, slow=True)
-        differ = sum(
-            q.graph_name not in (INFERRED, OVERLAPS) for q in now ^ frozenset(draft.quads())
-        )
+            commits.follow(draft, slow=True)
+        derived = {INFERRED, *commits.computed()}
+        differ = sum(q.graph_name not in derived for q in now ^ frozenset(draft.quads()))
 
-    done = curation.commit(
+    done = commits.commit(
         store,
         load_shapes(folder),
         change,
@@ -308,17 +307,18 @@ def write_files(
     base = read_base(store)
     agreed, done, anew = set(base), Written(), False
     own = [source for source in sources(folder) if source.path.parent.name == "data"]
-    for source in sorted(own, key=lambda source: source.graph == OVERLAPS):  # those last
+    computed = commits.computed()
+    for source in sorted(own, key=lambda source: source.graph in computed):  # those last
         wanted = frozenset(graphs.get(source.graph, ()))
         said, known = canonical(read(source)), merging.of(source.graph, base)
-        if source.graph == OVERLAPS:
+        if source.graph in computed:
             if said and not anew:
                 wanted = merging.with_decisions(said, held := wanted)
                 done.computed = len(wanted ^ held)
         elif (lost := unknown(known, said, wanted)) and not overwrite:
             done.left[source.path] = lost
             continue
-        anew = anew or (source.graph != decisions.GRAPH and merging.matters(wanted ^ said))
+        anew = anew or (source.graph != decisions.GRAPH and commits.is_followed(wanted ^ said))
         data = turtle(quad.triple for quad in wanted)
         if data != source.path.read_bytes():
             write_durably(source.path, data)

@@ -14,15 +14,22 @@ from typing import IO, Any
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from . import files
+from ..kernel import files
+from ..kernel.errors import (
+    BadParameter,
+    BrokenFile,
+    Forbidden,
+    MalformedRequest,
+    NotFound,
+    TooLarge,
+)
+from ..kernel.terms import GRAPH, curie, iri
+from ..kernel.texts import counted, did_you_mean
+from ..store import SEVERAL, Delta, Draft, Store, Tell, statements
+from ..store.changes import canonical
 from .build import broken, load_shapes, read, sources
-from .curation import INFERRED, ONTOLOGY, Commit, commit
+from .commits import INFERRED, ONTOLOGY, Commit, commit
 from .decisions import GRAPH as DECISIONS
-from .errors import BadParameter, BrokenFile, Forbidden, MalformedRequest, NotFound, TooLarge
-from .store import SEVERAL, Delta, Draft, Store, Tell, statements
-from .store.changes import canonical
-from .terms import GRAPH, curie, iri
-from .texts import counted, did_you_mean
 
 #: What `load` takes, by ending.
 _FORMATS = {

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import NamedNode, Quad, Triple
 
+from ..kernel.errors import NotFound
+from ..kernel.terms import iri, prefix_declarations
+from ..reasoning import Shapes
+from ..store import Draft, MemoryGraph, Store
 from . import decisions
-from .curation import Commit
+from .commits import Commit
 from .decisions import Decision, Select, Topic
-from .errors import NotFound
-from .store import Draft, MemoryGraph, Store
-from .terms import iri, prefix_declarations
-from .validation import Shapes
 
 ALIGNMENTS = iri("graph:alignments")
 STATUSES = ("accepted", "rejected", "proposed")
@@ -62,14 +62,12 @@ def links(select: Select) -> list[Link]:
 
 def decide(store: Store, shapes: Shapes, mapping: NamedNode, **said: Any) -> Commit:
     """Record a decision about a mapping; see `decisions.decide` for what is said in one."""
+    return decisions.decide(store, shapes, TOPIC, mapping, **said)
 
-    def prepare(draft: Draft) -> None:
-        if next(draft.match(mapping, iri("rdf:type"), TOPIC.thing, None), None) is None:
-            raise NotFound(
-                f"The graph has no mapping {mapping.value}; 'kg4p1000 mappings' lists them."
-            )
 
-    return decisions.decide(store, shapes, TOPIC, mapping, prepare, **said)
+def _find(draft: Draft, mapping: NamedNode) -> None:
+    if next(draft.match(mapping, iri("rdf:type"), TOPIC.thing, None), None) is None:
+        raise NotFound(f"The graph has no mapping {mapping.value}; 'kg4p1000 mappings' lists them.")
 
 
 def _effects(
@@ -96,5 +94,6 @@ TOPIC = Topic(
     ALIGNMENTS,
     STATUSES,
     effects=_effects,
+    find=_find,
 )
 decisions.topics.append(TOPIC)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyoxigraph import NamedNode
 
-from ..errors import BrokenFile
+from ..kernel.errors import BrokenFile
 from ..sparql import Token, tokens
 from .facts import TYPE
 
@@ -32,7 +32,7 @@ def check_pre_binding(name: str, select: str) -> None:
     >>> check_pre_binding("a rule", "SELECT $this WHERE { ?x ?y ?z FILTER(?x = $this) }")
     Traceback (most recent call last):
     ...
-    kg4p1000.errors.BrokenFile: SPARQL constraint a rule: a group has $this in no triple pattern
+    kg4p1000.kernel.errors.BrokenFile: SPARQL constraint a rule: a group has $this in no triple pattern
 
     Raises:
         BrokenFile: it does not hold, or this check cannot tell.

@@ -11,9 +11,9 @@ from typing import Any
 import pyoxigraph as ox
 from pyoxigraph import Triple
 
-from .errors import KgError
-from .processes import Limits, Worker, serve
-from .terms import PREFIXES
+from ..kernel.errors import KgError
+from ..kernel.processes import Limits, Worker, serve
+from ..kernel.terms import PREFIXES
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,15 @@ from typing import Any
 
 from pyoxigraph import DefaultGraph, NamedNode, Quad, Triple
 
-from . import __version__, ontology, validation
-from .errors import ShapesViolated, UndoConflict
-from .store import Delta, Draft, Entry, Store
-from .store.changes import refuse_long, write_whole
-from .terms import curie, iri
-from .texts import counted
-from .validation import Report, Shapes
+from .. import __version__, reasoning
+from ..kernel.errors import ShapesViolated, UndoConflict
+from ..kernel.terms import curie, iri
+from ..kernel.texts import counted
+from ..reasoning import Report, Shapes, inference
+from ..store import Delta, Draft, Entry, Store
+from ..store.changes import refuse_long, write_whole
 
-INFERRED, ONTOLOGY = ontology.INFERRED, ontology.ONTOLOGY
+INFERRED, ONTOLOGY = inference.INFERRED, inference.ONTOLOGY
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,14 @@ class Follower:
         concerns: whether a change of some quads may change what follows.
         follow: brings a draft to what follows.
         slow: whether that takes so long that it is a change of its own, after the one that it follows.
+        graph: where what follows slowly stands, and nothing else.
         taken_back: what of a version an undo takes back; the rest follows from what is left.
     """
 
     concerns: Callable[[Collection[Quad]], bool]
     follow: Callable[[Draft], None]
     slow: bool = False
+    graph: NamedNode | None = None
     taken_back: Callable[[Draft, Entry, Delta], Delta] = lambda draft, entry, delta: delta
 
 
@@ -145,6 +147,11 @@ def undo(
         return _Change(store, draft, shapes, made.inverse()).publish(author, text, "undo", dry_run)
 
 
+def computed() -> set[NamedNode | None]:
+    """Return the graphs of what follows slowly."""
+    return {follower.graph for follower in followers if follower.slow}
+
+
 def is_followed(changed: Collection[Quad]) -> bool:
     """Return whether a change of some quads is followed by a change of its own."""
     return any(follower.slow and follower.concerns(changed) for follower in followers)
@@ -166,7 +173,7 @@ class _Change:
     ) -> None:
         self._store, self._draft, self._shapes = store, draft, shapes
         self._merged_before = draft.merged - {INFERRED}
-        self._rules_before = self._rules = ontology.rules(ontology.axioms(draft))
+        self._rules_before = self._rules = inference.rules(inference.axioms(draft))
         if isinstance(change, Delta):
             draft.apply(change)
         else:
@@ -187,7 +194,7 @@ class _Change:
         stated = draft.delta
         of_ontology = any(quad.graph_name == ONTOLOGY for quad in stated)
         if of_ontology:
-            self._rules = ontology.rules(ontology.axioms(draft))
+            self._rules = inference.rules(inference.axioms(draft))
         self._graph = StatedGraph(draft)
         known = _read_checked(store)
         difference = self._graph.difference(self._merged_before, stated)
@@ -223,23 +230,23 @@ class _Change:
     ) -> tuple[Report, bool]:
         report = None
         if known.get("shapes") == self._shapes.digest and not self._loaded:
-            report = validation.validate_change(self._graph, self._shapes, added, removed)
+            report = reasoning.validate_change(self._graph, self._shapes, added, removed)
         if report is not None:
             return report, False
-        return validation.validate(self._graph, self._shapes), True
+        return reasoning.validate(self._graph, self._shapes), True
 
     def _infer(self, known: dict[str, Any], added: set[Triple], removed: set[Triple]) -> None:
         if known.get("rules") == _digest(self._rules_before) and not self._loaded:
-            ontology.infer_change(self._draft, self._rules, added, removed, self._rules_before)
+            inference.infer_change(self._draft, self._rules, added, removed, self._rules_before)
         else:
-            ontology.infer(self._draft, self._rules)
+            inference.infer(self._draft, self._rules)
 
     def _contradictions(self, whole: bool) -> set[tuple[Any, Any]]:
         """Return what contradicts the ontology once its rules have been followed."""
         nodes = None
         if not whole and self._rules == self._rules_before:
             nodes = {q.subject for q in self._draft.delta.added if q.predicate == iri("rdf:type")}
-        return ontology.contradictions(ontology.closure(self._draft), nodes)
+        return inference.contradictions(inference.closure(self._draft), nodes)
 
 
 class StatedGraph:
@@ -343,7 +350,7 @@ def _write_checked(store: Store, **by: str) -> None:
         write_whole(store.path / "checked", data.encode())
 
 
-def _digest(rules: ontology.Rules) -> str:
+def _digest(rules: inference.Rules) -> str:
     return f"{__version__} {rules.fingerprint}"
 
 

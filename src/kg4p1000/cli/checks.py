@@ -10,15 +10,19 @@ from pathlib import Path
 
 from pyoxigraph import Literal
 
-from . import build, ontology, quality, questions, reasoner, validation
-from .curation import INFERRED
-from .errors import BrokenFile, KgError
-from .files import unread
-from .queries import Library
-from .questions import State
-from .store import MemoryGraph, Readers, Store, Tell, check, notes
-from .terms import curie, iri
-from .texts import counted
+from .. import reasoning
+from ..curation import build
+from ..curation.commits import INFERRED
+from ..kernel.errors import BrokenFile, KgError
+from ..kernel.files import unread
+from ..kernel.terms import curie, iri
+from ..kernel.texts import counted
+from ..knowledge import questions
+from ..knowledge.queries import Library
+from ..knowledge.questions import State
+from ..reasoning import consistency, inference
+from ..release import lint
+from ..store import MemoryGraph, Readers, Store, Tell, check, notes
 
 #: Is given what to tell how far it is; gives findings, one sentence each, and a note on what was looked at. Without
 #: findings, not even none, it was not run, and the note says what it needs.
@@ -87,8 +91,8 @@ def _log(store: Store, tell: Tell) -> tuple[list[str], str]:
 
 
 def _faults(files: Path) -> tuple[list[str], str]:
-    checks = len(quality.read_checks(files / "ontology" / "checks"))
-    return [str(fault) for fault in quality.faults(files)], counted(checks, "check")
+    checks = len(lint.read_checks(files / "ontology" / "checks"))
+    return [str(fault) for fault in lint.faults(files)], counted(checks, "check")
 
 
 def _consistency(files: Path) -> tuple[list[str] | None, str]:
@@ -100,7 +104,7 @@ def _consistency(files: Path) -> tuple[list[str] | None, str]:
 
 def _ontology(files: Path) -> tuple[list[str], str]:
     modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
-    found = reasoner.consistency(t for s in modules for t in build.parse_file(s.path))
+    found = consistency.consistency(t for s in modules for t in build.parse_file(s.path))
     if not found.consistent:
         return ["The ontology contradicts itself. Take back the statement that was added last."], ""
     findings = [
@@ -112,11 +116,11 @@ def _ontology(files: Path) -> tuple[list[str], str]:
 
 
 def judge(
-    graph: MemoryGraph, shapes: validation.Shapes, engine: validation.Engine = "auto"
-) -> validation.Report:
+    graph: MemoryGraph, shapes: reasoning.Shapes, engine: reasoning.Engine = "auto"
+) -> reasoning.Report:
     """Judge a graph by the shapes, and then by the ontology."""
-    report = validation.validate(graph, shapes, engine)
-    report = shapes.with_kinds(report, ontology.contradictions_of(graph))
+    report = reasoning.validate(graph, shapes, engine)
+    report = shapes.with_kinds(report, inference.contradictions_of(graph))
     if report.conforms:
         shapes.see_that_ontology_allows(graph)
     return report

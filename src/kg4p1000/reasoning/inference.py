@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from .store import Delta, Draft, MemoryGraph
-from .terms import GRAPH, PREFIXES, iri
+from ..kernel.terms import GRAPH, PREFIXES, iri
+from ..store import Delta, Draft, MemoryGraph
 
 INFERRED = NamedNode(GRAPH + "inferred")
 ONTOLOGY = NamedNode(GRAPH + "ontology")

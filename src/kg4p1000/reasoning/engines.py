@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad, Triple
 
+from ..kernel.terms import CODE, TERMS
 from ..store import MemoryGraph
-from ..terms import CODE, TERMS
 from .facts import SH, SUBCLASS, Graph, Members
 from .impact import Place, TooMuch
 from .names import HEADER, Hit, named_by, renamed

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyoxigraph import NamedNode, Quad, Triple
 
-from . import curation, decisions, logs, merging
-from .build import load_shapes, merged_sources, parse_file
-from .curation import Commit, Follower, commit
-from .errors import NotFound
-from .overlaps.decisions import OVERLAPS, TOPIC, Pair, overlap_iri
-from .processes import serve
-from .store import Delta, Draft, MemoryGraph, Store
-from .store.changes import write_durably
-from .terms import iri, mint, turtle
-from .validation import Shapes
+from ..curation import commits, decisions
+from ..curation.build import load_shapes, merged_sources, parse_file
+from ..curation.commits import Commit, Follower, commit
+from ..kernel import logs
+from ..kernel.errors import NotFound
+from ..kernel.processes import serve
+from ..kernel.terms import ID, iri, mint, turtle
+from ..reasoning import Shapes
+from ..store import Delta, Draft, MemoryGraph, Store
+from ..store.changes import write_durably
+from .decisions import OVERLAPS, TOPIC, Pair, overlap_iri, pair_of
 
+#: Kinds of things of which a change can change the overlaps.
+_MATTERS = tuple(
+    f"{ID}{kind}/"
+    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
+)
+#: What is said of a thing and not in it.
+_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
 #: A plan with more activities than this is compared when somebody asks for it, not after each change.
 MOST = 2_000
 
@@ -43,7 +52,7 @@ def refresh(
 
 def _found(draft: Draft | MemoryGraph, also: Collection[Pair] = ()) -> set[Triple]:
     """Return what the detection finds, and says of some pairs however sure it is."""
-    from .overlaps.findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
+    from .findings import Detection  # noqa: PLC0415 - numpy and scipy are needed here only
 
     return Detection.of(draft.select).triples(draft.select, also=also)
 
@@ -70,42 +79,37 @@ def write_file(folder: Path) -> Path | None:
     return path
 
 
-def decide(
-    store: Store,
-    shapes: Shapes,
-    pair: Pair,
-    *,
-    permit: Callable[[Draft], None] = lambda draft: None,
-    overlap_kind: str = "",
-    **said: Any,
-) -> Commit:
-    """Record a decision about a pair; see `decisions.decide` for what is said in one.
+def decide(store: Store, shapes: Shapes, pair: Pair, **said: Any) -> Commit:
+    """Record a decision about a pair; see `decisions.decide` for what is said in one."""
+    return decisions.decide(store, shapes, _TOPIC, overlap_iri(pair), **said)
 
-    A pair whose confidence is below that of stored ones is stored in that change, too.
 
-    Args:
-        permit: raises where the author may not decide.
+def _find(draft: Draft, thing: NamedNode) -> None:
+    """See that the pair is one of the graph; store it where its confidence is below that of stored ones.
 
     Raises:
         NotFound: one of them is no activity of the graph.
     """
+    pair = pair_of(thing) or ()
+    for notation in pair:
+        if not _is(draft, mint("activity", notation), "k4p:Activity"):
+            raise NotFound(
+                f"The graph has no activity {notation}; the stored query activities-of-objective"
+                " lists those that it has."
+            )
+    if not _is(draft, thing, "k4p:Overlap"):
+        none = next(draft.quads(OVERLAPS), None) is None  # then all that is found is stored
+        found = (t for t in _found(draft, [pair]) if none or t.subject == thing)
+        draft.apply(Delta.of(Quad(*t, OVERLAPS) for t in found))
 
-    thing = overlap_iri(pair)
 
-    def prepare(draft: Draft) -> None:
-        permit(draft)
-        for notation in pair:
-            if not _is(draft, mint("activity", notation), "k4p:Activity"):
-                raise NotFound(
-                    f"The graph has no activity {notation}; the stored query activities-of-objective"
-                    " lists those that it has."
-                )
-        if not _is(draft, thing, "k4p:Overlap"):
-            none = next(draft.quads(OVERLAPS), None) is None  # then all that is found is stored
-            found = (t for t in _found(draft, [pair]) if none or t.subject == thing)
-            draft.apply(Delta.of(Quad(*t, OVERLAPS) for t in found))
-
-    return decisions.decide(store, shapes, TOPIC, thing, prepare, kind=overlap_kind, **said)
+def concerns(quads: Iterable[Quad]) -> bool:
+    """Return whether a change of these quads can change the overlaps."""
+    return any(
+        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
+        for q in quads
+        if isinstance(q.subject, NamedNode) and q.graph_name != OVERLAPS
+    )
 
 
 def _is(draft: Draft, thing: NamedNode, kind: str) -> bool:
@@ -117,7 +121,9 @@ def _activities(store: Store) -> int:
     return len({q.subject for q in store.quads() if q.predicate == kind and q.object == activity})
 
 
-curation.followers.append(Follower(merging.matters, detect, slow=True))
+_TOPIC = replace(TOPIC, find=_find)
+decisions.topics.append(_TOPIC)
+commits.followers.append(Follower(concerns, detect, slow=True, graph=OVERLAPS))
 
 
 def main(store: str, files: str, keep: str) -> None:

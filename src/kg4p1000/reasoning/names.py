@@ -19,7 +19,7 @@ from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Triple
 
-from ..terms import BASE, GRAPH, ID, TERMS, iri
+from ..kernel.terms import BASE, GRAPH, ID, TERMS, iri
 from .facts import SPACE, TYPE, Facts, Graph, Members
 from .report import Term
 

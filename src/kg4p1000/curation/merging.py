@@ -14,24 +14,16 @@ from typing import Any
 
 from pyoxigraph import NamedNode, Quad
 
-from .curation import INFERRED
+from ..kernel.errors import StoreUnusable
+from ..kernel.terms import iri
+from ..store import Delta, Store
+from ..store.changes import parse_lines, sorted_lines, write_durably
+from .commits import INFERRED, computed
 from .decisions import GRAPH as DECISIONS
-from .errors import StoreUnusable
-from .overlaps.decisions import OVERLAPS
-from .store import Delta, Store
-from .store.changes import parse_lines, sorted_lines, write_durably
-from .terms import ID, iri
 
 Key = tuple[Any, Any, Any]
 _TYPE, _STATUS, _KIND = iri("rdf:type"), iri("k4p:status"), iri("k4p:overlapKind")
 _OPEN = iri("status:proposed")
-#: Kinds of things of which a change can change the overlaps.
-_MATTERS = tuple(
-    f"{ID}{kind}/"
-    for kind in ("activity", "annotation", "decision", "mention", "objective", "relation")
-)
-#: What is said of a thing and not in it.
-_NOTES = tuple(map(iri, ("skos:editorialNote", "skos:changeNote", "skos:historyNote")))
 
 
 @dataclass(frozen=True)
@@ -57,8 +49,8 @@ class Merge:
     Attributes:
         delta: what is to be done to the graph.
         base: what to compare with the next time.
-        followed: whether the overlaps of the graph are not those of the files any more: they follow from what
-            people decided and changed since, so those of the files are not taken.
+        followed: whether what follows slowly (the overlaps) is not that of the files any more: it follows from what
+            people decided and changed since, so that of the files is not taken.
     """
 
     delta: Delta
@@ -103,9 +95,10 @@ def merge(held: frozenset[Quad], base: frozenset[Quad], said: frozenset[Quad]) -
         said: what the files say now.
     """
     held = held if base else base
-    followed = bool(base) and of(OVERLAPS, held) != of(OVERLAPS, base)
+    slow = computed()
+    followed = bool(base) and any(of(graph, held) != of(graph, base) for graph in slow)
     added, removed = (
-        frozenset(q for q in quads if not followed or q.graph_name != OVERLAPS)
+        frozenset(q for q in quads if not followed or q.graph_name not in slow)
         for quads in (said - base, base - said)
     )
     present = frozenset(q for q in held if q.graph_name != INFERRED)
@@ -150,15 +143,6 @@ def _torn(base: Set[Quad], taking: Set[Quad], added: Set[Quad]) -> set[Any]:
 def unknown(base: frozenset[Quad], said: frozenset[Quad], wanted: frozenset[Quad]) -> int:
     """Count what one file says, or no longer says, that no build knows, and that a dump would undo."""
     return len((said - base) - wanted) + len((base - said) & wanted)
-
-
-def matters(quads: Iterable[Quad]) -> bool:
-    """Return whether a change of these quads can change the overlaps."""
-    return any(
-        q.subject.value.startswith(_MATTERS) and q.predicate not in _NOTES
-        for q in quads
-        if isinstance(q.subject, NamedNode) and q.graph_name != OVERLAPS
-    )
 
 
 def with_decisions(said: frozenset[Quad], held: frozenset[Quad]) -> frozenset[Quad]:

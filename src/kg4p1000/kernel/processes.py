@@ -51,7 +51,7 @@ _X32 = 0x4000_0000
 GLANCE = 0.25
 #: What the process of a worker runs.
 _MAIN = (
-    "import sys; from kg4p1000.processes import confine; confine();"
+    "import sys; from kg4p1000.kernel.processes import confine; confine();"
     " from {} import main; main(*sys.argv[1:])"
 )
 #: Kinds of frames: a JSON object, and bytes; before each its kind and length.

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from ..terms import BASE, PREFIXES, curie, iri, natural_key, turtle
-from ..texts import meant
+from ..kernel.terms import BASE, PREFIXES, curie, iri, natural_key, turtle
+from ..kernel.texts import meant
 
 Term = ox.NamedNode | ox.BlankNode | ox.Literal
 

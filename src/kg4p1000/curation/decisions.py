@@ -17,12 +17,12 @@ from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Quad
 
-from . import curation
-from .curation import INFERRED, Commit, Follower
-from .errors import BadParameter, DecisionStands
-from .store import Delta, Draft, Entry, Store
-from .terms import ID, curie, iri, mint, natural_key, prefix_declarations
-from .validation import Shapes
+from ..kernel.errors import BadParameter, DecisionStands
+from ..kernel.terms import ID, curie, iri, mint, natural_key, prefix_declarations
+from ..reasoning import Shapes
+from ..store import Delta, Draft, Entry, Store
+from . import commits
+from .commits import INFERRED, Commit, Follower
 
 GRAPH = iri("graph:decisions")
 _TYPE, _STATUS, _BY = iri("rdf:type"), iri("k4p:status"), iri("prov:wasAttributedTo")
@@ -73,6 +73,7 @@ class Topic:
         base: what the log leaves out of the IRI of a thing.
         kinds: of which a person may say one, by what they are called.
         effects: what else than the status follows from a decision.
+        find: sees that a thing is there, or brings it into the draft, or raises NotFound.
     """
 
     thing: NamedNode
@@ -83,6 +84,7 @@ class Topic:
     base: str = ID
     kinds: Mapping[str, NamedNode] = field(default_factory=dict)
     effects: Effects = lambda draft, thing, decision: (set(), set())
+    find: Callable[[Draft, NamedNode], None] = lambda draft, thing: None
 
 
 topics: list[Topic] = []
@@ -109,7 +111,7 @@ def decide(
     shapes: Shapes,
     topic: Topic,
     thing: NamedNode,
-    prepare: Callable[[Draft], None],
+    permit: Callable[[Draft], None] = lambda draft: None,
     *,
     status: str,
     author: str,
@@ -120,12 +122,13 @@ def decide(
     """Record a decision about a thing; what follows from it is part of the same change.
 
     Args:
-        prepare: sees that the thing is there and that the author may decide, or raises.
+        permit: raises where the author may not decide.
         author: name of the person.
         why: the reason, in English.
 
     Raises:
         BadParameter: status or kind is not one of those that there are, or the reason or author is empty.
+        NotFound: there is no such thing.
     """
     for value, allowed, what in (
         (status, topic.statuses, "status"),
@@ -139,7 +142,8 @@ def decide(
             raise BadParameter(f"A decision needs {what}.", parameter=what)
 
     def change(draft: Draft) -> None:
-        prepare(draft)
+        permit(draft)
+        topic.find(draft, thing)
         made = _next_iri(thing, (known.iri for known in read(draft.select, topic)))
         facts = {
             _TYPE: topic.decision,
@@ -153,7 +157,7 @@ def decide(
         draft.apply(Delta.of(quads + about_person(author)))
 
     message = f"{thing.value.removeprefix(topic.base)} {status}: {why}"
-    return curation.commit(
+    return commits.commit(
         store, shapes, change, author=author, message=message, source="decision", dry_run=dry_run
     )
 
@@ -269,5 +273,5 @@ def refuse_changed(draft: Draft, wipe: bool) -> None:
         )
 
 
-curation.guards.append(refuse_changed)
-curation.followers.append(Follower(_concern, apply, taken_back=_taken_back))
+commits.guards.append(refuse_changed)
+commits.followers.append(Follower(_concern, apply, taken_back=_taken_back))

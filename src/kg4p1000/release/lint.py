@@ -18,14 +18,14 @@ from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Triple
 
-from . import build
-from .errors import BrokenFile
-from .files import read
-from .queries import Library, named_terms
-from .store import MemoryGraph
-from .terms import PREFIXES, QUERY, curie, iri, mint
-from .texts import meant
-from .validation import Term
+from ..curation import build
+from ..kernel.errors import BrokenFile
+from ..kernel.files import read
+from ..kernel.terms import PREFIXES, QUERY, curie, iri, mint
+from ..kernel.texts import meant
+from ..knowledge.queries import Library, named_terms
+from ..reasoning import Term
+from ..store import MemoryGraph
 
 _HEADER = re.compile(r"#\+ (problem|repair|pairs): (.+)\n")
 #: So many of the terms that a term lacks something with are named; the others are counted.

@@ -11,12 +11,12 @@ from typing import Any
 
 from pyoxigraph import Literal, NamedNode
 
-from ..ontology import exclusions, members
+from ..kernel.terms import CODE, PREFIXES, TERMS, curie, iri
+from ..kernel.texts import meant
 from ..sparql import tokens
 from ..store import MemoryGraph
-from ..terms import CODE, PREFIXES, TERMS, curie, iri
-from ..texts import meant
 from .facts import KNOWN, SH, SUBCLASS, TYPE, Facts, Graph, above
+from .inference import exclusions, members
 from .names import Spaces, has_ontology
 
 Fault = tuple[Any, str]

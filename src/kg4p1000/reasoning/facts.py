@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pyoxigraph import NamedNode, Quad, Triple
 
-from ..terms import PREFIXES, iri
+from ..kernel.terms import PREFIXES, iri
 
 SH = PREFIXES["sh"]
 TYPE, SUBCLASS = iri("rdf:type"), iri("rdfs:subClassOf")

@@ -28,8 +28,8 @@ def default_store() -> Path:
 
 def default_files() -> Path:
     """Return the folder of the knowledge: the working folder, the checkout, or what the package carries."""
-    package = Path(__file__).parent
-    for folder in (Path(), package.parent.parent, package / "knowledge"):
+    package = Path(__file__).parents[1]
+    for folder in (Path(), package.parent.parent, package / "files"):
         if (folder / "ontology").is_dir() and (folder / "shapes").is_dir():
             return folder
     return Path()
