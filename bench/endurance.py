@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kg4p1000.curation.access import Tokens
-from kg4p1000.store import Store
+from kg4p1000.store import Store, check
 
 from . import client, data, servers, speed, writing
 from .report import Report, Row
@@ -277,7 +277,7 @@ def kills(report: Report, work: Path, count: int = 100) -> None:
                 f"queries {'answered' if answers else 'NOT ANSWERED'}, change {last}",
             )
         ],
-        f"`check` afterwards finds {len(Store(folder).check())} faults.",
+        f"`check` afterwards finds {len(check(Store(folder)))} faults.",
     )
 
 
