@@ -7,18 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg4p1000.curation.access import (
-    Account,
-    Clients,
-    Role,
-    Tokens,
-    address_outside,
-    client_address,
-    doubts,
-    networks,
-)
+from kg4p1000.curation.access import Account, Role, Tokens
 from kg4p1000.kernel.errors import BadParameter, BadSettings, NotFound, TooManyRequests
 from kg4p1000.kernel.settings import Settings
+from kg4p1000.web.transfers import Clients, address_outside, client_address, doubts, networks
 
 
 @pytest.fixture

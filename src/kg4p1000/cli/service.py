@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..curation.access import Tokens, doubts
+from ..curation.access import Tokens
 from ..kernel import processes
 from ..kernel.errors import BadSettings
 from ..kernel.settings import Settings
@@ -32,8 +32,10 @@ def serve_(given: Settings) -> None:
 
     The service runs in a process of its own, which is started again if it ends by a fault.
     """
+    from ..web import server, transfers  # noqa: PLC0415 - Flask and granian are needed here only
+
     _require_port(given.host, given.port)
-    for doubt in doubts(given):
+    for doubt in transfers.doubts(given):
         messages.print(f"Warning: {doubt}")
     store = Store(given.store, keep=given.keep_versions)
     if not store.current:
@@ -51,8 +53,6 @@ def serve_(given: Settings) -> None:
     messages.print(
         f"Version {store.current} is served at http://{host}:{given.port}/ (SPARQL endpoint: /sparql). Stop with Ctrl-C."
     )
-    from ..web import server  # noqa: PLC0415 - Flask and granian are needed here only
-
     server.run(given, partial(_application, given))
 
 

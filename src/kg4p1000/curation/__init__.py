@@ -2,7 +2,7 @@
 
 The parts, each importing only those before it::
 
-    access      roles, tokens, and how often a client may ask
+    access      roles and tokens
     commits     `commit` and `undo`: guards, what follows, validate, infer, log, publish
     decisions   what people decide about what software proposes, one mechanism for every topic
     mappings    mappings to other vocabularies as a topic of decisions

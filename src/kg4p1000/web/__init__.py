@@ -14,7 +14,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from jinja2 import Environment
 
-from ..curation.access import Clients, Tokens, networks
+from ..curation.access import Tokens
 from ..curation.writer import Writer
 from ..kernel.errors import KgError, MalformedRequest
 from ..kernel.settings import Settings
@@ -41,7 +41,7 @@ from .rendering import bdi, graph_name, href, local, short, source
 from .requests import LONGEST_HEADER, named_host, see_names
 from .responses import by_status
 from .services import NAME, Services, account, kept_version, services
-from .transfers import PLACES, Cache, Transfers
+from .transfers import PLACES, Cache, Clients, Transfers, networks
 
 #: Addresses that cost nothing, or that must answer when nothing else does.
 _CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operations.metrics"}

@@ -16,7 +16,7 @@ from ..kernel.errors import NotFound
 from ..kernel.terms import GRAPH, iri, natural_key
 from ..store import Row, Term
 from .reference import Reference, reference
-from .rendering import Cell, Name, Names, cell, names_of, text
+from .rendering import WORDS, Cell, Name, Names, cell, names_of, text
 from .services import services
 
 #: Incoming statements that a page shows at most; it says so when there are more.
@@ -42,54 +42,7 @@ _LAST = (
 _PLACE = {iri(name).value: i - len(_FIRST) for i, name in enumerate(_FIRST)} | {
     iri(name).value: i + 1 for i, name in enumerate(_LAST)
 }
-#: How a property that has no inverse reads from the other end.
-_BACKWARDS = {
-    "rdf:type": "instances",
-    "rdfs:subClassOf": "narrower classes",
-    "rdfs:subPropertyOf": "narrower properties",
-    "rdfs:domain": "properties that start here",
-    "rdfs:range": "properties that lead here",
-    "rdfs:isDefinedBy": "defines",
-    "owl:inverseOf": "inverse property",
-    "skos:inScheme": "codes",
-    "skos:topConceptOf": "top codes",
-    "skos:broader": "narrower codes",
-    "dcterms:isPartOf": "has part",
-    "dcterms:isVersionOf": "has version",
-    "dcterms:source": "is the source of",
-    "dcterms:license": "is the licence of",
-    "dcterms:isReferencedBy": "references",
-    "p-plan:isStepOfPlan": "has step",
-    "prov:wasAttributedTo": "is the author of",
-    "prov:wasDerivedFrom": "was the ground for",
-    "org:classification": "classifies",
-    "sh:targetClass": "shapes that check it",
-    "sh:class": "shapes that ask for it",
-    "sh:path": "shapes of this property",
-    "sh:property": "is a rule of",
-    "k4p:status": "is the status of",
-    "k4p:horizon": "is the horizon of",
-    "k4p:indicator": "is measured in",
-    "k4p:unit": "is the unit of",
-    "k4p:organisationType": "organisations of this type",
-    "k4p:overlapKind": "overlaps of this kind",
-    "k4p:relationKind": "relations of this kind",
-    "k4p:quantifier": "measures with it",
-    "k4p:mentionOf": "mentions of it",
-    "k4p:givesActionKind": "annotations with it",
-    "k4p:givesDeliverable": "annotations with it",
-    "k4p:givesTargetGroup": "annotations with it",
-    "k4p:givesTopic": "annotations with it",
-    "k4p:actionKind": "activities of this kind",
-    "k4p:deliverable": "activities with this deliverable",
-    "k4p:targetGroup": "activities for this group",
-    "k4p:topic": "activities on this topic",
-    "k4p:primaryActionKind": "activities first of all of this kind",
-    "k4p:primaryDeliverable": "activities with this deliverable first of all",
-    "k4p:primaryTargetGroup": "activities first of all for this group",
-    "k4p:primaryTopic": "activities first of all on this topic",
-}
-_BACKWARDS_BY_IRI = {iri(name).value: label for name, label in _BACKWARDS.items()}
+_BACKWARDS = {iri(name).value: label for name, label in WORDS["backwards"].items()}
 _OUTGOING = (
     "SELECT ?thing ?graph ?property ?value WHERE { GRAPH ?graph { ?thing ?property ?value } }"
 )
@@ -266,7 +219,7 @@ def _arranged(
         below = [_side(other, incoming, book) for other in book.narrower(prop)]
         name = names[prop]
         if incoming:
-            name = replace(name, text=_BACKWARDS_BY_IRI.get(prop, f"← {name.text}"), lang="en")
+            name = replace(name, text=_BACKWARDS.get(prop, f"← {name.text}"), lang="en")
         split: dict[bool, list[Value]] = {False: [], True: []}
         for term, value in values.items():
             closer = any(term in grouped.get(side, {}) for side in below)

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.http import parse_accept_header
 
-from ..curation.access import Network, address_outside, client_address, trusted
 from ..kernel.errors import KgError
 from .services import Services
-from .transfers import Answer, Headers, Record
+from .transfers import Answer, Headers, Network, Record, address_outside, client_address, trusted
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -35,45 +37,15 @@ _NAMING = ", ".join(f"<{name}>" for name in _RANK)
 _UNWRITABLE = re.compile(r'[\x00-\x20<>"{}|^`\\]')
 #: Goals and targets of the United Nations, which people know by their numbers.
 _SDG = "http://metadata.un.org/sdg/"
-#: Names of terms of other vocabularies that neither the ontology nor the term itself says as well.
-_KNOWN = {
-    "rdfs:subClassOf": "is a kind of",
-    "rdfs:subPropertyOf": "is a kind of",
-    "rdfs:domain": "goes from (domain)",
-    "rdfs:range": "goes to (range)",
-    "rdf:first": "members",
-    "owl:inverseOf": "inverse property",
-    "owl:versionInfo": "version",
-    "owl:onClass": "of class",
-    "owl:qualifiedCardinality": "exactly",
-    "owl:propertyChainAxiom": "follows from the chain",
-    "owl:ObjectProperty": "property to a thing",
-    "owl:DatatypeProperty": "property to a value",
-    "owl:FunctionalProperty": "with at most one value",
-    "sh:class": "value of class",
-    "sh:datatype": "data type",
-    "sh:in": "one of",
-    "sh:maxCount": "at most",
-    "sh:minCount": "at least",
-    "sh:node": "fits the shape",
-    "sh:nodeKind": "kind of node",
-    "sh:path": "property",
-    "sh:property": "rules for properties",
-    "sh:sparql": "check in SPARQL",
-    "sh:targetClass": "checks the class",
-}
-_KNOWN_BY_IRI = {iri(name).value: label for name, label in _KNOWN.items()}
+#: Words that stand neither in the graph nor in a template.
+WORDS: dict[str, dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
+)
+LANGUAGES = tuple(WORDS["languages"])
+_FORWARDS = {iri(name).value: label for name, label in WORDS["forwards"].items()}
 #: Vocabularies whose terms are called by their own words where nothing better is known.
 _SPOKEN = tuple(PREFIXES[prefix] for prefix in ("rdf", "rdfs", "owl", "sh", "foaf"))
 _BETWEEN_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-#: Where identifiers without a name of their own come from, so that no page shows a bare address.
-_REGISTERS = {
-    "http://aims.fao.org/aos/agrovoc/": "AGROVOC",
-    "http://metadata.un.org/sdg/codes/geoArea/": "UN SDG area",
-    "http://www.wikidata.org/entity/": "Wikidata",
-    "https://ror.org/": "ROR",
-    "https://sws.geonames.org/": "GeoNames",
-}
 _NAMES = f"""SELECT ?thing ?property ?name WHERE {{{{
   VALUES ?thing {{{{ {{things}} }}}}
   {{{{ ?thing ?property ?name }}}} UNION {{{{ GRAPH graph:shapes {{{{ ?thing ?property ?name }}}} }}}}
@@ -132,7 +104,8 @@ class Sheet:
 
     @classmethod
     def of(cls, whole: Sequence[Any], number: int, size: int) -> Self:
-        """Cut a page from a list."""
+        """Cut a page from a list: the one with the number, or the nearest that there is."""
+        number = max(1, min(number, -(-len(whole) // size)))
         return cls(whole[(number - 1) * size :][:size], len(whole), number, size)
 
     @property
@@ -260,11 +233,11 @@ class Name:
 
 def unnamed(value: str) -> Name:
     """Return the name of something of which no label is known."""
-    for start, register in _REGISTERS.items():
+    for start, register in WORDS["registers"].items():
         if value.startswith(start):
             return Name(value, f"{register} {value[len(start) :].strip('/')}")
-    if value in _KNOWN_BY_IRI:
-        return Name(value, _KNOWN_BY_IRI[value])
+    if value in _FORWARDS:
+        return Name(value, _FORWARDS[value])
     if value.startswith(_SPOKEN):
         words = _BETWEEN_WORDS.sub(" ", re.split("[#/]", value)[-1]).split()
         spoken = " ".join(word if word.isupper() else word.lower() for word in words)

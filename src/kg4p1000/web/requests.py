@@ -81,16 +81,18 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only what was added or what was removed, as N-Quads.",
         {"type": "string", "enum": ["added", "removed"]},
     ),
-    "register": (
-        "The title under which an admin registers a graph that is new.",
-        {"type": "string"},
-    ),
+    "register": ("The title under which an admin registers a graph that is new.", _TEXT),
     "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
     "message": ("What the change log says of it.", _TEXT),
     "page": (
         "The page of a long list or table, from 1; for people.",
         {"type": "integer", "minimum": 1},
     ),
+    "lang": (
+        "The language of a page of the ontology, instead of the header Accept-Language.",
+        {"type": "string", "enum": ["en", "fr", "es"]},
+    ),
+    "q": ("Words that terms and codes of the ontology are searched for; for people.", _TEXT),
     "objective": ("The code of an objective, such as A4.", _TEXT),
     "other": ("The code of another objective.", _TEXT),
     "kind": ("A kind of overlap.", _TEXT),

@@ -19,7 +19,7 @@ from ..kernel.terms import BASE, ID, PREFIXES, TERMS
 from ..kernel.texts import counted, meant
 from ..store import Result
 from .background import once_per_version
-from .rendering import Cell, Sheet, cell, short
+from .rendering import LANGUAGES, Cell, Sheet, cell, short
 from .services import services
 
 #: Rows of a page, and bytes of Turtle.
@@ -31,7 +31,6 @@ HEADER = "KG-Hint"
 _LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
 #: Bytes of the longest result that may say nothing: prefixes take some.
 _SMALL = 10_000
-_LANGUAGES = ("en", "fr", "es")
 _SPACE = re.compile(r".*[/#]")
 _THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
   EXISTS {{ ?term ?p ?o }} || EXISTS {{ ?s ?term ?o }} || EXISTS {{ ?s ?p ?term }} || EXISTS {{ GRAPH ?term {{ ?s ?p ?o }} }}
@@ -235,7 +234,7 @@ def hints(text: str, version: int) -> list[str]:
         )
         known: dict[str, set[str]] = {}
         found = [_missing(name, version, known) for name in names if name not in there]
-        tagged = " ".join(f"{t}@{language}" for t in texts for language in _LANGUAGES)
+        tagged = " ".join(f"{t}@{language}" for t in texts for language in LANGUAGES)
         for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
             found.append(f"Labels have a language: the graph has {label}.")
         for code in sorted(_select(_CODES.format(texts=" ".join(texts)), version)) if texts else ():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pyoxigraph as ox
 from flask import current_app, g, request
+from werkzeug.http import parse_date
 
-from ..curation.access import Clients, Tokens
-from ..kernel.errors import KgError, StoreUnusable
+from ..curation.access import ANYONE, Account, Role, Tokens
+from ..curation.writer import Writer
+from ..kernel.errors import BadParameter, Forbidden, KgError, StoreUnusable, Unauthorized
 from ..kernel.settings import Settings
 from ..knowledge.queries import Library
 from ..knowledge.questions import Outcome
@@ -18,19 +22,7 @@ from ..sparql import Reading
 from ..store import Readers, Row, Store, Term, rows
 from .background import Background
 from .requests import named_host
-from .transfers import Cache, Transfers
-
-if TYPE_CHECKING:
-    from ..curation.writer import Writer
-
-
-import base64
-from datetime import UTC, datetime, timedelta
-
-from werkzeug.http import parse_date
-
-from ..curation.access import ANYONE, Account, Role
-from ..kernel.errors import BadParameter, Forbidden, Unauthorized
+from .transfers import Cache, Clients, Transfers
 
 #: Where they stand among the extensions of the application.
 NAME = "kg4p1000"

@@ -10,30 +10,12 @@ from pyoxigraph import Literal, NamedNode
 from werkzeug.wrappers import Response as Redirect
 
 from ..kernel.errors import NotFound
-from ..kernel.terms import (
-    BASE,
-    CODE,
-    GRAPH,
-    ID,
-    ID_TYPES,
-    PREFIXES,
-    TERMS,
-    natural_key,
-)
-from ..kernel.texts import meant, number
+from ..kernel.terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key
+from ..kernel.texts import did_you_mean, number
 from ..sparql import RDF_FORMATS
 from .describe import describe
 from .queries import asked_by
-from .rendering import (
-    Name,
-    Sheet,
-    data_href,
-    graph_entry,
-    names_of,
-    register,
-    short,
-    text,
-)
+from .rendering import Name, Sheet, data_href, graph_entry, names_of, register, short, text
 from .requests import TRIPLES, TRIPLES_ONLY, Choice, chosen, takes
 from .responses import cited, respond
 from .services import asked_version, page_version, services
@@ -95,7 +77,6 @@ _ANY = "SELECT ?graph WHERE { GRAPH ?graph { ?s ?p ?o } } LIMIT 1"
 _CONTENT = """SELECT ?graph ?class (COUNT(DISTINCT ?thing) AS ?count)
 WHERE { GRAPH ?graph { ?thing a ?class FILTER(isIRI(?class)) } } GROUP BY ?graph ?class"""
 _WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
-# JSON-LD has no words for statements about statements; they are left out of it.
 _WHOLE_IN_JSON_LD = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o FILTER(!isTRIPLE(?o)) }"
 
 
@@ -182,8 +163,7 @@ def _nothing(subject: NamedNode, sentence: str = "") -> NotFound:
     if space.startswith((ID, CODE)):
         rows = services().select(_LIST, asked_version(), start=Literal(space))
         known = {text(row["other"]).removeprefix(space) for row in rows}
-        close = meant(subject.value.removeprefix(space), known)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(subject.value.removeprefix(space), known)
     return NotFound(f"{sentence or f'The graph says nothing of {subject.value}.'}{hint}")
 
 
@@ -264,12 +244,11 @@ def kind_page(kind: str) -> str:
     names = sorted((found[thing] for thing in listed), key=lambda name: name.order)
     given = request.args.get("page", "")
     number = int(given[:6]) if given.isascii() and given.isdecimal() else 1
-    last = max(1, -(-len(names) // _ON_A_PAGE))
     return render_template(
         "kind.html",
         kind=names_of([cls], version).get(cls, Name("", kind)),
         key=kind,
-        sheet=Sheet.of(names, max(1, min(number, last)), _ON_A_PAGE),
+        sheet=Sheet.of(names, number, _ON_A_PAGE),
     )
 
 
@@ -297,7 +276,7 @@ def all_graphs() -> Response | str:
     """List the named graphs; as RDF, the register."""
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return whole_graph(GRAPH + "graphs", choice.key, choice.media_type)
+        return whole_graph(GRAPH + "graphs", choice)
     version = page_version()
     counts = {
         text(row["graph"]): int(text(row["count"])) for row in services().select(_COUNTS, version)
@@ -314,30 +293,23 @@ def graph(topic: str) -> Response | str:
     subject = node(f"graph/{topic}")
     choice = chosen(TRIPLES)
     if choice.key != "html":
-        return whole_graph(subject.value, choice.key, choice.media_type)
+        return whole_graph(subject.value, choice)
     version = page_version()
     content = services().select(_CONTENT, version, graph=subject)
     counts = services().select(_COUNTS, version, graph=subject)
     triples = sum(int(text(row["count"])) for row in counts)
     entry = register(version).get(subject.value)
     if entry is None and not triples:
-        raise _unknown(subject.value)
+        raise _unknown(subject.value, version)
     entry = entry or graph_entry(subject.value)
-    names = names_of(
-        {
-            entry.get("source", ""),
-            entry.get("author", ""),
-            *(text(row["class"]) for row in content),
-        }
-        - {""},
-        version,
-    )
+    kinds = {text(row["class"]): int(text(row["count"])) for row in content}
+    names = names_of({entry.get("source", ""), entry.get("author", ""), *kinds} - {""}, version)
     return render_template(
         "graph.html",
         graph=entry,
         triples=triples,
         content=sorted(
-            ((names[text(row["class"])], int(text(row["count"]))) for row in content),
+            ((names[kind], count) for kind, count in kinds.items()),
             key=lambda pair: (-pair[1], pair[0].text),
         ),
         names=names,
@@ -346,24 +318,30 @@ def graph(topic: str) -> Response | str:
     )
 
 
-def whole_graph(iri: str, form: str, media_type: str) -> Response:
-    """All statements of a graph, as RDF.
+def whole_graph(iri: str, choice: Choice, *, may_be_empty: bool = True) -> Response:
+    """Answer with all statements of a graph as RDF, without an IRI with those of all published ones.
+
+    Args:
+        may_be_empty: a graph that is registered is there though it says nothing.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such graph.
     """
     version = asked_version()
-    known = register(version or services().store.current)
-    if iri not in known and not services().select(_ANY, version, graph=NamedNode(iri)):
-        raise _unknown(iri)
+    if iri and not services().select(_ANY, version, graph=NamedNode(iri)):
+        current = version or services().store.current
+        if not may_be_empty or iri not in register(current):
+            raise _unknown(iri, current)
     result = services().readers.query(
-        _WHOLE_IN_JSON_LD if form == "jsonld" else _WHOLE,
-        default_graphs=[iri],
-        rdf_format=form,
+        # What JSON-LD has no words for, statements about statements, is left out of it.
+        _WHOLE_IN_JSON_LD if choice.key == "jsonld" else _WHOLE,
+        default_graphs=[iri] if iri else None,
+        rdf_format=choice.key,
         version=version,
     )
-    return cited(respond(result, media_type))
+    return cited(respond(result, choice.media_type))
 
 
-def _unknown(iri: str) -> NotFound:
-    return NotFound(f"There is no graph {iri}; /graph/ lists those that there are.")
+def _unknown(iri: str, version: int) -> NotFound:
+    hint = did_you_mean(short(iri), map(short, register(version)))
+    return NotFound(f"There is no graph {iri}; /graph/ lists those that there are.{hint}")

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from ..curation.access import Account, Role
 from ..curation.writer import GRAPH_TYPES
-from ..kernel.errors import MalformedRequest, NotFound, Refused, WrongMediaType
+from ..kernel.errors import MalformedRequest, Refused, WrongMediaType
 from .requests import (
     FORM,
     JSON,
@@ -30,9 +30,9 @@ from .requests import (
     text_body,
     whole_body,
 )
-from .responses import cited, respond
 from .results import HEADER, header, hints
-from .services import asked_version, require, services
+from .services import require, services
+from .things import whole_graph
 
 blueprint = Blueprint("write", __name__)
 
@@ -41,8 +41,6 @@ _CHANGE = ("dry-run", "message")
 _TAKEN = (*_UPDATE, *_CHANGE, "graph", "default", "version", "format")
 #: What all changes have in common.
 _CHANGES: dict[str, Any] = {"answers": JSON, "token": True, "conditional": True}
-_WHOLE = "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o }"
-_ANY = "ASK { ?s ?p ?o }"
 
 
 @blueprint.route("/update", methods=["POST"])
@@ -81,21 +79,7 @@ def update() -> Response:
 @takes("graph", "default", "version", "format", answers=TRIPLES_ONLY)
 def read() -> Response:
     """Return a graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
-    name = _named(default_too=True)
-    choice = chosen(TRIPLES_ONLY)
-    version = asked_version()
-    dataset = [name] if name else None
-    if name:
-        found = services().readers.query(_ANY, default_graphs=dataset, version=version)
-        if not found.json()["boolean"]:
-            raise NotFound(f"There is no graph {name}; /graph/ lists those that there are.")
-    result = services().readers.query(
-        _WHOLE,
-        default_graphs=dataset,
-        rdf_format=choice.key,
-        version=version,
-    )
-    return cited(respond(result, choice.media_type))
+    return whole_graph(_named(default_too=True), chosen(TRIPLES_ONLY), may_be_empty=False)
 
 
 @blueprint.route("/graph-store", methods=["PUT", "POST"])
