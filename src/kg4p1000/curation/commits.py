@@ -77,7 +77,7 @@ followers: list[Follower] = []
 def commit(
     store: Store,
     shapes: Shapes,
-    change: Delta | Callable[[Draft], None],
+    change: Delta | Callable[[Draft], Any],
     *,
     author: str,
     message: str,
@@ -133,7 +133,7 @@ def undo(
     """
     with store.draft() as draft:
         # What the rules say is made again from what is stated.
-        entry, made = store.entry(version), store.delta(version).only(_is_stated)
+        entry, made = store.entry(version), store.delta(version).only(is_stated)
         for follower in followers:
             made = follower.taken_back(draft, entry, made)
         made = choose(draft, made)
@@ -190,7 +190,7 @@ class _Change:
         """Work out what follows, judge, and publish what conforms."""
         draft, store = self._draft, self._store
         follow(draft)
-        draft.apply(draft.delta.only(lambda quad: not _is_stated(quad)).inverse())
+        draft.apply(draft.delta.only(lambda quad: not is_stated(quad)).inverse())
         stated = draft.delta
         of_ontology = any(quad.graph_name == ONTOLOGY for quad in stated)
         if of_ontology:
@@ -228,11 +228,10 @@ class _Change:
     def _judge(
         self, known: dict[str, Any], added: set[Triple], removed: set[Triple]
     ) -> tuple[Report, bool]:
-        report = None
         if known.get("shapes") == self._shapes.digest and not self._loaded:
             report = reasoning.validate_change(self._graph, self._shapes, added, removed)
-        if report is not None:
-            return report, False
+            if report is not None:
+                return report, False
         return reasoning.validate(self._graph, self._shapes), True
 
     def _infer(self, known: dict[str, Any], added: set[Triple], removed: set[Triple]) -> None:
@@ -299,7 +298,8 @@ class StatedGraph:
         return added, {t for t in left if next(self.match(*t), None) is None}
 
 
-def _is_stated(quad: Quad) -> bool:
+def is_stated(quad: Quad) -> bool:
+    """Return whether a quad is no inference."""
     return quad.graph_name != INFERRED
 
 
@@ -309,26 +309,20 @@ def _conflicts(store: Store, draft: Draft, version: int, made: Delta) -> list[st
     def key(quad: Quad) -> tuple[Any, ...]:
         return quad.graph_name, quad.subject, quad.predicate
 
-    keys = set(map(key, made))
-    added: set[Quad] = set()
-    removed: set[Quad] = set()
+    def written(quad: Quad) -> str:
+        terms = (quad.subject, quad.predicate, quad.object, quad.graph_name)
+        short = [(isinstance(t, NamedNode) and curie(t.value)) or str(t) for t in terms]
+        return f"{' '.join(short[:3])} (in {short[3]})"
+
+    # What was changed and changed back is as it was.
+    keys, later = set(map(key, made)), Delta()
     for number in range(version + 1, draft.base + 1):
-        later = store.delta(number).only(lambda quad: key(quad) in keys)
-        # What was changed and changed back is as it was.
-        added, removed = (
-            (added - later.removed) | (later.added - removed),
-            (removed - later.added) | (later.removed - added),
-        )
-    found = dict.fromkeys(removed, "was removed later") | dict.fromkeys(added, "was added later")
-    found |= {quad: "is there again" for quad in made.removed if quad in draft}
-    found |= {quad: "is no longer there" for quad in made.added if quad not in draft}
-    return sorted(f"{_written(quad)} {what}" for quad, what in found.items())
-
-
-def _written(quad: Quad) -> str:
-    terms = (quad.subject, quad.predicate, quad.object, quad.graph_name)
-    short = [(isinstance(t, NamedNode) and curie(t.value)) or str(t) for t in terms]
-    return f"{' '.join(short[:3])} (in {short[3]})"
+        later = later.then(store.delta(number).only(lambda quad: key(quad) in keys))
+    found = dict.fromkeys(later.removed, "was removed later")
+    found |= dict.fromkeys(later.added, "was added later")
+    found |= dict.fromkeys((q for q in made.removed if q in draft), "is there again")
+    found |= dict.fromkeys((q for q in made.added if q not in draft), "is no longer there")
+    return sorted(f"{written(quad)} {what}" for quad, what in found.items())
 
 
 # what is known of the published version

@@ -27,7 +27,7 @@ from ..kernel.terms import GRAPH, curie, iri
 from ..kernel.texts import counted, did_you_mean
 from ..store import SEVERAL, Delta, Draft, Store, Tell, statements
 from ..store.changes import canonical
-from .build import broken, load_shapes, read, sources
+from .build import Source, broken, load_shapes, read, sources
 from .commits import INFERRED, ONTOLOGY, Commit, commit
 from .decisions import GRAPH as DECISIONS
 
@@ -94,13 +94,23 @@ def load(
     def change(draft: Draft) -> None:
         with _opened(path, limit, tell) as file:
             is_large = path.stat().st_size > _LARGE
-            understood = _taken(draft, file, form, graph, replace=replace, is_large=is_large)
+            if is_large and graph and form not in SEVERAL and graph not in _WHOLE:
+                understood = [graph] if draft.load(file, form, graph, replace=replace) else []
+            else:
+                found = statements(file, form, graph.value if graph else GRAPH)
+                by_graph = _chosen(draft.normalised.see(found), graph, form in SEVERAL)
+                for name, quads in by_graph.items():
+                    wanted = canonical(quads)
+                    gone = frozenset(draft.quads(name)) - wanted if replace else frozenset()
+                    draft.apply(Delta(wanted, gone))
+                understood = [name for name, quads in by_graph.items() if quads]
         if not understood:
             raise files.broken(path, _NOTHING)
         for name in understood:
             register_graph(draft, name, register, f"Statements loaded from {path.name}.")
-        if homes(folder) & set(understood):
-            refuse_blank(folder, _blank(draft))
+        if any(source.graph in understood for source in _sources(folder)):
+            rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
+            refuse_blank(folder, (q for row in rows for q in ox.parse(row, ox.RdfFormat.N_QUADS)))
 
     return _publish(store, folder, change, "load", message or f"Loaded from {path.name}", **by)
 
@@ -132,27 +142,6 @@ def _publish(
     """Publish a change, to which whoever has the store's folder may bring anything."""
     shapes = load_shapes(folder)
     return commit(store, shapes, change, message=message, source=source, wipe=True, **by)
-
-
-def _taken(
-    draft: Draft,
-    file: _Limited,
-    form: ox.RdfFormat,
-    graph: NamedNode | None,
-    *,
-    replace: bool,
-    is_large: bool,
-) -> list[NamedNode]:
-    """Bring what a file says into a draft, and return the graphs of which it says anything."""
-    if graph and is_large and form not in SEVERAL and graph not in _WHOLE:
-        return [graph] if draft.load(file, form, graph, replace=replace) else []
-    base = graph.value if graph else GRAPH
-    found = _chosen(draft.normalised.see(statements(file, form, base)), graph, form in SEVERAL)
-    for name, quads in found.items():
-        wanted = canonical(quads)
-        gone = frozenset(draft.quads(name)) - wanted if replace else frozenset()
-        draft.apply(Delta(wanted, gone))
-    return [name for name, quads in found.items() if quads]
 
 
 def _chosen(
@@ -194,12 +183,6 @@ def _chosen(
     return {graph: [Quad(q.subject, q.predicate, q.object, graph) for q in taken]}
 
 
-def _blank(draft: Draft) -> Iterator[Quad]:
-    """Return what a draft adds that has blank nodes."""
-    rows = (b"%b .\n" % row for row in draft.rows()[1].lines if b"_:" in row)
-    return (quad for row in rows for quad in ox.parse(row, ox.RdfFormat.N_QUADS))
-
-
 def register_graph(draft: Draft, graph: NamedNode, title: str, description: str) -> None:
     """Register a graph that is new under a title, which it must have; without any register, nothing is done."""
     entries = {q.subject for q in draft.match(None, iri("k4p:inDefaultGraph"), None, _REGISTER)}
@@ -222,11 +205,11 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
     draft.apply(Delta.of(Quad(graph, iri(name), o, _REGISTER) for name, o in facts.items()))
 
 
-def homes(folder: Path) -> set[NamedNode]:
-    """Return the graphs that stand in files of a folder; none where it has no knowledge."""
+def _sources(folder: Path) -> list[Source]:
+    """Return the files of a folder; none where it has no knowledge."""
     with suppress(BrokenFile):
-        return {source.graph for source in sources(folder)}
-    return set()
+        return sources(folder)
+    return []
 
 
 def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
@@ -235,11 +218,11 @@ def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
     It has no name by which a dump and the next build could know it again, but for the one that a build gave it.
     """
     nameless = [q for q in added if _has_blank(q.subject) or _has_blank(q.object)]
-    found = homes(folder) if nameless else set()
-    graphs = {quad.graph_name for quad in nameless} & found
-    own = [source for source in sources(folder) if source.graph in graphs] if graphs else []
+    graphs = {quad.graph_name for quad in nameless}
+    own = [source for source in _sources(folder) if source.graph in graphs] if graphs else []
     said = canonical(quad for source in own for quad in read(source))
-    for graph in sorted({q.graph_name for q in nameless if q not in said} & found, key=str):
+    homes = {source.graph for source in own}
+    for graph in sorted({q.graph_name for q in nameless if q not in said} & homes, key=str):
         raise MalformedRequest(
             f"{curie(graph.value)} stands in a file, and takes no blank nodes: nobody could tell later which one is"
             " meant. Give each thing an IRI; in place of a list ( … ), make a statement for each member."

@@ -104,29 +104,24 @@ class Writer:
             lambda _: WriterLost(),
         )
         if not self._places.acquire(blocking=False):
-            raise Busy(
-                f"{_PLACES} changes are being made or wait; send this one again later.",
-                retry_after=5,
-            )
+            told = f"{_PLACES} changes are being made or wait; send this one again later."
+            raise Busy(told, retry_after=5)
         try:
             with self._lock:
-                return self._make(request, limits)
+                if self._worker is None or not self._worker.alive:
+                    if self._worker is not None:
+                        self._worker.end()
+                    self._worker = Worker(__name__, *self._arguments, *self._topics)
+                worker, answer = self._worker, None
+                try:
+                    answer = worker.ask(request, limits)
+                    return answer
+                finally:
+                    # A change may have been made before its process was ended.
+                    if answer["overlaps_follow"] if answer else not worker.alive:
+                        self._follow()
         finally:
             self._places.release()
-
-    def _make(self, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
-        if self._worker is None or not self._worker.alive:
-            if self._worker is not None:
-                self._worker.end()
-            self._worker = Worker(__name__, *self._arguments, *self._topics)
-        worker, answer = self._worker, None
-        try:
-            answer = worker.ask(request, limits)
-            return answer
-        finally:
-            # A change may have been made before its process was ended.
-            if answer["overlaps_follow"] if answer else not worker.alive:
-                self._follow()
 
     def _follow(self) -> None:
         """Bring the overlaps to what was changed, beside the changes and without holding up answers."""
@@ -170,25 +165,32 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
         "message": request.get("message", ""),
         "dry_run": request.get("dry_run", False),
     }
+
+    def permit(draft: Draft, graphs: set[Any]) -> None:
+        _see_conditions(store, draft, request)
+        _permit(graphs, role, _editable(draft))
+
+    def choose(draft: Draft, made: Delta) -> Delta:
+        if role < Role.ADMIN and any(quad.graph_name == decisions.GRAPH for quad in made):
+            # What followed from decisions, in graphs that are for software, is worked out again.
+            follows = decisions.graphs()
+            made = made.only(lambda quad: quad.graph_name not in follows)
+        permit(draft, {quad.graph_name for quad in made})
+        return made
+
     if request["kind"] == "undo":
-        done = commits.undo(
-            store,
-            shapes,
-            request["version"],
-            choose=lambda draft, made: _undone_by(store, role, draft, made, request),
-            **common,
-        )
+        done = commits.undo(store, shapes, request["version"], choose=choose, **common)
     elif request["kind"] == "decide":
         del common["message"]  # says what was decided
         topic = next(t for t in decisions.topics if t.thing.value == request["topic"])
+        said = {"kind": request["decided_kind"], "status": request["status"], "why": request["why"]}
         done = decisions.decide(
             store,
             shapes,
             topic,
             NamedNode(request["thing"]),
-            lambda draft: _permit_decision(store, draft, role, request),
-            kind=request["decided_kind"],
-            **{name: request[name] for name in ("status", "why")},
+            lambda draft: permit(draft, {decisions.GRAPH}),
+            **said,
             **common,
         )
     else:
@@ -201,24 +203,21 @@ def perform(store: Store, files: Path, request: dict[str, Any]) -> dict[str, Any
             _write(draft, role, request)
             refuse_blank(files, draft.delta.added)
 
-        done = commits.commit(
-            store, shapes, change, source=request["kind"], wipe=role >= Role.ADMIN, **common
-        )
+        wipe = role >= Role.ADMIN
+        done = commits.commit(store, shapes, change, source=request["kind"], wipe=wipe, **common)
     return _answer(done, made_graph)
 
 
 def _answer(done: commits.Commit, made_graph: bool) -> dict[str, Any]:
-    delta = done.delta
-    stated = [q for q in delta.added | delta.removed if q.graph_name != commits.INFERRED]
-    added, removed = ([q for q in stated if q in side] for side in (delta.added, delta.removed))
+    stated = done.delta.only(commits.is_stated)
     few = len(stated) <= LISTED
     return {
         "version": done.entry.version if done.entry else None,
-        "counts": {"added": len(added), "removed": len(removed)},
-        "added": sorted(f"{q} ." for q in added) if few else None,
-        "removed": sorted(f"{q} ." for q in removed) if few else None,
-        "inferred": len(delta) - len(stated),
-        "made_graph": made_graph and bool(added),
+        "counts": {"added": len(stated.added), "removed": len(stated.removed)},
+        "added": sorted(f"{q} ." for q in stated.added) if few else None,
+        "removed": sorted(f"{q} ." for q in stated.removed) if few else None,
+        "inferred": len(done.delta) - len(stated),
+        "made_graph": made_graph and bool(stated.added),
         "report": done.report.to_dict(),
         "normalised": done.normalised,
         "overlaps_follow": bool(done.entry) and commits.is_followed(stated),
@@ -271,7 +270,7 @@ def _write(draft: Draft, role: Role, request: dict[str, Any]) -> None:
     _apply(draft, request)
     added = {quad.graph_name.value for quad in draft.delta.added}
     sparql.refuse_foreign("The graph", added)
-    _permit(_graphs(draft.delta), role, editable)
+    _permit({quad.graph_name for quad in draft.delta}, role, editable)
     title = request.get("register", "")
     for graph in sorted(added):
         if title or graph.startswith(GRAPH):  # an admin may have graphs of other names unjudged
@@ -321,40 +320,8 @@ def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
 
 
 def _editable(draft: Draft) -> set[str]:
-    marked = draft.database.quads_for_pattern(
-        None, iri("k4p:editable"), ox.Literal(True), iri("graph:graphs")
-    )
+    marked = draft.match(None, iri("k4p:editable"), ox.Literal(True), iri("graph:graphs"))
     return {q.subject.value for q in marked if isinstance(q.subject, NamedNode)}
-
-
-def _permit_decision(store: Store, draft: Draft, role: Role, request: dict[str, Any]) -> None:
-    """See that a role may decide, and that the graph is in the state for which it does."""
-    _see_conditions(store, draft, request)
-    _permit({decisions.GRAPH}, role, _editable(draft))
-
-
-def _undone_by(
-    store: Store, role: Role, draft: Draft, made: Delta, request: dict[str, Any]
-) -> Delta:
-    """Return what a role takes back of what a version stated; see `_permit` and `_see_conditions`.
-
-    What followed from decisions, in graphs that are for software, is worked out again from those that are left.
-    """
-    _see_conditions(store, draft, request)
-    touched = _graphs(made)
-    if role < Role.ADMIN and decisions.GRAPH in touched:
-        follows = decisions.graphs()
-        added, removed = (
-            frozenset(q for q in quads if q.graph_name not in follows)
-            for quads in (made.added, made.removed)
-        )
-        made, touched = Delta(added, removed), touched - follows
-    _permit(touched, role, _editable(draft))
-    return made
-
-
-def _graphs(delta: Delta) -> set[Any]:
-    return {quad.graph_name for quad in delta.added | delta.removed}
 
 
 def _permit(touched: set[Any], role: Role, editable: set[str]) -> None:

@@ -49,7 +49,7 @@ _CHEAP = {"static", "home.favicon", "home.robots", "operations.health", "operati
 _TIMELESS = {"static", "home.favicon", "home.robots", "home.latest_dump", "overlaps.decide"}
 #: Parameters of pages; areas that look themselves which ones they have.
 _PARAMETERS = (
-    "version", "format", "page", "part", "lang", "objective", "other", "kind", "status", "confidence", "graph", "default",
+    "version", "format", "page", "part", "lang", "q", "objective", "other", "kind", "status", "confidence", "graph", "default",
 )  # fmt: skip
 _OWN_PARAMETERS = ("sparql", "queries", "static")
 #: Headers that pages of other sites may send whether they ask or not.
