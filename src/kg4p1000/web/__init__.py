@@ -6,12 +6,11 @@ policy holds on all of them.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from jinja2 import Environment
 
 from ..curation.access import Tokens
@@ -22,7 +21,7 @@ from ..kernel.texts import balanced, isolated
 from ..knowledge.queries import Library
 from ..overlaps import detection
 from ..sparql import Reading
-from ..store import Entry, Readers, Store
+from ..store import Readers, Store
 from . import (
     background,
     home,
@@ -86,21 +85,15 @@ def create_app(settings: Settings, store: Store, readers: Readers, library: Libr
     )
     joined.metrics = operations.Metrics(joined)
     app.extensions[NAME] = joined
-    for area in (home, sparql, queries, overlaps, things, ontology, write, operations):
-        app.register_blueprint(area.blueprint)
-    for blueprint in (
-        home.versions,
-        home.description,
-        queries.questions,
-        things.graphs,
-        operations.api,
-    ):
+    areas = (home, sparql, queries, overlaps, things, ontology, write, operations)
+    further = (home.versions, home.description, queries.questions, things.graphs, operations.api)
+    for blueprint in (*(area.blueprint for area in areas), *further):
         app.register_blueprint(blueprint)
     responses.register_problems(app)
     app.before_request(_begin)
     app.after_request(_finish)
-    app.context_processor(_footer(store))
-    app.url_defaults(_keep_version(app))
+    app.context_processor(_footer)
+    app.url_defaults(_keep_version)
     app.wsgi_app = Middleware(  # type: ignore[method-assign]
         app.wsgi_app, joined, networks(settings.trusted_proxies), AccessLog(settings.access_log)
     )
@@ -151,9 +144,8 @@ def _finish(response: Response) -> Response:
         asked = request.headers.get("Access-Control-Request-Headers", "").split(",")[:100]
         # No header of a request can do harm here.
         names = (*_KNOWN_NAMES, *filter(_NAME.fullmatch, map(str.strip, asked)))
-        response.headers["Access-Control-Allow-Headers"] = ", ".join(
-            {name.lower(): name for name in names}.values()
-        )
+        once = {name.lower(): name for name in names}.values()
+        response.headers["Access-Control-Allow-Headers"] = ", ".join(once)
         response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "GET")
         response.headers["Access-Control-Max-Age"] = "86400"
         response.vary.add("Access-Control-Request-Headers")
@@ -167,52 +159,33 @@ def _finish(response: Response) -> Response:
     return response
 
 
-def _keep_version(app: Flask) -> Callable[[str, dict[str, Any]], None]:
+def _keep_version(endpoint: str, values: dict[str, Any]) -> None:
     """Have the links of a page lead to the version that the page is of."""
-
-    def keep(endpoint: str, values: dict[str, Any]) -> None:
-        takes_it = endpoint not in _TIMELESS and not app.url_map.is_endpoint_expecting(
-            endpoint, "version"
-        )
-        if takes_it and (version := kept_version()):
-            values.setdefault("version", version)
-
-    return keep
+    in_path = current_app.url_map.is_endpoint_expecting(endpoint, "version")
+    if endpoint not in _TIMELESS and not in_path and (version := kept_version()):
+        values.setdefault("version", version)
 
 
-def _footer(store: Store) -> Callable[[], dict[str, Any]]:
-    def values() -> dict[str, Any]:
-        """Return what every page says of the version that it shows."""
-        current = store.current
-        shown = g.get("version") or current
-        entry: Entry | None = None
-        with contextlib.suppress(KgError):  # a page that tells of an error must not fail itself
-            entry = store.entry(shown)
-        return {
-            "shown_version": shown,
-            "current_version": current,
-            "entry": entry,
-            "english": said("en"),
-            "kept_version": kept_version(),
-        }
-
-    return values
+def _footer() -> dict[str, Any]:
+    """Return what every page says of the version that it shows."""
+    store, entry = services().store, None
+    current = store.current
+    shown = g.get("version") or current
+    with suppress(KgError):  # a page that tells of an error must not fail itself
+        entry = store.entry(shown)
+    return {
+        "shown_version": shown,
+        "current_version": current,
+        "entry": entry,
+        "english": said("en"),
+        "kept_version": kept_version(),
+    }
 
 
 def _prepare(templates: Environment) -> None:
     templates.trim_blocks = templates.lstrip_blocks = True
-    templates.filters.update(
-        href=href, short=short, graph_name=graph_name, count=_count, local=local
-    )
-    templates.filters.update(bdi=bdi, isolated=isolated, source=source)
+    filters = (href, short, graph_name, local, bdi, isolated, source)
+    templates.filters.update({filter_.__name__: filter_ for filter_ in filters})
+    templates.filters["count"] = "{:,}".format
     # Whatever a template forgets to set apart: no text turns what stands outside of it.
-    templates.finalize = _closed
-
-
-def _closed(value: object) -> object:
-    return balanced(value) if type(value) is str else value
-
-
-def _count(number: int) -> str:
-    """Return a number with separators of thousands."""
-    return f"{number:,}"
+    templates.finalize = lambda value: balanced(value) if type(value) is str else value

@@ -14,12 +14,12 @@ import pyoxigraph as ox
 from flask import (
     Blueprint,
     Response,
+    current_app,
     g,
     jsonify,
     redirect,
     render_template,
     request,
-    send_from_directory,
     url_for,
 )
 from pyoxigraph import Literal, NamedNode
@@ -129,7 +129,7 @@ def index() -> str:
 @takes(answers={"svg": ("image/svg+xml",)})
 def favicon() -> Response:
     """Send our sign."""
-    return send_from_directory(f"{blueprint.root_path}/static", "favicon.svg")
+    return current_app.send_static_file("favicon.svg")
 
 
 @blueprint.route("/robots.txt")
@@ -211,9 +211,19 @@ def all_versions() -> Response | str:
     entries = services().store.entries()
     if choice.key == "json":
         return jsonify([_fields(entry) for entry in entries])
-    if choice.key == "link":
-        return Response(_time_map(entries), content_type="application/link-format; charset=utf-8")
-    return render_template("versions.html", entries=entries)
+    if choice.key == "html":
+        return render_template("versions.html", entries=entries)
+    here = base()
+    rows = [
+        f'<{here}/sparql>; rel="original timegate"',
+        f'<{here}/versions>; rel="self"; type="application/link-format"',
+        *(
+            f'<{here}/sparql?version={e.version}>; rel="memento"; datetime="{http_date(e.time)}"'
+            for e in entries
+        ),
+    ]
+    links = ",\n".join(rows) + "\n"
+    return Response(links, content_type="application/link-format; charset=utf-8")
 
 
 @versions.route("/versions/<int:version>")
@@ -266,27 +276,13 @@ def _fields(entry: Entry) -> dict[str, object]:
     }
 
 
-def _time_map(entries: list[Entry]) -> str:
-    here = base()
-    rows = [
-        f'<{here}/sparql>; rel="original timegate"',
-        f'<{here}/versions>; rel="self"; type="application/link-format"',
-    ]
-    rows += [
-        f'<{here}/sparql?version={e.version}>; rel="memento"; datetime="{http_date(e.time)}"'
-        for e in entries
-    ]
-    return ",\n".join(rows) + "\n"
-
-
 @description.route("/.well-known/void")
 @takes("format", answers=TRIPLES)
 def void() -> Response | str:
     """Describe the dataset: VoID and DCAT; for people a page."""
     choice = chosen(TRIPLES)
     g.version = version = services().store.current
-    counts = services().census.results(version)
-    figures = {}
+    counts, figures = services().census.results(version), {}
     if "subjects" in counts:  # which is counted last
         figures = {
             "triples": sum(counts["properties"].values()),

@@ -89,7 +89,12 @@ class Middleware:
         """Answer a request."""
         record = environ[RECORD] = self._begin(environ)
         try:
-            self._limit(record, environ)
+            if not record.path.startswith(_UNCOUNTED) and record.method != "OPTIONS":
+                try:
+                    self._of.clients.enter(record.client)
+                    record.counted = True
+                except KgError as refused:
+                    environ[REFUSED] = refused  # Flask says so
             key = self._key(record, environ)
             if key and (kept := self._of.cache.get(key)):
                 record.version, record.asked = kept.version, kept.asked
@@ -98,10 +103,12 @@ class Middleware:
             else:
                 status, headers, body = self._ask(record, environ)
                 if key and record.repeatable and type(body) is list:
-                    self._of.cache.put(
-                        key, Answer(body[0], status, headers, record.version, record.asked)
-                    )
-            self._observe(record, int(status[:3]))
+                    answer = Answer(body[0], status, headers, record.version, record.asked)
+                    self._of.cache.put(key, answer)
+            record.status, record.first = int(status[:3]), time.monotonic()
+            method = record.method if record.method in _METHODS else "other"
+            latency = self._of.metrics.latency.labels(record.endpoint, method, status[:3])
+            latency.observe(record.first - record.began)
             start_response(status, [*headers, *_always(record)])
         except BaseException:
             _log.exception("%s failed", record.id)
@@ -135,16 +142,6 @@ class Middleware:
         now = time.monotonic()
         path = environ.get("PATH_INFO", "")
         return Record(client, environ["REQUEST_METHOD"], path, str(uuid.uuid4()), now, now)
-
-    def _limit(self, record: Record, environ: WSGIEnvironment) -> None:
-        """Count a request against the limits of its client; Flask says so where it is refused."""
-        if record.path.startswith(_UNCOUNTED) or record.method == "OPTIONS":
-            return
-        try:
-            self._of.clients.enter(record.client)
-            record.counted = True
-        except KgError as e:
-            environ[REFUSED] = e
 
     def _key(self, record: Record, environ: WSGIEnvironment) -> tuple[str, ...] | None:
         """All that the answer to a query depends on; None where it is not to be kept."""
@@ -183,17 +180,9 @@ class Middleware:
             finally:
                 body.close()  # type: ignore[attr-defined]
         headers, body = coded(environ, status, headers, pieces)
-        return (
-            status,
-            headers,
-            body if type(body) is list else _Transfer(body, pieces, record, self),
-        )
-
-    def _observe(self, record: Record, status: int) -> None:
-        record.status, record.first = status, time.monotonic()
-        method = record.method if record.method in _METHODS else "other"
-        latency = self._of.metrics.latency.labels(record.endpoint, method, str(status))
-        latency.observe(record.first - record.began)
+        if type(body) is not list:
+            body = _Transfer(body, pieces, record, self)
+        return status, headers, body
 
     def end(self, record: Record) -> None:
         """Note that an answer has been sent, or was given up."""

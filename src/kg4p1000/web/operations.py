@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
@@ -22,16 +22,7 @@ from ..kernel.errors import KgError, StoreUnusable
 from ..knowledge.queries import StoredQuery
 from ..store import Readers, Store
 from ..store.chain import newest_faults
-from .requests import (
-    JSON,
-    PARAMETERS,
-    RESULTS,
-    TRIPLES,
-    Declared,
-    Offers,
-    declared,
-    takes,
-)
+from .requests import JSON, PARAMETERS, RESULTS, TRIPLES, Declared, Offers, declared, takes
 from .services import Services, base, require, services
 
 blueprint = Blueprint("operations", __name__)
@@ -64,36 +55,27 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Figures that other parts keep."""
         readers, store, cache = self._of.readers, self._of.store, self._of.cache
-        outcomes = CounterMetricFamily(
-            "kg4p1000_queries", "Queries that have ended, by outcome.", labels=["outcome"]
-        )
-        for outcome, count in sorted(readers.outcomes.items()):
-            outcomes.add_metric([outcome], count)
-        yield outcomes
-        lanes = GaugeMetricFamily(
-            "kg4p1000_queries_under_way", "Queries that run or wait, by lane.", labels=["lane"]
-        )
-        occupancy = readers.lanes.occupancy
-        for lane in ("fast", "slow", "waiting"):
-            lanes.add_metric([lane], getattr(occupancy, lane))
-        yield lanes
-        cached = CounterMetricFamily(
-            "kg4p1000_cache_lookups", "Look-ups in the cache of answers.", labels=["found"]
-        )
-        cached.add_metric(["yes"], cache.hits)
-        cached.add_metric(["no"], cache.misses)
-        yield cached
-        for name, what, value in (
-            ("kg4p1000_cache_bytes", "Bytes of answers that are kept.", cache.used),
-            ("kg4p1000_version", "Number of the published version.", store.current),
-            ("kg4p1000_store_bytes", "Bytes of the store on disk.", store.size()),
-            (
-                "kg4p1000_unread_bytes",
-                "Bytes of answers that wait to be read.",
-                self._of.transfers.size,
-            ),
-        ):
-            yield GaugeMetricFamily(name, what, value=value)
+        counter, gauge, unread = CounterMetricFamily, GaugeMetricFamily, self._of.transfers.size
+        looked = {"yes": cache.hits, "no": cache.misses}
+        for family, name, what, label, figures in (
+            (counter, "queries", "Queries that have ended, by outcome.", "outcome", dict(sorted(readers.outcomes.items()))),
+            (gauge, "queries_under_way", "Queries that run or wait, by lane.", "lane", _lanes(readers)),
+            (counter, "cache_lookups", "Look-ups in the cache of answers.", "found", looked),
+            (gauge, "cache_bytes", "Bytes of answers that are kept.", "", {"": cache.used}),
+            (gauge, "version", "Number of the published version.", "", {"": store.current}),
+            (gauge, "store_bytes", "Bytes of the store on disk.", "", {"": store.size()}),
+            (gauge, "unread_bytes", "Bytes of answers that wait to be read.", "", {"": unread}),
+        ):  # fmt: skip
+            metric = family(f"kg4p1000_{name}", what, labels=[label] if label else [])
+            for value, figure in figures.items():
+                metric.add_metric([value] if label else [], figure)
+            yield metric
+
+
+def _lanes(readers: Readers) -> dict[str, int]:
+    """Return how many queries run or wait."""
+    occupancy = readers.lanes.occupancy
+    return {lane: getattr(occupancy, lane) for lane in ("fast", "slow", "waiting")}
 
 
 @blueprint.route("/health")
@@ -112,7 +94,6 @@ def health() -> tuple[Response, int]:
         problems += newest_faults(store.path / "log", version)
     if not store.writable:
         problems.append("The store cannot be written, so changes are refused; queries go on.")
-    occupancy = readers.lanes.occupancy
     answer = jsonify(
         status="ok" if not faults else "unusable" if version else "empty",
         live=True,
@@ -120,7 +101,7 @@ def health() -> tuple[Response, int]:
         version=version,
         writable=store.writable,
         problems=problems,
-        queries={"fast": occupancy.fast, "slow": occupancy.slow, "waiting": occupancy.waiting},
+        queries=_lanes(readers),
     )
     return answer, 503 if faults else 200
 
@@ -192,32 +173,27 @@ def kill(identifier: str) -> tuple[str, int]:
 @takes(answers=JSON)
 def document() -> Response:
     """Return this description: all addresses, their parameters and answers, as OpenAPI."""
-    return jsonify(describe(current_app.url_map.iter_rules()))
-
-
-def describe(rules: Iterable[Rule]) -> dict[str, Any]:
-    """Describe routes as OpenAPI 3.1."""
     paths: dict[str, dict[str, Any]] = {}
-    for rule in sorted(rules, key=lambda rule: rule.rule):
+    for rule in sorted(current_app.url_map.iter_rules(), key=lambda rule: rule.rule):
         path = re.sub(r"<(?:[^:>]*:)?([^>]+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(rule, method)
     for query in services().library:
         paths[f"/query/{query.name}"] = {"get": _stored(query)}
-    return {
-        "openapi": "3.1.0",
-        "info": {
+    return jsonify(
+        openapi="3.1.0",
+        info={
             "title": "Knowledge graph of the “4 per 1000” Implementation Plan",
             "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": base()}],
-        "paths": paths,
-        "components": {
+        servers=[{"url": base()}],
+        paths=paths,
+        components={
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Problem": _problem()},
         },
-    }
+    )
 
 
 def _operation(rule: Rule, method: str) -> dict[str, Any]:
@@ -232,19 +208,15 @@ def _operation(rule: Rule, method: str) -> dict[str, Any]:
         "parameters": [
             *(_in_path(name, rule) for name in sorted(rule.arguments)),
             *(_parameter("query", name, *PARAMETERS[name]) for name in said.parameters),
-            *(
-                _parameter("header", *each, _TEXT)
-                for each in _CONDITIONS.items()
-                if said.conditional
-            ),
         ],
         "responses": _responses(said.answers),
     }
     if said.conditional:
-        failed = operation["responses"]["default"] | {
-            "description": "If-Match or If-None-Match does not hold, and nothing was changed."
-        }
-        operation["responses"]["412"] = failed
+        headers = (_parameter("header", *each, _TEXT) for each in _CONDITIONS.items())
+        operation["parameters"] += headers
+        failed = "If-Match or If-None-Match does not hold, and nothing was changed."
+        default = operation["responses"]["default"]
+        operation["responses"]["412"] = default | {"description": failed}
     if said.body and method in ("POST", "PUT"):
         # What stands in a form may stand in the address instead.
         in_address = any(set(fields) & {*said.parameters} for fields in said.body.values())
@@ -259,11 +231,8 @@ def _stored(query: StoredQuery) -> dict[str, Any]:
     """Return a stored query as an address of its own, with its parameters."""
     triples = sparql.guard(query.text).gives_triples
     own = [
-        {
-            **_parameter("query", p.name, p.help or p.type, _TEXT),
-            "required": True,
-            "example": p.example,
-        }
+        _parameter("query", p.name, p.help or p.type, _TEXT)
+        | {"required": True, "example": p.example}
         for p in query.parameters
     ]
     view = current_app.view_functions["queries.run"]
@@ -288,9 +257,9 @@ def _parameter(place: str, name: str, what: str, schema: dict[str, Any]) -> dict
 
 
 def _form(names: tuple[str, ...]) -> dict[str, Any]:
+    properties = {name: PARAMETERS[name][1] for name in names}
     if not names:
         return _TEXT
-    properties = {name: PARAMETERS[name][1] for name in names}
     return {"type": "object", "required": [names[0]], "properties": properties}
 
 

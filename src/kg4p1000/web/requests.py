@@ -334,17 +334,14 @@ def whole_body(limit: int) -> bytes:
     if charset not in ("utf-8", "utf8", "us-ascii"):
         raise WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
     data = _received(limit)
-    match request.headers.get("Content-Encoding", "identity").strip().lower():
-        case "identity" | "":
-            return data.removeprefix(BOM_UTF8)
-        case "gzip" | "x-gzip":
-            return _unpacked(data, limit, "gzip").removeprefix(BOM_UTF8)
-        case "deflate":
-            return _unpacked(data, limit, "deflate").removeprefix(BOM_UTF8)
-        case coding:
-            raise WrongMediaType(
-                f"The body is coded as {coding[:100]}; send it by gzip, by deflate or as it is."
-            )
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding in ("gzip", "x-gzip", "deflate"):
+        data = _unpacked(data, limit, coding.removeprefix("x-"))
+    elif coding not in ("identity", ""):
+        raise WrongMediaType(
+            f"The body is coded as {coding[:100]}; send it by gzip, by deflate or as it is."
+        )
+    return data.removeprefix(BOM_UTF8)
 
 
 def _received(limit: int) -> bytes:
@@ -400,16 +397,13 @@ def text_body(limit: int) -> str:
         raise MalformedRequest("The body is not UTF-8.") from None
 
 
-def _in_full(name: str) -> str:
-    """Return an IRI; where it is written with a prefix of ours, such as graph:actors, in full."""
-    prefix, colon, local = name.partition(":")
-    known = colon and prefix in PREFIXES and not local.startswith("//")
-    return PREFIXES[prefix] + local if known else name
-
-
 def graphs(given: MultiDict[str, str], name: str) -> list[str]:
-    """Return the graphs that a parameter names, each by an http or https IRI."""
-    found = [_in_full(graph) for graph in given.getlist(name)]
+    """Return the graphs that a parameter names, each by an http or https IRI, or with a prefix of ours (graph:actors)."""
+    found = []
+    for graph in given.getlist(name):
+        prefix, colon, local = graph.partition(":")
+        known = colon and prefix in PREFIXES and not local.startswith("//")
+        found.append(PREFIXES[prefix] + local if known else graph)
     refuse_foreign(name, found, parameter=name)
     for graph in found:
         try:

@@ -47,15 +47,11 @@ _YEAR = "public, max-age=31536000"
 _RETRY_AFTER = {"reader-lost": 1, "store-unusable": 30}
 #: What a busy day brings; the access log tells of it, and nobody need act.
 _EXPECTED = {"time-limit", "memory-limit", "busy", "killed", "client-gone"}
-_NAMES = (
-    "malformed-request",
-    "not-found",
-    "not-allowed",
-    "not-acceptable",
-    "too-large",
-    "wrong-media-type",
-)
-_BY_STATUS = {cls.status: cls for cls in errors.all_errors() if cls.slug in _NAMES}
+_BY_STATUS = {
+    cls.status: cls
+    for cls in (errors.MalformedRequest, errors.NotFound, errors.NotAllowed, errors.NotAcceptable,
+                errors.TooLarge, errors.WrongMediaType)
+}  # fmt: skip
 
 
 def respond(result: Result, media_type: str) -> Response:
@@ -245,21 +241,16 @@ def _http_exception(error: HTTPException) -> Response:
     given = error.get_response()
     if error.code is None or error.code < 400:
         return Response(given.get_data(), given.status_code, list(given.headers))
-    response = problem_response(_translated(error))
-    for name in ("Allow", "Content-Range"):
-        if name in given.headers:
-            response.headers[name] = given.headers[name]
-    return response
-
-
-def _translated(error: HTTPException) -> KgError:
-    code = error.code or 500
     detail = {
         404: f"There is nothing at {request.path}.",
         416: "None of the file is in the range that was asked for; the header Content-Range says how many bytes it has.",
         405: f"{request.path} does not take {request.method}; the Allow header says what it takes.",
-    }.get(code, error.description or "")
-    return by_status(code, detail)
+    }.get(error.code, error.description or "")
+    response = problem_response(by_status(error.code, detail))
+    for name in ("Allow", "Content-Range"):
+        if name in given.headers:
+            response.headers[name] = given.headers[name]
+    return response
 
 
 def _unexpected(error: Exception) -> Response:

@@ -5,7 +5,6 @@ Source: SPARQL 1.1 Protocol, section 2.1; SPARQL 1.1 Service Description.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,6 +27,7 @@ from ..kernel.errors import (
     WrongMediaType,
 )
 from ..kernel.terms import prefix_declarations
+from ..kernel.texts import number
 from ..store import Result
 from . import results
 from .home import of_service
@@ -97,9 +97,13 @@ def endpoint() -> Response | str:
     try:
         asked = read_request(services().settings.query_size)
         formats, text = asked.formats, asked.query or ""
-        if asked.query is None or (not text.strip() and _for_people(formats)):
-            return _introduction(formats)
-        return _answer(asked, text)
+        if asked.query is not None and (text.strip() or not _for_people(formats)):
+            return _answer(asked, text)
+        choice = choose(TRIPLES, request.accept_mimetypes, *formats)
+        if choice.key == "html":
+            return _page("")
+        content_type = f"{choice.media_type}; charset=utf-8"
+        return Response(of_service(choice.key), content_type=content_type)
     except KgError as problem:
         if not _for_people(formats):
             raise
@@ -114,11 +118,7 @@ def _answer(asked: QueryRequest, text: str) -> Response | str:
     limit = _time_limit(asked.timeout)
     query = of.reading.read(text, timeout=limit)
     if asked.default_graphs or asked.named_graphs:  # they beat its own (section 2.1.4)
-        query = replace(
-            query,
-            default_graphs=asked.default_graphs,
-            named_graphs=asked.named_graphs,
-        )
+        query = replace(query, default_graphs=asked.default_graphs, named_graphs=asked.named_graphs)
     choice = _choice(query.gives_triples, request.headers.get("Accept", "")[:4096], asked.formats)
     version = g.version = resolved_version(asked.version)
     form, key = choice.key, ""
@@ -203,14 +203,6 @@ def _unknown_graphs(query: sparql.Query, version: int) -> str:
 
 
 # pages and descriptions
-
-
-def _introduction(formats: Iterable[str]) -> Response | str:
-    choice = choose(TRIPLES, request.accept_mimetypes, *formats)
-    if choice.key == "html":
-        return _page("")
-    content_type = f"{choice.media_type}; charset=utf-8"
-    return Response(of_service(choice.key), content_type=content_type)
 
 
 def _result_page(asked: QueryRequest, query: sparql.Query, result: Result) -> str:
@@ -313,15 +305,10 @@ def _add_body(given: MultiDict[str, str], limit: int) -> None:
 
 
 def _seconds(text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        seconds = float(text)
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise ValueError
-    except ValueError:
+    seconds = number(text)
+    if text.strip() and not (seconds and seconds > 0):
         raise BadParameter(
             f"timeout is {text!r} and must be a number of seconds above zero, such as 10.",
             parameter="timeout",
-        ) from None
+        )
     return seconds
