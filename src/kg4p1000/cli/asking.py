@@ -11,12 +11,13 @@ from ..kernel import terms
 from ..kernel.settings import Settings
 from ..knowledge import questions
 from ..knowledge.queries import Library, StoredQuery
-from ..store import Readers, Result
+from ..store import Readers
 from .base import existing, messages, print_rows, reading, verb
 
 
 @verb(
     "query",
+    of_settings=["query_timeout"],
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 @click.argument("name", required=False)
@@ -25,7 +26,6 @@ from .base import existing, messages, print_rows, reading, verb
     "--format", "form", default="table", help="table, csv, json, tsv or xml; turtle and so on."
 )
 @click.option("--version", type=int, help="Ask an older version.")
-@click.option("--query-timeout", type=float, help="Seconds after which the query is stopped.")
 @click.option(
     "--expected", is_flag=True, help="Write the answers of a stored query as its expected rows."
 )
@@ -51,7 +51,9 @@ def query_(
     folder = given.files / "queries"
     library, values = Library(folder), _parameters(rest)
     if not text and not name:
-        _list(library)
+        for stored in library:
+            options = " ".join(f"--{p.name} {p.example}" for p in stored.parameters)
+            click.echo(f"{stored.name} {options}".rstrip() + f"\n    {stored.summary}")
         return
     with reading(given, existing(given, version)) as readers:
         if expected and name:
@@ -79,16 +81,6 @@ def _run(
     if wanted not in offered:
         raise click.UsageError(f"This query can be had as {', '.join(['table', *offered])}.")
     result = sparql.run(readers, guarded, wanted, bindings=bindings, version=version)
-    _print(result, form, stored)
-    if stored and stored.awaits:
-        again = sparql.run(readers, guarded, "json", bindings=bindings, version=version)
-        if not again.json()["results"]["bindings"]:
-            messages.print(stored.nothing)
-    for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
-        messages.print(sentence)
-
-
-def _print(result: Result, form: str, stored: StoredQuery | None) -> None:
     if form == "table" and result.kind == "solutions":
         _print_table(result.json(), stored)
     elif form == "table" and result.kind == "boolean":
@@ -96,12 +88,12 @@ def _print(result: Result, form: str, stored: StoredQuery | None) -> None:
     else:
         for chunk in result.chunks():
             click.echo(chunk, nl=False)
-
-
-def _list(library: Library) -> None:
-    for stored in library:
-        options = " ".join(f"--{p.name} {p.example}" for p in stored.parameters)
-        click.echo(f"{stored.name} {options}".rstrip() + f"\n    {stored.summary}")
+    if stored and stored.awaits:
+        again = sparql.run(readers, guarded, "json", bindings=bindings, version=version)
+        if not again.json()["results"]["bindings"]:
+            messages.print(stored.nothing)
+    for sentence in release.advice(guarded.terms, release.deprecated_in(readers, version)):
+        messages.print(sentence)
 
 
 def _parameters(rest: tuple[str, ...]) -> dict[str, str]:

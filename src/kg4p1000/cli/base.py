@@ -37,20 +37,36 @@ _USAGE = ("bad-parameter", "not-found", "bad-settings")
 messages = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False, markup=False)
 
 
+#: Types of options, by those of the settings.
+_TYPES = {"int": int, "float": float, "str": str, "Path": click.Path(path_type=Path)}
+
+
+def _of_settings(*names: str) -> list[click.Parameter]:
+    """Return options that say settings, as those describe themselves."""
+    known = settings.Settings.__dataclass_fields__
+    return [
+        click.Option(
+            [f"--{name.replace('_', '-')}"],
+            type=_TYPES[str(known[name].type)],
+            help=known[name].metadata["help"],
+        )
+        for name in names
+    ]
+
+
 class Verb(click.Command):
-    """A verb that takes the common options too, so that they may stand before or after it."""
+    """A verb that takes the common options too, so that they may stand before or after it.
+
+    Args:
+        of_settings: settings that it has an option for, beside those that all have.
+    """
 
     #: Whether it needs a network: it evaluates nothing then, or in children.
     listens = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, of_settings: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += [
-            click.Option(["--store"], type=click.Path(path_type=Path), help="Folder of the store."),
-            click.Option(
-                ["--files"], type=click.Path(path_type=Path), help="Folder of the knowledge files."
-            ),
-        ]
+        self.params += _of_settings(*of_settings, "store", "files")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Load the settings and run the verb with them, its errors told in a sentence."""
@@ -92,12 +108,11 @@ def _told() -> Iterator[None]:
 
 
 @click.group(
+    params=_of_settings("store", "files"),
     context_settings={"help_option_names": ["-h", "--help"]},
     help='The knowledge graph of the "4 per 1000" Implementation Plan: build, check, query and serve it.',
 )
 @click.version_option(__version__)
-@click.option("--store", type=click.Path(path_type=Path), help="Folder of the store.")
-@click.option("--files", type=click.Path(path_type=Path), help="Folder of the knowledge files.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (TOML).")
 @click.pass_context
 def main(ctx: click.Context, **flags: Any) -> None:
@@ -216,9 +231,8 @@ def print_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str
 
 def amounts(done: Commit) -> str:
     """Say how many statements came and went by what is in the delta of a change."""
-    return (
-        f"{counted(len(done.delta.added), 'statement')} added, {len(done.delta.removed):,} removed"
-    )
+    added, removed = len(done.delta.added), len(done.delta.removed)
+    return f"{counted(added, 'statement')} added, {removed:,} removed"
 
 
 def published(done: Commit | None, what: str) -> bool:

@@ -44,15 +44,14 @@ def all_checks(store: Store, files: Path, readers: Readers) -> list[tuple[str, C
         "shapes hold": lambda _: _shapes(store, files),
         "competency questions have answers": lambda _: _questions(store, files, readers),
     }
-    return [(what, partial(_run, check)) for what, check in checks.items()]
 
+    def run(check: Check, tell: Tell) -> tuple[list[str] | None, str]:
+        try:
+            return check(tell)
+        except KgError as e:  # that it cannot be run is its finding, so that the others are run
+            return [e.detail], ""
 
-def _run(check: Check, tell: Tell) -> tuple[list[str] | None, str]:
-    """Run a check; that it cannot be run is its finding, so that the others are run all the same."""
-    try:
-        return check(tell)
-    except KgError as e:
-        return [e.detail], ""
+    return [(what, partial(run, check)) for what, check in checks.items()]
 
 
 def ontology_faults(files: Path, reason: bool = True) -> list[str]:

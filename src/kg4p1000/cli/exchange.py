@@ -32,14 +32,13 @@ from .base import (
 )
 
 
-@verb("load")
+@verb("load", of_settings=["load_size"])
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--graph", help="The named graph, such as graph:notes or an IRI.")
 @click.option("--replace", is_flag=True, help="Remove what the graph held before.")
 @dry_run
 @log_message
 @click.option("--register", default="", help="Title of a graph that is not registered yet.")
-@click.option("--load-size", type=int, help="Largest file that is taken, in bytes.")
 def load_(given: Settings, file: Path, graph: str | None, **options: Any) -> None:
     """Add the statements of FILE (.nt, .ttl, .rdf, .owl, .jsonld, .nq, .trig; also .gz) to a named graph.
 

@@ -25,6 +25,7 @@ from .base import (
     choice,
     dry_run,
     existing,
+    log_message,
     messages,
     progress,
     published,
@@ -37,7 +38,7 @@ from .base import (
 
 @verb("build")
 @dry_run
-@click.option("--message", default="", help="What the change log says of this build.")
+@log_message
 def build_(given: Settings, dry_run: bool, message: str) -> None:
     """Bring the store to what the files say: parse, infer, validate, publish.
 
@@ -202,7 +203,7 @@ def check_(given: Settings) -> None:
 
 
 @verb("release")
-@click.option("--dry-run", is_flag=True, help="Say what the release would be, and change nothing.")
+@dry_run
 @click.option(
     "--without-reasoner", is_flag=True, help="Release though nobody judged contradictions (HermiT)."
 )

@@ -21,12 +21,11 @@ from ..store import Readers, Rebuilds, Store, backup, restore
 from .base import Service, Verb, existing, main, messages, progress, verb
 
 
-@verb("serve", cls=Service)
-@click.option("--host", help="Address to listen on.")
-@click.option("--port", type=int, help="Port to listen on.")
-@click.option("--readers", type=int, help="Number of queries that run at once.")
-@click.option("--query-timeout", type=float, help="Seconds after which a query is stopped.")
-@click.option("--query-memory", type=int, help="Megabytes that a query may take.")
+@verb(
+    "serve",
+    cls=Service,
+    of_settings=("host", "port", "readers", "query_timeout", "query_memory"),
+)
 def serve_(given: Settings) -> None:
     """Serve the published graph: pages, SPARQL endpoint, linked data and downloads.
 
@@ -102,7 +101,7 @@ def _application(given: Settings) -> Any:
     return app
 
 
-@verb("backup", cls=Verb)
+@verb("backup")
 @click.argument("target", type=click.Path(path_type=Path))
 def backup_(given: Settings, target: Path) -> None:
     """Copy what the store cannot make again to a new folder TARGET; works while the service runs."""
@@ -112,7 +111,7 @@ def backup_(given: Settings, target: Path) -> None:
     click.echo(f"Version {version} and all before it are in {target}.")
 
 
-@verb("restore", cls=Verb)
+@verb("restore")
 @click.argument("backup", type=click.Path(path_type=Path))
 def restore_(given: Settings, backup: Path) -> None:
     """Make the store anew from the folder BACKUP, which is verified first; the store's folder must be empty."""
