@@ -102,7 +102,7 @@ def _consistency(files: Path) -> tuple[list[str] | None, str]:
 
 
 def _ontology(files: Path) -> tuple[list[str], str]:
-    modules = [s for s in build.sources(files) if s.path.parent.name == "ontology"]
+    modules = build.sources(files, "ontology")
     found = consistency.consistency(t for s in modules for t in build.parse_file(s.path))
     if not found.consistent:
         return ["The ontology contradicts itself. Take back the statement that was added last."], ""

@@ -69,8 +69,12 @@ class Build:
 # reading
 
 
-def sources(folder: Path) -> list[Source]:
-    """Return the files of the knowledge below a folder, in a fixed order; raise BrokenFile without its folders."""
+def sources(folder: Path, only: str = "") -> list[Source]:
+    """Return the files of the knowledge below a folder, or those in one of its folders, in a fixed order.
+
+    Raises:
+        BrokenFile: its folders are not there.
+    """
     found: list[Source] = []
     for name, graph in _FOLDERS.items():
         if not (folder / name).is_dir():
@@ -84,7 +88,7 @@ def sources(folder: Path) -> list[Source]:
     for (place, suffix), graph in _TABLES.items():
         tables = files.ending(folder / place, suffix)
         found += [Source(path, NamedNode(GRAPH + graph)) for path in tables]
-    return found
+    return [source for source in found if only in ("", source.path.parent.name)]
 
 
 def merged_sources(folder: Path) -> list[Source]:
@@ -306,9 +310,8 @@ def write_files(
         graphs.setdefault(quad.graph_name, []).append(quad)
     base = read_base(store)
     agreed, done, anew = set(base), Written(), False
-    own = [source for source in sources(folder) if source.path.parent.name == "data"]
     computed = commits.computed()
-    for source in sorted(own, key=lambda source: source.graph in computed):  # those last
+    for source in sorted(sources(folder, "data"), key=lambda s: s.graph in computed):  # those last
         wanted = frozenset(graphs.get(source.graph, ()))
         said, known = canonical(read(source)), merging.of(source.graph, base)
         if source.graph in computed:

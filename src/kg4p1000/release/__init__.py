@@ -113,7 +113,7 @@ def plan(folder: Path, faults: Iterable[str] = ()) -> Report:
     Raises:
         BrokenFile: a file does not parse, or the number of the version cannot be found.
     """
-    base = newest(folder)
+    base = (releases(folder) or [""])[-1]
     before = statements_of(load(folder, base)) if base else {}
     after = statements_of(stated(folder))
     changes = compare(before, after)
@@ -129,10 +129,10 @@ def plan(folder: Path, faults: Iterable[str] = ()) -> Report:
         *(line for old in replaced.items() for line in _not_migrated(folder, after, old, uses)),
     ]
     if number not in (base, version):
-        moved = f"Write {version} there"
+        asked, moved = "are none", f"Write {version} there"
         if step:
+            asked = f"ask for {version} ({step.name.lower()})"
             moved += f", or {base} and let the release move it"
-        asked = f"ask for {version} ({step.name.lower()})" if step else "are none"
         refusals.append(
             f"{folder / _NUMBER_FILE} says {number}, and the changes since {base} {asked}. {moved}."
         )
@@ -291,11 +291,6 @@ def releases(folder: Path) -> list[str]:
     return sorted(names, key=natural_key)
 
 
-def newest(folder: Path) -> str:
-    """Return the last release; empty before the first one."""
-    return (releases(folder) or [""])[-1]
-
-
 def load(folder: Path, version: str) -> list[Triple]:
     """Return the ontology and the code lists as they were released.
 
@@ -330,8 +325,8 @@ def _record_path(folder: Path, version: str) -> Path:
 
 def stated(folder: Path) -> list[Triple]:
     """Return the ontology and the code lists as the files have them, blank nodes named the same each time."""
-    own = [source for source in sources(folder) if source.path.parent.name == "ontology"]
-    dataset = ox.Dataset(Quad(*q.triple) for source in own for q in read(source))
+    said = (quad for source in sources(folder, "ontology") for quad in read(source))
+    dataset = ox.Dataset(Quad(*quad.triple) for quad in said)
     dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
     return [q.triple for q in dataset]
 
@@ -351,9 +346,7 @@ def migrate(folder: Path) -> list[Path]:
     replaced = replacements(statements_of(stated(folder)))
     rules = {NamedNode(old): NamedNode(new) for old, new in replaced.items() if new}
     changed: list[Path] = []
-    for source in sources(folder):
-        if source.path.parent.name != "data":
-            continue
+    for source in sources(folder, "data"):
         triples = parse_file(source.path)
         migrated = [
             Triple(t.subject, rules.get(t.predicate, t.predicate), rules.get(t.object, t.object))
@@ -383,9 +376,8 @@ def advice(terms: Set[str], deprecated: Mapping[str, str]) -> list[str]:
     Args:
         terms: see `sparql.Query`.
     """
-    return [_sentence(old, deprecated[old]) for old in sorted(deprecated.keys() & terms)]
-
-
-def _sentence(old: str, new: str) -> str:
-    instead = f"use {short(new)}" if new else "nothing replaces it"
-    return f"{short(old)} is deprecated; {instead}."
+    return [
+        f"{short(old)} is deprecated;"
+        f" {f'use {short(deprecated[old])}' if deprecated[old] else 'nothing replaces it'}."
+        for old in sorted(deprecated.keys() & terms)
+    ]

@@ -22,7 +22,7 @@ from ..curation import build
 from ..kernel.errors import BrokenFile
 from ..kernel.files import read
 from ..kernel.terms import PREFIXES, QUERY, curie, iri, mint
-from ..kernel.texts import meant
+from ..kernel.texts import did_you_mean
 from ..knowledge.queries import Library, named_terms
 from ..reasoning import Term
 from ..store import MemoryGraph
@@ -119,10 +119,9 @@ def faults(files: Path, extra: Iterable[Path] = ()) -> list[Fault]:
         BrokenFile: a file or a check cannot be read.
     """
     library = Library(files / "queries")
-    ontology = [s.path for s in build.sources(files) if s.path.parent.name == "ontology"]
     stated = [
         (f"{path.parent.name}/{path.name}", triple)
-        for path in [*ontology, *extra]
+        for path in [*(source.path for source in build.sources(files, "ontology")), *extra]
         for triple in build.parse_file(path)
     ]
     stated += _references(files, library)
@@ -144,15 +143,14 @@ def _references(files: Path, library: Library) -> Iterator[Stated]:
 def _unknown_objectives(files: Path, library: Library) -> Iterator[Fault]:
     """Give the objectives that stored queries say ask them, and that no file of data describes."""
     codes = set()
-    for source in build.sources(files):
-        if source.path.parent.name == "data" and b"k4p:Objective" in source.path.read_bytes():
+    for source in build.sources(files, "data"):
+        if b"k4p:Objective" in source.path.read_bytes():
             typed = (t for t in build.parse_file(source.path) if t.object == iri("k4p:Objective"))
             codes |= {triple.subject.value.rsplit("/", 1)[1] for triple in typed}
     for query in library if codes else ():
         for code in query.objectives:
             if code not in codes:
-                close = " or ".join(meant(code, codes, 3, 0.5))
-                hint = f"Did you mean {close}?" if close else ""
+                hint = did_you_mean(code, codes, 3, 0.5).strip()
                 yield Fault(
                     "unknown-objective",
                     mint("objective", code).value,
