@@ -14,6 +14,7 @@ from .. import reasoning, release
 from ..curation import build, decisions
 from ..kernel.files import see_all_read
 from ..kernel.settings import Settings
+from ..kernel.terms import prefix_declarations
 from ..kernel.texts import counted
 from ..knowledge.queries import Library, read_query
 from ..release import lint
@@ -34,6 +35,8 @@ from .base import (
     tell_warnings,
     verb,
 )
+
+_LABELS = """SELECT ?s ?l WHERE { ?s skos:prefLabel|rdfs:label ?l FILTER(LANG(?l) = "en") } ORDER BY ?s ?l"""
 
 
 @verb("build")
@@ -173,15 +176,9 @@ def _judged(
         report = reasoning.Report(tuple(f for f in report.findings if f.focus in own))
     names = [node.value for node in homes if isinstance(node, ox.NamedNode)]
     hinted = report.hinted(lambda space: (name for name in names if name.startswith(space)))
-    return hinted, _labels(graph), homes
-
-
-def _labels(graph: MemoryGraph) -> dict[str, str]:
-    rows = graph.select(
-        "SELECT ?s ?l WHERE { ?s <http://www.w3.org/2004/02/skos/core#prefLabel>|"
-        "<http://www.w3.org/2000/01/rdf-schema#label> ?l FILTER(LANG(?l) = 'en') } ORDER BY ?s ?l"
-    )
-    return {row["s"].value: row["l"].value for row in rows if isinstance(row["s"], ox.NamedNode)}
+    rows = graph.select(prefix_declarations() + _LABELS)
+    labels = {row["s"].value: row["l"].value for row in rows if isinstance(row["s"], ox.NamedNode)}
+    return hinted, labels, homes
 
 
 @verb("check")

@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -60,6 +60,13 @@ class Token:
     created: str
     expires: str
     digest: str
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(value, str) for value in astuple(self)):
+            raise TypeError("a value that is no text")
+        if self.role.upper() not in Role.__members__:
+            raise ValueError(f"no role: {self.role!r}")
+        _ = self.expired
 
     @property
     def expired(self) -> bool:
@@ -129,11 +136,9 @@ class Tokens:
         with self._lock:
             tokens = self._load()
         digest = _digest(token)
-        found = None
-        for kept in tokens:
-            if hmac.compare_digest(kept.digest, digest) and not kept.expired:
-                found = Account(kept.name, Role[kept.role.upper()])
-        return found
+        same = [kept for kept in tokens if hmac.compare_digest(kept.digest, digest)]
+        valid = [Account(kept.name, Role[kept.role.upper()]) for kept in same if not kept.expired]
+        return valid[-1] if valid else None
 
     def _load(self) -> tuple[Token, ...]:
         try:
@@ -141,7 +146,7 @@ class Tokens:
             state = (stat.st_mtime_ns, stat.st_ino)
             if state != self._read:
                 rows = json.loads(self._path.read_text(encoding="utf-8"))
-                self._tokens = tuple(_token(row) for row in rows)
+                self._tokens = tuple(Token(**row) for row in rows)
                 self._read = state
         except FileNotFoundError:
             return ()
@@ -161,17 +166,6 @@ class Tokens:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._path)
-
-
-def _token(row: dict[str, str]) -> Token:
-    """Return the token of a row of the file; raise ValueError or TypeError for anything else."""
-    token = Token(**row)
-    if not all(isinstance(value, str) for value in row.values()):
-        raise TypeError("a value that is no text")
-    if token.role.upper() not in Role.__members__:
-        raise ValueError(f"no role: {token.role!r}")
-    _ = token.expired
-    return token
 
 
 def _digest(token: str) -> str:

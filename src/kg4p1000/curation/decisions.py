@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -144,7 +144,11 @@ def decide(
     def change(draft: Draft) -> None:
         permit(draft)
         topic.find(draft, thing)
-        made = _next_iri(thing, (known.iri for known in read(draft.select, topic)))
+        # Its key is that of the thing, and a number above those that are taken.
+        start = mint("decision", thing.value.rpartition("/")[2]).value + "-"
+        ends = (made.iri.removeprefix(start) for made in read(draft.select, topic))
+        taken = (int(end) for end in ends if end.isdecimal() and len(end) < 10)
+        made = NamedNode(f"{start}{1 + max(taken, default=0)}")
         facts = {
             _TYPE: topic.decision,
             topic.about: thing,
@@ -160,14 +164,6 @@ def decide(
     return commits.commit(
         store, shapes, change, author=author, message=message, source="decision", dry_run=dry_run
     )
-
-
-def _next_iri(thing: NamedNode, taken: Iterable[str]) -> NamedNode:
-    """Return the IRI of the next decision about a thing: its key and a number above those that are taken."""
-    start = mint("decision", thing.value.rpartition("/")[2]).value + "-"
-    ends = [other.removeprefix(start) for other in taken if other.startswith(start)]
-    numbers = [int(end) for end in ends if end.isdecimal() and len(end) < 10]
-    return NamedNode(f"{start}{1 + max(numbers, default=0)}")
 
 
 def person(name: str) -> NamedNode:
@@ -228,11 +224,6 @@ def apply(draft: Draft) -> None:
         draft.apply(Delta.of(wanted - present, present - wanted))
 
 
-def _concern(changed: Collection[Quad]) -> bool:
-    ours = graphs() | {GRAPH}
-    return any(quad.graph_name in ours for quad in changed)
-
-
 def _taken_back(draft: Draft, entry: Entry, made: Delta) -> Delta:
     """Return a decision without what follows from it, and without a person whom other decisions name."""
     if entry.source != "decision":
@@ -274,4 +265,10 @@ def refuse_changed(draft: Draft, wipe: bool) -> None:
 
 
 commits.guards.append(refuse_changed)
-commits.followers.append(Follower(_concern, apply, taken_back=_taken_back))
+commits.followers.append(
+    Follower(
+        lambda changed: not (graphs() | {GRAPH}).isdisjoint(quad.graph_name for quad in changed),
+        apply,
+        taken_back=_taken_back,
+    )
+)

@@ -81,10 +81,12 @@ class Report:
         step = self.step.name.lower()
         out = [f"# Ontology {self.version}: what changed {since}", ""]
         out += [f"Terms: {counts or 'nothing'}. The step is {step}.", ""]
-        sections = {
-            kind.capitalize(): [line for change in self.of(kind) for line in _entry(change)]
-            for kind in reversed(STEPS)
-        }
+        sections: dict[str, list[str]] = {}
+        for kind in reversed(STEPS):
+            lines = sections[kind.capitalize()] = []
+            for change in self.of(kind):
+                use = f": use `{short(change.replacement)}`" if change.replacement else ""
+                lines += [f"- `{short(change.term)}`{use}", *(f"    - `{s}`" for s in change.lines)]
         sections["Who uses what changed its meaning or is withdrawn"] = [
             f"- `{short(use.term)}`: {use.file}, {use.count} times" for use in self.uses
         ]
@@ -94,11 +96,6 @@ class Report:
             if lines:
                 out += [f"## {title}", "", *lines, ""]
         return "\n".join(out)
-
-
-def _entry(change: Change) -> list[str]:
-    use = f": use `{short(change.replacement)}`" if change.replacement else ""
-    return [f"- `{short(change.term)}`{use}", *(f"    - `{line}`" for line in change.lines)]
 
 
 # The making of a release

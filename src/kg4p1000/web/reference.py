@@ -118,13 +118,10 @@ class Reference:
                 self.queries[TERMS + name].append(query)
 
     def _add(self, term: str, key: str, value: object) -> None:
+        language = getattr(value, "language", "")
         if isinstance(value, Literal):
-            self._texts[term, key][value.language or ""] = value.value
-        if (
-            term
-            and text(value)
-            and (key != "note" or getattr(value, "language", "") in ("en", None))
-        ):
+            self._texts[term, key][language or ""] = value.value
+        if term and text(value) and (key != "note" or language in ("en", None)):
             self._links[term, key].append(text(value))
 
     @staticmethod
@@ -170,9 +167,8 @@ class Reference:
 
     def label(self, term: str, language: str) -> Spoken:
         """Return the label of a term in a language, or in English; of ours without one the last part of the address."""
-        return self._spoken(term, "label", language) or (
-            (self.local(term), "") if term.startswith(BASE) else ("", "")
-        )
+        own = self.local(term) if term.startswith(BASE) else ""
+        return self._spoken(term, "label", language) or (own, "")
 
     def definition(self, term: str, language: str) -> Spoken:
         """Return the definition of a term in a language, or in English."""

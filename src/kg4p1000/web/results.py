@@ -27,18 +27,19 @@ SHOWN_ROWS = 50
 SHOWN_BYTES = 20_000
 
 HEADER = "KG-Hint"
-#: Terms and texts of a query that are looked at, names that may have been meant, and seconds for each of our queries.
-_LOOKED_AT, _KNOWN, _SECONDS = 20, 20_000, 2.0
+#: Terms and texts of a query that are looked at, and seconds for each of our queries.
+_LOOKED_AT, _SECONDS = 20, 2.0
 #: Bytes of the longest result that may say nothing: prefixes take some.
 _SMALL = 10_000
 _SPACE = re.compile(r".*[/#]")
-_THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {terms} }} FILTER(
+_THERE = """SELECT DISTINCT ?term WHERE {{ VALUES ?term {{ {values} }} FILTER(
   EXISTS {{ ?term ?p ?o }} || EXISTS {{ ?s ?term ?o }} || EXISTS {{ ?s ?p ?term }} || EXISTS {{ GRAPH ?term {{ ?s ?p ?o }} }}
   || EXISTS {{ GRAPH ?g {{ ?term ?p ?o }} }} || EXISTS {{ GRAPH ?g {{ ?s ?p ?term }} }}) }}"""
-_NAMED = """SELECT DISTINCT ?term WHERE {{ ?term a ?class FILTER(STRSTARTS(STR(?term), "{space}")) }} LIMIT {most}"""
-_TEXTS = "SELECT DISTINCT ?text WHERE {{ VALUES ?text {{ {texts} }} ?s ?p ?text }}"
+_NAMED = """SELECT DISTINCT ?term WHERE {{
+  VALUES ?space {{ {values} }} ?term a ?class FILTER(STRSTARTS(STR(?term), ?space)) }} LIMIT 20000"""
+_TEXTS = "SELECT DISTINCT ?text WHERE {{ VALUES ?text {{ {values} }} ?s ?p ?text }}"
 _CODES = """SELECT DISTINCT ?code WHERE {{
-  VALUES ?text {{ {texts} }} ?s skos:notation ?code
+  VALUES ?text {{ {values} }} ?s skos:notation ?code
   FILTER(LCASE(STR(?code)) = LCASE(?text)) FILTER NOT EXISTS {{ ?o ?p ?text }} }}"""
 
 
@@ -226,24 +227,19 @@ def hints(text: str, version: int) -> list[str]:
         text: of a query that is valid.
     """
     names, texts = _named_in(text)
+    known: dict[str, set[str]] = {}
     try:
-        there = (
-            _select(_THERE.format(terms=" ".join(f"<{n}>" for n in names)), version)
-            if names
-            else set()
-        )
-        known: dict[str, set[str]] = {}
+        there = _select(_THERE, version, (f"<{name}>" for name in names))
         found = [_missing(name, version, known) for name in names if name not in there]
-        tagged = " ".join(f"{t}@{language}" for t in texts for language in LANGUAGES)
-        for label in sorted(_select(_TEXTS.format(texts=tagged), version)) if texts else ():
-            found.append(f"Labels have a language: the graph has {label}.")
-        for code in sorted(_select(_CODES.format(texts=" ".join(texts)), version)) if texts else ():
-            found.append(
-                f"No text of the graph is that code in these capitals; did you mean {code}?"
-            )
+        tagged = (f"{text}@{language}" for text in texts for language in LANGUAGES)
+        labels, codes = _select(_TEXTS, version, tagged), _select(_CODES, version, texts)
     except KgError:
         return []
-    return found
+    found += (f"Labels have a language: the graph has {label}." for label in sorted(labels))
+    return found + [
+        f"No text of the graph is that code in these capitals; did you mean {code}?"
+        for code in sorted(codes)
+    ]
 
 
 def header(sentences: Iterable[str]) -> str:
@@ -290,15 +286,17 @@ def _missing(name: str, version: int, seen: dict[str, set[str]]) -> str:
 
 
 def _known(space: str, version: int) -> set[str]:
-    known = _select(_NAMED.format(space=space, most=_KNOWN), version)
+    known = _select(_NAMED, version, [f'"{space}"'])
     if space in (TERMS, *PREFIXES.values()) and not space.startswith(ID):
         counted = services().census.results(version, patience=0)
         known |= {*counted.get("classes", ()), *counted.get("properties", ())}
     return known
 
 
-def _select(query: str, version: int) -> set[str]:
-    """Return the terms of a column: an IRI as it is, a literal as SPARQL writes it."""
-    rows = services().select(query, version, timeout=_SECONDS)
+def _select(query: str, version: int, values: Iterable[str]) -> set[str]:
+    """Return the terms of a column, of some values if any: an IRI as it is, a literal as SPARQL writes it."""
+    if not (written := " ".join(values)):
+        return set()
+    rows = services().select(query.format(values=written), version, timeout=_SECONDS)
     terms = (term for row in rows for term in row.values())
     return {term.value if isinstance(term, ox.NamedNode) else str(term) for term in terms}

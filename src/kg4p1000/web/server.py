@@ -84,23 +84,22 @@ def begin_worker() -> None:
     """Prepare the process of a worker, before it makes the application."""
     logs.begin()
     os.setpgid(0, 0)  # the parent says when to stop, and not the terminal
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    threading.Thread(target=_settle, daemon=True).start()
 
+    def end_with_parent() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent
+        parent.join()
+        os._exit(1)
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
+    def settle() -> None:
+        """Once the worker listens, take the network from it, which calls nobody."""
+        while not drop_silent_clients(_SILENCE):
+            time.sleep(0.02)
+        if processes.can_deny_network():
+            processes.deny_network()
 
-
-def _settle() -> None:
-    """Once the worker listens, take the network from it, which calls nobody."""
-    while not drop_silent_clients(_SILENCE):
-        time.sleep(0.02)
-    if processes.can_deny_network():
-        processes.deny_network()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=settle, daemon=True).start()
 
 
 def drop_silent_clients(seconds: float) -> bool:
