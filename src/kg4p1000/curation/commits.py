@@ -104,10 +104,14 @@ def commit(
         KgError: a guard refuses the change; nothing was changed.
     """
     with store.draft() as draft:
-        made = _Change(store, draft, shapes, change)
+        was = _state(draft)
+        if isinstance(change, Delta):
+            draft.apply(change)
+        else:
+            change(draft)
         for guard in guards:
             guard(draft, wipe)
-        return made.publish(author, message, source, dry_run, before)
+        return _publish(store, draft, shapes, was, author, message, source, dry_run, before)
 
 
 def undo(
@@ -143,8 +147,9 @@ def undo(
                 " again since. Undo the later changes first, or correct the statements by hand.",
                 conflicts=conflicts,
             )
-        text = message or f"Undo of version {version}: {entry.message}"
-        return _Change(store, draft, shapes, made.inverse()).publish(author, text, "undo", dry_run)
+        text, was = message or f"Undo of version {version}: {entry.message}", _state(draft)
+        draft.apply(made.inverse())
+        return _publish(store, draft, shapes, was, author, text, "undo", dry_run)
 
 
 def computed() -> set[NamedNode | None]:
@@ -165,87 +170,82 @@ def follow(draft: Draft, *, slow: bool = False) -> None:
             follower.follow(draft)
 
 
-class _Change:
-    """A draft to which a change has been applied."""
+#: The graphs that are merged, what the rules say aside, and the rules.
+_State = tuple[set[NamedNode], inference.Rules]
 
-    def __init__(
-        self, store: Store, draft: Draft, shapes: Shapes, change: Delta | Callable[[Draft], None]
-    ) -> None:
-        self._store, self._draft, self._shapes = store, draft, shapes
-        self._merged_before = draft.merged - {INFERRED}
-        self._rules_before = self._rules = inference.rules(inference.axioms(draft))
-        if isinstance(change, Delta):
-            draft.apply(change)
-        else:
-            change(draft)
 
-    def publish(
-        self,
-        author: str,
-        message: str,
-        source: str,
-        dry_run: bool,
-        before: Callable[[int], None] | None = None,
-    ) -> Commit:
-        """Work out what follows, judge, and publish what conforms."""
-        draft, store = self._draft, self._store
-        follow(draft)
-        draft.apply(draft.delta.only(lambda quad: not is_stated(quad)).inverse())
-        stated = draft.delta
-        of_ontology = any(quad.graph_name == ONTOLOGY for quad in stated)
-        if of_ontology:
-            self._rules = inference.rules(inference.axioms(draft))
-        self._graph = StatedGraph(draft)
-        known = _read_checked(store)
-        difference = self._graph.difference(self._merged_before, stated)
-        report, whole = self._judge(known, *difference)
-        if report.conforms:
-            self._infer(known, *difference)
-            report = self._shapes.with_kinds(report, self._contradictions(whole))
-        if not report.conforms:
-            raise ShapesViolated(
-                f"{counted(report.count('violation'), 'statement does', 'statements do')} not fit the shapes; nothing was changed.",
-                report.hinted(self._graph.names),
-            )
-        if whole or of_ontology:
-            self._shapes.see_that_ontology_allows(self._graph)
-        delta, counts, entry = draft.delta, draft.counts, None
-        if any(counts) and not dry_run:
-            entry = store.publish(draft, author, message, source, before)
-        elif dry_run:
-            refuse_long(draft.rows()[1])
-        elif before:
-            before(draft.base)
-        if not dry_run:
-            _write_checked(store, shapes=self._shapes.digest, rules=_digest(self._rules))
-        return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
+def _state(draft: Draft) -> _State:
+    return draft.merged - {INFERRED}, inference.rules(inference.axioms(draft))
 
-    @property
-    def _loaded(self) -> bool:
-        """Return whether a graph that is merged was loaded; what is not merged is neither judged nor inferred from."""
-        return self._draft.loaded in self._draft.merged
 
-    def _judge(
-        self, known: dict[str, Any], added: set[Triple], removed: set[Triple]
-    ) -> tuple[Report, bool]:
-        if known.get("shapes") == self._shapes.digest and not self._loaded:
-            report = reasoning.validate_change(self._graph, self._shapes, added, removed)
-            if report is not None:
-                return report, False
-        return reasoning.validate(self._graph, self._shapes), True
+def _publish(
+    store: Store,
+    draft: Draft,
+    shapes: Shapes,
+    was: _State,
+    author: str,
+    message: str,
+    source: str,
+    dry_run: bool,
+    before: Callable[[int], None] | None = None,
+) -> Commit:
+    """Work out what follows from what a draft changed, judge, and publish what conforms."""
+    follow(draft)
+    draft.apply(draft.delta.only(lambda quad: not is_stated(quad)).inverse())
+    graph, rules = StatedGraph(draft), was[1]
+    of_ontology = any(quad.graph_name == ONTOLOGY for quad in draft.delta)
+    if of_ontology:
+        rules = inference.rules(inference.axioms(draft))
+    report, whole = _judge(store, draft, shapes, graph, was, rules)
+    if not report.conforms:
+        raise ShapesViolated(
+            f"{counted(report.count('violation'), 'statement does', 'statements do')} not fit the shapes; nothing was changed.",
+            report.hinted(graph.names),
+        )
+    if whole or of_ontology:
+        shapes.see_that_ontology_allows(graph)
+    delta, counts, entry = draft.delta, draft.counts, None
+    if any(counts) and not dry_run:
+        entry = store.publish(draft, author, message, source, before)
+    elif dry_run:
+        refuse_long(draft.rows()[1])
+    elif before:
+        before(draft.base)
+    if not dry_run:
+        _write_checked(store, shapes=shapes.digest, rules=_digest(rules))
+    return Commit(entry, delta, report, whole, counts, draft.normalised.to_list())
 
-    def _infer(self, known: dict[str, Any], added: set[Triple], removed: set[Triple]) -> None:
-        if known.get("rules") == _digest(self._rules_before) and not self._loaded:
-            inference.infer_change(self._draft, self._rules, added, removed, self._rules_before)
-        else:
-            inference.infer(self._draft, self._rules)
 
-    def _contradictions(self, whole: bool) -> set[tuple[Any, Any]]:
-        """Return what contradicts the ontology once its rules have been followed."""
-        nodes = None
-        if not whole and self._rules == self._rules_before:
-            nodes = {q.subject for q in self._draft.delta.added if q.predicate == iri("rdf:type")}
-        return inference.contradictions(inference.closure(self._draft), nodes)
+def _judge(
+    store: Store,
+    draft: Draft,
+    shapes: Shapes,
+    graph: StatedGraph,
+    was: _State,
+    rules: inference.Rules,
+) -> tuple[Report, bool]:
+    """Judge a draft and, where it conforms, infer from it; return also whether everything was judged."""
+    (merged, rules_before), known, report = was, _read_checked(store), None
+    added, removed = graph.difference(merged, draft.delta)
+    # What is loaded is not in the difference; what is not merged is neither judged nor inferred from.
+    in_part = draft.loaded not in draft.merged
+    if known.get("shapes") == shapes.digest and in_part:
+        report = reasoning.validate_change(graph, shapes, added, removed)
+    whole = report is None
+    if report is None:
+        report = reasoning.validate(graph, shapes)
+    if not report.conforms:
+        return report, whole
+    if known.get("rules") == _digest(rules_before) and in_part:
+        inference.infer_change(draft, rules, added, removed, rules_before)
+    else:
+        inference.infer(draft, rules)
+    nodes = None
+    if not whole and rules == rules_before:
+        nodes = {q.subject for q in draft.delta.added if q.predicate == iri("rdf:type")}
+    # What contradicts the ontology once its rules have been followed.
+    found = inference.contradictions(inference.closure(draft), nodes)
+    return shapes.with_kinds(report, found), whole
 
 
 class StatedGraph:

@@ -10,8 +10,9 @@ import re
 import threading
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -142,15 +143,32 @@ def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
     Raises:
         NotAcceptable: none of the offers will do; names them.
     """
+    keys: dict[str, str] = {}  # media types to formats: all first ones, then the others
+    for rank in zip_longest(*([(type_, key) for type_ in types] for key, types in offers.items())):
+        for type_, key in filter(None, rank):
+            keys.setdefault(type_, key)
     if any(shortcuts):
-        return _by_shortcut(offers, shortcuts)
-    if not accept:
+        for shortcut in shortcuts:
+            # A '+' in a query string that was not escaped arrives as a space.
+            word = shortcut.strip().lower().replace(" ", "+")
+            for key in (word, *_SHORTCUTS.get(word, ())):
+                if key in offers:
+                    return Choice(key, offers[key][0])
+            if word in keys:
+                return Choice(keys[word], word)
+        told = "&".join(f"format={shortcut}" for shortcut in shortcuts)
+        reason = f"{told} is not a format of this address."
+    elif not accept:
         return next(Choice(key, types[0]) for key, types in offers.items())
-    keys = dict(_ranked(offers))
-    best = _without_parameters(accept).best_match(keys)
-    if best is None:
-        raise _refusal(offers, "The Accept header takes none of the formats of this address.")
-    return Choice(keys[best], best)
+    elif best := _without_parameters(accept).best_match(keys):
+        return Choice(keys[best], best)
+    else:
+        reason = "The Accept header takes none of the formats of this address."
+    first = [types[0] for types in offers.values()]
+    raise NotAcceptable(
+        f"{reason} Offered are {', '.join(first)}; or say format= with one of {', '.join(offers)}.",
+        offered=first,
+    )
 
 
 def chosen(offers: Offers) -> Choice:
@@ -164,41 +182,9 @@ def prefers_page(accept: MIMEAccept) -> bool:
     return _without_parameters(accept).best_match(machine) == "text/html"
 
 
-def _by_shortcut(offers: Offers, shortcuts: Iterable[str]) -> Choice:
-    for shortcut in shortcuts:
-        # A '+' in a query string that was not escaped arrives as a space.
-        word = shortcut.strip().lower().replace(" ", "+")
-        for key in (word, *_SHORTCUTS.get(word, ())):
-            if key in offers:
-                return Choice(key, offers[key][0])
-        for media_type, key in _ranked(offers):
-            if media_type == word:
-                return Choice(key, media_type)
-    told = "&".join(f"format={shortcut}" for shortcut in shortcuts)
-    raise _refusal(offers, f"{told} is not a format of this address.")
-
-
-def _ranked(offers: Offers) -> Iterator[tuple[str, str]]:
-    """Media types with their format: all first ones, then the others; a type counts once."""
-    seen: set[str] = set()
-    for rank in range(max(len(types) for types in offers.values())):
-        for key, types in offers.items():
-            if rank < len(types) and types[rank] not in seen:
-                seen.add(types[rank])
-                yield types[rank], key
-
-
 def _without_parameters(accept: MIMEAccept) -> MIMEAccept:
     """Return the header without parameters such as charset and profile, which do not change what we write."""
     return MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accept])
-
-
-def _refusal(offers: Offers, reason: str) -> NotAcceptable:
-    types = [types[0] for types in offers.values()]
-    return NotAcceptable(
-        f"{reason} Offered are {', '.join(types)}; or say format= with one of {', '.join(offers)}.",
-        offered=types,
-    )
 
 
 # what a route takes
@@ -274,14 +260,11 @@ def conditions() -> dict[str, list[str] | None]:
 
 def mistyped(given: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Return the names of parameters that are not known but nearly so, with what they may have been meant for."""
-    names, found = [*known], {}
-    for name in given:
-        # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
-        if name not in names and len(name) > 2 and name.lower() not in _FOREIGN:
-            found.update(
-                (name, near) for near in meant(name.replace("_", "-"), names, cutoff=0.75)[:1]
-            )
-    return found
+    names = [*known]
+    # Those of clients, such as queryid, are not taken for ours, nor ours of several letters in common, such as graphs.
+    strange = [n for n in given if n not in names and len(n) > 2 and n.lower() not in _FOREIGN]
+    near = {name: meant(name.replace("_", "-"), names, cutoff=0.75) for name in strange}
+    return {name: close[0] for name, close in near.items() if close}
 
 
 def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
