@@ -132,4 +132,4 @@ def _cell(term: dict[str, str] | None) -> str:
     if term is None:
         return ""
     value = term["value"]
-    return terms.curie(value) or value if term["type"] == "uri" else value
+    return terms.short(value) if term["type"] == "uri" else value

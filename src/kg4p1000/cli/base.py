@@ -59,13 +59,14 @@ class Verb(click.Command):
 
     Args:
         of_settings: settings that it has an option for, beside those that all have.
+        listens: whether it needs a network: it evaluates nothing then, or in children.
     """
 
-    #: Whether it needs a network: it evaluates nothing then, or in children.
-    listens = False
-
-    def __init__(self, *args: Any, of_settings: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, of_settings: Sequence[str] = (), listens: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._listens = listens
         self.params += _of_settings(*of_settings, "store", "files")
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -73,38 +74,24 @@ class Verb(click.Command):
         named = settings.Settings.__dataclass_fields__.keys() & ctx.params.keys()
         options = {name: ctx.params.pop(name) for name in named}
         flags = ctx.obj = {**ctx.obj, **{k: v for k, v in options.items() if v is not None}}
-        with _told():
-            mine = {k: v for k, v in flags.items() if k not in ("config", _PROGRAM)}
-            given = settings.load(mine, os.environ, flags.get("config"))
-            ctx.params["given"] = given
-            denied = processes.require_network_filter(given.network_filter)
-            if flags.get(_PROGRAM) and denied and not self.listens:
-                processes.deny_network()
-            return super().invoke(ctx)
-
-
-class Service(Verb):
-    """A verb that listens to a port."""
-
-    listens = True
+        mine = {k: v for k, v in flags.items() if k not in ("config", _PROGRAM)}
+        try:
+            with room("this"):
+                given = ctx.params["given"] = settings.load(mine, os.environ, flags.get("config"))
+                denied = processes.require_network_filter(given.network_filter)
+                if flags.get(_PROGRAM) and denied and not self._listens:
+                    processes.deny_network()
+                return super().invoke(ctx)
+        except KgError as e:
+            messages.print(f"[bold red]{e.title}.[/]", end=" ", markup=True)
+            messages.print(e.detail)
+            if isinstance(e, ShapesViolated):
+                click.echo(f"\n{e.report.to_text()}", err=True)
+            raise SystemExit(2 if e.slug in _USAGE else 1) from None
 
 
 class VerbGroup(Verb, click.Group):
     """A verb that has further verbs under it, and may do something by itself."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say an error of ours in a sentence instead of a trace, and end with its exit code."""
-    try:
-        with room("this"):
-            yield
-    except KgError as e:
-        messages.print(f"[bold red]{e.title}.[/]", end=" ", markup=True)
-        messages.print(e.detail)
-        if isinstance(e, ShapesViolated):
-            click.echo(f"\n{e.report.to_text()}", err=True)
-        raise SystemExit(2 if e.slug in _USAGE else 1) from None
 
 
 @click.group(
@@ -150,7 +137,7 @@ def decision(*statuses: str) -> Callable[[Any], Any]:
 
 def short(node: Any) -> str:
     """Return a node as people read it: its CURIE where it has one."""
-    return terms.curie(node.value) or node.value
+    return terms.short(node.value)
 
 
 def named_graph(name: str) -> ox.NamedNode:

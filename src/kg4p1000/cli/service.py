@@ -18,12 +18,12 @@ from ..kernel.errors import BadSettings
 from ..kernel.settings import Settings
 from ..knowledge.queries import Library
 from ..store import Readers, Rebuilds, Store, backup, restore
-from .base import Service, Verb, existing, main, messages, progress, verb
+from .base import Verb, existing, main, messages, progress, verb
 
 
 @verb(
     "serve",
-    cls=Service,
+    listens=True,
     of_settings=("host", "port", "readers", "query_timeout", "query_memory"),
 )
 def serve_(given: Settings) -> None:

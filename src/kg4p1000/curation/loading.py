@@ -23,7 +23,7 @@ from ..kernel.errors import (
     NotFound,
     TooLarge,
 )
-from ..kernel.terms import GRAPH, curie, iri
+from ..kernel.terms import GRAPH, curie, iri, short
 from ..kernel.texts import counted, did_you_mean
 from ..store import SEVERAL, Delta, Draft, Store, Tell, statements
 from ..store.changes import canonical
@@ -162,7 +162,7 @@ def _chosen(
     by_graph.pop(INFERRED, None)
     bare = by_graph.pop(DefaultGraph(), [])
     named = {name: quads for name, quads in by_graph.items() if isinstance(name, NamedNode)}
-    names = ", ".join(sorted(curie(name.value) or name.value for name in named))
+    names = ", ".join(sorted(short(name.value) for name in named))
     if len(named) < len(by_graph):
         raise BadParameter("The file has a graph named by a blank node; give it an IRI.")
     if graph is None:
@@ -175,7 +175,7 @@ def _chosen(
         return named
     if bool(bare) + len(named) > 1 and graph not in named:
         raise BadParameter(
-            f"The file has several graphs, and {curie(graph.value) or graph.value} is none of them: {names}. Name one of"
+            f"The file has several graphs, and {short(graph.value)} is none of them: {names}. Name one of"
             " these with --graph, or none, so that each goes where it says.",
             parameter="graph",
         )
@@ -189,8 +189,8 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
     if graph in entries or not entries:
         return
     if not title:
-        name = curie(graph.value) or graph.value
-        hint = did_you_mean(name, [curie(g.value) or "" for g in entries])
+        name = short(graph.value)
+        hint = did_you_mean(name, (short(g.value) for g in entries))
         raise BadParameter(
             f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
             " (--register, or the parameter register over HTTP), or in data/graphs.ttl."

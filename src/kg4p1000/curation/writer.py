@@ -32,7 +32,7 @@ from ..kernel.errors import (
     WriterLost,
 )
 from ..kernel.processes import Limits, Worker, serve
-from ..kernel.terms import GRAPH, ID, curie, iri
+from ..kernel.terms import GRAPH, ID, curie, iri, short
 from ..store import Delta, Draft, Store, statements
 from ..store.changes import touches
 from ..store.parsing import sentence
@@ -240,7 +240,7 @@ def _see_conditions(store: Store, draft: Draft, request: dict[str, Any]) -> None
         return there and any(tag == "*" or _is_state(store, draft.base, tag, graph) for tag in tags)
 
     wanted, unwanted = request.get("if_match"), request.get("if_none_match")
-    what = (curie(graph.value) or graph.value) if graph else "The published graph"
+    what = short(graph.value) if graph else "The published graph"
     if wanted is not None and not holds(wanted):
         how = "has changed since it was read" if there else "is not there"
         why = f"{what} {how}, or If-Match is no ETag of it. Read it again, and send the change with the new ETag."
@@ -335,7 +335,7 @@ def _permit(touched: set[Any], role: Role, editable: set[str]) -> None:
             raise Forbidden("graph:inferred is for the rules alone; change what they follow from.")
         if role < Role.STEWARD or (role < Role.ADMIN and graph.value not in editable):
             raise Forbidden(
-                f"{curie(graph.value) or graph.value} is not marked editable, so a"
+                f"{short(graph.value)} is not marked editable, so a"
                 f" {role.name.lower()} may not write to it; /graph/ lists the graphs."
             )
 

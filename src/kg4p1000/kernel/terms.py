@@ -90,6 +90,11 @@ def curie(value: str) -> str | None:
     return None
 
 
+def short(value: str) -> str:
+    """Return an IRI as people read it: its CURIE where it has one."""
+    return curie(value) or value
+
+
 def mint(kind: str, key: str) -> NamedNode:
     """Return the IRI of one of our things.
 

@@ -21,7 +21,7 @@ from pyoxigraph import NamedNode, Quad, Triple
 from .. import sparql
 from ..curation.build import parse_file, read, sources
 from ..kernel.errors import BrokenFile, NotFound
-from ..kernel.terms import BASE, CODE, iri, natural_key, turtle
+from ..kernel.terms import BASE, CODE, iri, natural_key, short, turtle
 from ..knowledge.queries import Library
 from ..store import Readers
 from ..store.changes import write_durably
@@ -32,7 +32,6 @@ from .difference import (
     Step,
     compare,
     replacements,
-    short,
     statements_of,
 )
 

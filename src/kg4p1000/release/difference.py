@@ -11,7 +11,7 @@ from typing import Any
 
 from pyoxigraph import BlankNode, NamedNode, Triple
 
-from ..kernel.terms import CODE, TERMS, curie, iri, natural_key
+from ..kernel.terms import CODE, TERMS, curie, iri, natural_key, short
 
 
 def _iris(names: str) -> tuple[str, ...]:
@@ -196,8 +196,3 @@ def replacements(terms: Mapping[str, Statements]) -> dict[str, str]:
             term = _replacement(terms[term])
         replaced[old] = "" if term in seen else term
     return replaced
-
-
-def short(value: str) -> str:
-    """Return a term as people write it."""
-    return curie(value) or value

@@ -17,6 +17,7 @@ from ..curation.access import Tokens
 from ..curation.writer import Writer
 from ..kernel.errors import KgError, MalformedRequest
 from ..kernel.settings import Settings
+from ..kernel.terms import short
 from ..kernel.texts import balanced, isolated
 from ..knowledge.queries import Library
 from ..overlaps import detection
@@ -36,7 +37,7 @@ from . import (
 )
 from .middleware import AT_ONCE, RECORD, REFUSED, AccessLog, Middleware
 from .ontology import said
-from .rendering import bdi, graph_name, href, local, short, source
+from .rendering import bdi, graph_name, href, local, source
 from .requests import LONGEST_HEADER, named_host, see_names
 from .responses import by_status
 from .services import NAME, Services, account, kept_version, services

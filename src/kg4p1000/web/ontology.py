@@ -13,12 +13,12 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from .. import release as records
 from ..kernel.errors import BadParameter, NotFound
-from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, iri
+from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, iri, short
 from ..kernel.texts import number
 from .background import once_per_version
 from .describe import describe
 from .reference import MODULES, ONTOLOGY, Drawing, Reference, reference
-from .rendering import LANGUAGES, WORDS, href, names_of, register, short, text
+from .rendering import LANGUAGES, WORDS, href, names_of, register, text
 from .requests import TRIPLES, chosen, takes
 from .services import kept_version, page_version, services
 from .things import answer, downloads, node, whole_graph

@@ -15,7 +15,7 @@ from flask import request
 from markupsafe import Markup, escape
 from pyoxigraph import BlankNode, Literal, NamedNode
 
-from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, curie, iri, natural_key
+from ..kernel.terms import BASE, GRAPH, ID, PREFIXES, curie, iri, natural_key, short
 from ..kernel.texts import CONTROLS, balanced, turns
 from ..store import Term
 from .background import once_per_version
@@ -136,11 +136,6 @@ def cell(term: Term) -> Cell:
         shown = "" if datatype in _PLAIN_TYPES else short(datatype)
         return Cell(term.value, lang=term.language or "", datatype=shown)
     return Cell(str(term), kind="triple")
-
-
-def short(iri: str) -> str:
-    """Return the CURIE of an IRI, or the IRI itself."""
-    return curie(iri) or iri
 
 
 def href(iri: str) -> str | None:

@@ -15,11 +15,11 @@ import pyoxigraph as ox
 
 from .. import release, sparql
 from ..kernel.errors import BadParameter, KgError
-from ..kernel.terms import BASE, ID, PREFIXES, TERMS
+from ..kernel.terms import BASE, ID, PREFIXES, TERMS, short
 from ..kernel.texts import counted, meant
 from ..store import Result
 from .background import once_per_version
-from .rendering import LANGUAGES, Cell, Sheet, cell, short
+from .rendering import LANGUAGES, Cell, Sheet, cell
 from .services import services
 
 #: Rows of a page, and bytes of Turtle.

@@ -10,12 +10,12 @@ from pyoxigraph import Literal, NamedNode
 from werkzeug.wrappers import Response as Redirect
 
 from ..kernel.errors import NotFound
-from ..kernel.terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key
+from ..kernel.terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key, short
 from ..kernel.texts import did_you_mean, number
 from ..sparql import RDF_FORMATS
 from .describe import describe
 from .queries import asked_by
-from .rendering import Name, Sheet, data_href, graph_entry, names_of, register, short, text
+from .rendering import Name, Sheet, data_href, graph_entry, names_of, register, text
 from .requests import TRIPLES, TRIPLES_ONLY, Choice, chosen, takes
 from .responses import cited, respond
 from .services import asked_version, page_version, services
