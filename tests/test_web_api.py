@@ -5,6 +5,8 @@ import re
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from kg4p1000.web.rendering import LANGUAGES
+
 
 @pytest.fixture
 def document(client):
@@ -93,3 +95,19 @@ def test_changes_say_that_they_may_be_conditional(client):
         "confidence",
         "page",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/ontology", {"lang", "q"}),
+        ("/ontology/module/{module}", {"lang"}),
+        ("/ontology/{term}", {"lang", "q"}),
+        ("/releases/ontology/{number}", {"lang", "q"}),
+        ("/releases/ontology/{number}/{module}", {"lang", "q"}),
+    ],
+)
+def test_the_pages_of_the_ontology_say_that_they_take_a_language_and_words(document, path, names):
+    described = {p["name"]: p for p in document["paths"][path]["get"]["parameters"]}
+    assert {"lang", "q"} & described.keys() == names
+    assert described["lang"]["schema"]["enum"] == list(LANGUAGES)

@@ -113,6 +113,20 @@ def test_other_names_give_page_or_data_at_the_same_address(client, path):
     assert page(client, path)
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("/graph/actor", HTML), ("/graph/actor", TURTLE), ("/graph-store?graph=graph:actor", TURTLE)],
+)
+def test_a_mistyped_graph_leads_to_the_one_that_was_meant(client, path, headers):
+    response = client.get(path, headers=headers)
+    assert response.status_code == 404
+    assert "Did you mean graph:actors?" in response.text
+
+
+def test_a_graph_like_no_other_leads_to_none(client):
+    assert "Did you mean" not in client.get("/graph/quite-another", headers=TURTLE).text
+
+
 def test_a_graph_is_given_whole(client, store):
     graph = NamedNode(GRAPH + "plan-2020")
     wanted = {(q.subject, q.predicate, q.object) for q in store.quads() if q.graph_name == graph}

@@ -24,23 +24,10 @@ _MOST = 2000
 _TYPE = iri("rdf:type").value
 _INFERRED = GRAPH + "inferred"
 _TEXTS = (iri("dcterms:description").value, iri("skos:definition").value)
-#: Properties that people look for first, and those that only books are kept by.
-_FIRST = (
-    "k4p:objectiveOf", "k4p:activityOf", "k4p:targetOf", "k4p:measureOf", "k4p:remarkOn",
-    "k4p:pointOf", "k4p:revises", "k4p:mentionOf", "k4p:mentionIn", "k4p:relatesFrom",
-    "k4p:relatesTo", "k4p:between", "k4p:overlapKind", "k4p:relationKind", "k4p:horizon",
-    "k4p:primaryActionKind", "k4p:actionKind", "k4p:primaryDeliverable", "k4p:deliverable",
-    "k4p:primaryTargetGroup", "k4p:targetGroup", "k4p:primaryTopic", "k4p:topic", "k4p:indicator",
-    "k4p:value", "k4p:minValue", "k4p:maxValue", "k4p:hasTarget", "k4p:hasMeasure",
-    "k4p:hasObjective", "k4p:hasActivity", "k4p:hasRemark", "k4p:hasPoint",
-    "k4p:hasProposedRevision",
-)  # fmt: skip
-_LAST = (
-    "skos:editorialNote", "dcterms:source", "skos:notation", "k4p:number", "skos:prefLabel",
-    "rdfs:label", "skos:altLabel", "prov:wasAttributedTo", "rdfs:isDefinedBy",
-)  # fmt: skip
-_PLACE = {iri(name).value: i - len(_FIRST) for i, name in enumerate(_FIRST)} | {
-    iri(name).value: i + 1 for i, name in enumerate(_LAST)
+_PLACE = {
+    iri(name).value: place
+    for start, names in ((-99, WORDS["order"]["first"]), (1, WORDS["order"]["last"]))
+    for place, name in enumerate(names, start)
 }
 _BACKWARDS = {iri(name).value: label for name, label in WORDS["backwards"].items()}
 _OUTGOING = (

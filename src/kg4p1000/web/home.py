@@ -59,15 +59,6 @@ WHERE {
 GROUP BY ?who
 ORDER BY DESC(?activities) ?who
 LIMIT 10"""
-_FIGURES = (
-    ("Goal", "goals", "page/goal/"),
-    ("Objective", "objectives", "page/objective/"),
-    ("Activity", "activities", "page/activity/"),
-    ("Target", "baselines and targets", "page/target/"),
-    ("Remark", "remarks of the study team", "page/remark/"),
-    ("NamedThing", "organisations, tools and other things named", "query/named-things"),
-    ("Overlap", "overlaps of activities", "overlaps/"),
-)
 #: Stored queries that the front page shows, where they are there; without such, the first few.
 _FEATURED = ("activity-overlaps", "target-distance", "stakeholder-groups", "where-is-named")
 _IN_DUMPS, _REGISTER = iri("k4p:inDumps"), iri("graph:graphs")
@@ -117,7 +108,7 @@ def index() -> str:
     counts = {text(row["class"]).removeprefix(TERMS): int(text(row["count"])) for row in rows}
     return render_template(
         "home.html",
-        figures=[(counts.get(kind, 0), label, path) for kind, label, path in _FIGURES],
+        counts=counts,
         goals=goals_of(version),
         featured=[(query, {p.name: p.example for p in query.parameters}) for query in featured],
         example=EXAMPLE,

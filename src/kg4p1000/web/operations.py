@@ -22,7 +22,17 @@ from ..kernel.errors import KgError, StoreUnusable
 from ..knowledge.queries import StoredQuery
 from ..store import Readers, Store
 from ..store.chain import newest_faults
-from .requests import JSON, PARAMETERS, RESULTS, TRIPLES, Declared, Offers, declared, takes
+from .requests import (
+    DESCRIPTION,
+    JSON,
+    PARAMETERS,
+    RESULTS,
+    TRIPLES,
+    Declared,
+    Offers,
+    declared,
+    takes,
+)
 from .services import Services, base, require, services
 
 blueprint = Blueprint("operations", __name__)
@@ -31,10 +41,10 @@ api = Blueprint("api", __name__)
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TEXT = {"type": "string"}
 #: Headers that make a change conditional.
-_CONDITIONS = {
-    "If-Match": "ETags of the graph, or of the whole, in one of the states for which the change is meant; '*' is any.",
-    "If-None-Match": "'*' where the graph must not be there; or ETags of states in which nothing is to be changed.",
-}
+_CONDITIONS = ("If-Match", "If-None-Match")
+DESCRIPTION["components"]["schemas"]["Problem"]["properties"]["status"]["examples"] = sorted(
+    {error.status for error in errors.all_errors()}
+)
 
 
 class Metrics(Collector):
@@ -181,18 +191,11 @@ def document() -> Response:
     for query in services().library:
         paths[f"/query/{query.name}"] = {"get": _stored(query)}
     return jsonify(
-        openapi="3.1.0",
-        info={
-            "title": "Knowledge graph of the “4 per 1000” Implementation Plan",
-            "version": __version__,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
+        openapi=DESCRIPTION["openapi"],
+        info=DESCRIPTION["info"] | {"version": __version__},
         servers=[{"url": base()}],
         paths=paths,
-        components={
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Problem": _problem()},
-        },
+        components=DESCRIPTION["components"],
     )
 
 
@@ -202,18 +205,17 @@ def _operation(rule: Rule, method: str) -> dict[str, Any]:
     said = declared(view)
     if rule.endpoint == "static":
         summary, said = "A file that pages use.", Declared(answers={"any": ("*/*",)})
+    named = (*said.parameters, *(_CONDITIONS if said.conditional else ()))
     operation: dict[str, Any] = {
         "operationId": ".".join((rule.endpoint, *sorted(rule.arguments), method.lower())),
         "summary": summary,
         "parameters": [
             *(_in_path(name, rule) for name in sorted(rule.arguments)),
-            *(_parameter("query", name, *PARAMETERS[name]) for name in said.parameters),
+            *(PARAMETERS[name] for name in named),
         ],
         "responses": _responses(said.answers),
     }
     if said.conditional:
-        headers = (_parameter("header", *each, _TEXT) for each in _CONDITIONS.items())
-        operation["parameters"] += headers
         failed = "If-Match or If-None-Match does not hold, and nothing was changed."
         default = operation["responses"]["default"]
         operation["responses"]["412"] = default | {"description": failed}
@@ -231,12 +233,18 @@ def _stored(query: StoredQuery) -> dict[str, Any]:
     """Return a stored query as an address of its own, with its parameters."""
     triples = sparql.guard(query.text).gives_triples
     own = [
-        _parameter("query", p.name, p.help or p.type, _TEXT)
-        | {"required": True, "example": p.example}
+        {
+            "name": p.name,
+            "in": "query",
+            "description": p.help or p.type,
+            "schema": _TEXT,
+            "required": True,
+            "example": p.example,
+        }
         for p in query.parameters
     ]
     view = current_app.view_functions["queries.run"]
-    common = [_parameter("query", name, *PARAMETERS[name]) for name in declared(view).parameters]
+    common = [PARAMETERS[name] for name in declared(view).parameters]
     return {
         "operationId": f"query.{query.name}",
         "summary": query.summary,
@@ -252,12 +260,8 @@ def _in_path(name: str, rule: Rule) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _parameter(place: str, name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": place, "description": what, "schema": schema}
-
-
 def _form(names: tuple[str, ...]) -> dict[str, Any]:
-    properties = {name: PARAMETERS[name][1] for name in names}
+    properties = {name: PARAMETERS[name]["schema"] for name in names}
     if not names:
         return _TEXT
     return {"type": "object", "required": [names[0]], "properties": properties}
@@ -272,20 +276,4 @@ def _responses(offers: Offers) -> dict[str, Any]:
             "description": "A problem (RFC 9457).",
             "content": {"application/problem+json": {"schema": problem}, "text/html": {}},
         },
-    }
-
-
-def _problem() -> dict[str, Any]:
-    statuses = sorted({error.status for error in errors.all_errors()} | {KgError.status})
-    return {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "instance"],
-        "properties": {
-            "type": {"type": "string", "description": "Opens a page that explains it."},
-            "title": _TEXT,
-            "status": {"type": "integer", "examples": statuses},
-            "detail": _TEXT,
-            "instance": {"type": "string", "format": "uri", "description": "The request."},
-        },
-        "additionalProperties": True,
     }

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
+import tomllib
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -60,48 +62,10 @@ _SHORTCUTS: dict[str, tuple[str, ...]] = {
 }
 
 View = TypeVar("View", bound=Callable[..., Any])
-_TEXT = {"type": "string"}
-_IRIS = {"type": "array", "items": {"type": "string", "format": "iri"}}
-#: Parameters by name: what they are, and their schema.
-PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "query": ("A SPARQL query.", _TEXT),
-    "update": ("A SPARQL update.", _TEXT),
-    "default-graph-uri": ("Graphs that are merged to the default graph.", _IRIS),
-    "named-graph-uri": ("Graphs that GRAPH may ask.", _IRIS),
-    "using-graph-uri": ("Graphs that are merged to the default graph of WHERE.", _IRIS),
-    "using-named-graph-uri": ("Graphs that GRAPH in WHERE may ask.", _IRIS),
-    "version": ("Version of the graph: a number, or a date.", _TEXT),
-    "timeout": (
-        "Seconds after which the query is stopped; above the limit of the service with a token.",
-        {"type": "number", "exclusiveMinimum": 0},
-    ),
-    "format": ("The format, instead of the header Accept.", _TEXT),
-    "graph": ("The graph.", {"type": "string", "format": "iri"}),
-    "default": ("The merge of the published graphs, instead of a named one.", _TEXT),
-    "part": (
-        "Only what was added or what was removed, as N-Quads.",
-        {"type": "string", "enum": ["added", "removed"]},
-    ),
-    "register": ("The title under which an admin registers a graph that is new.", _TEXT),
-    "dry-run": ("Tell what would change, and change nothing.", {"type": "boolean"}),
-    "message": ("What the change log says of it.", _TEXT),
-    "page": (
-        "The page of a long list or table, from 1; for people.",
-        {"type": "integer", "minimum": 1},
-    ),
-    "lang": (
-        "The language of a page of the ontology, instead of the header Accept-Language.",
-        {"type": "string", "enum": ["en", "fr", "es"]},
-    ),
-    "q": ("Words that terms and codes of the ontology are searched for; for people.", _TEXT),
-    "objective": ("The code of an objective, such as A4.", _TEXT),
-    "other": ("The code of another objective.", _TEXT),
-    "kind": ("A kind of overlap.", _TEXT),
-    "status": ("A state of the decision.", _TEXT),
-    "confidence": (
-        "Only what is at least as sure.",
-        {"type": "number", "minimum": 0, "maximum": 1},
-    ),
+#: What is always so in the description of the service, and parameters by name.
+DESCRIPTION = tomllib.loads(Path(__file__).with_name("openapi.toml").read_text(encoding="utf-8"))
+PARAMETERS: dict[str, dict[str, Any]] = {
+    name: {"name": name, "in": "query"} | said for name, said in DESCRIPTION["parameters"].items()
 }
 
 FORM = "application/x-www-form-urlencoded"

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as Redirect
 
 from ..kernel.errors import NotFound
 from ..kernel.terms import BASE, CODE, GRAPH, ID, ID_TYPES, PREFIXES, TERMS, natural_key, short
-from ..kernel.texts import did_you_mean, number
+from ..kernel.texts import did_you_mean, meant, number
 from ..sparql import RDF_FORMATS
 from .describe import describe
 from .queries import asked_by
@@ -343,5 +343,7 @@ def whole_graph(iri: str, choice: Choice, *, may_be_empty: bool = True) -> Respo
 
 
 def _unknown(iri: str, version: int) -> NotFound:
-    hint = did_you_mean(short(iri), map(short, register(version)))
+    known = {entry["topic"] for entry in register(version).values()}
+    close = meant(iri.removeprefix(GRAPH), known)
+    hint = f" Did you mean graph:{close[0]}?" if close else ""
     return NotFound(f"There is no graph {iri}; /graph/ lists those that there are.{hint}")
