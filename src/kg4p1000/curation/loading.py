@@ -14,15 +14,7 @@ from typing import IO, Any
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
-from ..kernel import files
-from ..kernel.errors import (
-    BadParameter,
-    BrokenFile,
-    Forbidden,
-    MalformedRequest,
-    NotFound,
-    TooLarge,
-)
+from ..kernel import errors, files
 from ..kernel.terms import GRAPH, curie, iri, short
 from ..kernel.texts import counted, did_you_mean
 from ..store import SEVERAL, Delta, Draft, Store, Tell, statements
@@ -84,9 +76,9 @@ def load(
     """
     form = _form(path)
     if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; load what they follow from.")
+        raise errors.Forbidden("graph:inferred is for the rules alone; load what they follow from.")
     if graph is None and form not in SEVERAL:
-        raise BadParameter(
+        raise errors.BadParameter(
             f"{path.name} is of a format for one graph: name it with --graph, such as --graph graph:notes.",
             parameter="graph",
         )
@@ -118,11 +110,15 @@ def load(
 def clear(store: Store, folder: Path, graph: NamedNode, *, message: str, **by: Any) -> Commit:
     """Remove all statements of a named graph, however many they are; see `load`."""
     if graph == INFERRED:
-        raise Forbidden("graph:inferred is for the rules alone; remove what they follow from.")
+        raise errors.Forbidden(
+            "graph:inferred is for the rules alone; remove what they follow from."
+        )
 
     def change(draft: Draft) -> None:
         if next(draft.quads(graph), None) is None:
-            raise NotFound(f"There is no graph {graph.value}, so there is nothing to remove.")
+            raise errors.NotFound(
+                f"There is no graph {graph.value}, so there is nothing to remove."
+            )
         if graph in _WHOLE:
             draft.apply(Delta(removed=frozenset(draft.quads(graph))))
         else:
@@ -156,7 +152,7 @@ def _chosen(
     for number, quad in enumerate(found):
         by_graph.setdefault(quad.graph_name, []).append(quad)
         if several and number >= _MOST:
-            raise TooLarge(
+            raise errors.TooLarge(
                 f"A file of several graphs may have {_MOST:,} statements; load it one graph at a time, as N-Triples."
             )
     by_graph.pop(INFERRED, None)
@@ -164,17 +160,17 @@ def _chosen(
     named = {name: quads for name, quads in by_graph.items() if isinstance(name, NamedNode)}
     names = ", ".join(sorted(short(name.value) for name in named))
     if len(named) < len(by_graph):
-        raise BadParameter("The file has a graph named by a blank node; give it an IRI.")
+        raise errors.BadParameter("The file has a graph named by a blank node; give it an IRI.")
     if graph is None:
         if bare:
-            raise BadParameter(
+            raise errors.BadParameter(
                 f"{counted(len(bare), 'statement')} of the file {'names' if len(bare) == 1 else 'name'} no graph: name one"
                 " with --graph, such as --graph graph:notes.",
                 parameter="graph",
             )
         return named
     if bool(bare) + len(named) > 1 and graph not in named:
-        raise BadParameter(
+        raise errors.BadParameter(
             f"The file has several graphs, and {short(graph.value)} is none of them: {names}. Name one of"
             " these with --graph, or none, so that each goes where it says.",
             parameter="graph",
@@ -191,7 +187,7 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
     if not title:
         name = short(graph.value)
         hint = did_you_mean(name, (short(g.value) for g in entries))
-        raise BadParameter(
+        raise errors.BadParameter(
             f"{name} is not registered, so nobody would judge it.{hint} Register it with its title"
             " (--register, or the parameter register over HTTP), or in data/graphs.ttl."
         )
@@ -207,7 +203,7 @@ def register_graph(draft: Draft, graph: NamedNode, title: str, description: str)
 
 def _sources(folder: Path) -> list[Source]:
     """Return the files of a folder; none where it has no knowledge."""
-    with suppress(BrokenFile):
+    with suppress(errors.BrokenFile):
         return sources(folder)
     return []
 
@@ -223,7 +219,7 @@ def refuse_blank(folder: Path, added: Iterable[Quad]) -> None:
     said = canonical(quad for source in own for quad in read(source))
     homes = {source.graph for source in own}
     for graph in sorted({q.graph_name for q in nameless if q not in said} & homes, key=str):
-        raise MalformedRequest(
+        raise errors.MalformedRequest(
             f"{curie(graph.value)} stands in a file, and takes no blank nodes: nobody could tell later which one is"
             " meant. Give each thing an IRI; in place of a list ( … ), make a statement for each member."
         )
@@ -238,7 +234,9 @@ def _has_blank(term: object) -> bool:
 def _form(path: Path) -> ox.RdfFormat:
     ending = next((s for s in reversed(path.suffixes) if s.lower() != ".gz"), "").lower()
     if ending not in _FORMATS:
-        raise BadParameter(f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz.")
+        raise errors.BadParameter(
+            f"{path.name} must end with {', '.join(_FORMATS)}, or that and .gz."
+        )
     return _FORMATS[ending]
 
 
@@ -270,7 +268,7 @@ class _Limited:
             data = data.removeprefix(BOM_UTF8)
         self._read += len(data)
         if self._read > self._limit:
-            raise TooLarge(
+            raise errors.TooLarge(
                 f"The file has more than {self._limit:,} bytes; the setting load_size says how many"
                 " are taken.",
                 limit_bytes=self._limit,

@@ -20,17 +20,7 @@ import pyoxigraph as ox
 from pyoxigraph import NamedNode, Quad
 
 from .. import sparql
-from ..kernel import logs
-from ..kernel.errors import (
-    Busy,
-    Forbidden,
-    KgError,
-    MalformedRequest,
-    NotFound,
-    PreconditionFailed,
-    TooLarge,
-    WriterLost,
-)
+from ..kernel import errors, logs
 from ..kernel.processes import Limits, Worker, serve
 from ..kernel.terms import GRAPH, ID, curie, iri, short
 from ..store import Delta, Draft, Store, statements
@@ -101,11 +91,11 @@ class Writer:
             self.memory,
             "The change took longer than {} s and was stopped; nothing was changed. Send it in smaller parts.",
             "The change needed more than {} MB and was stopped; nothing was changed. Send it in smaller parts.",
-            lambda _: WriterLost(),
+            lambda _: errors.WriterLost(),
         )
         if not self._places.acquire(blocking=False):
             told = f"{_PLACES} changes are being made or wait; send this one again later."
-            raise Busy(told, retry_after=5)
+            raise errors.Busy(told, retry_after=5)
         try:
             with self._lock:
                 if self._worker is None or not self._worker.alive:
@@ -135,8 +125,8 @@ class Writer:
         for topic in self._topics:
             worker = Worker(topic, *self._arguments)
             try:
-                worker.ask({}, Limits(0, 0, "", "", lambda _: WriterLost()))
-            except KgError as e:
+                worker.ask({}, Limits(0, 0, "", "", lambda _: errors.WriterLost()))
+            except errors.KgError as e:
                 _log.error("what follows by %s was not worked out anew: %s", topic, e.detail)
             finally:
                 worker.end()
@@ -250,7 +240,7 @@ def _see_conditions(store: Store, draft: Draft, request: dict[str, Any]) -> None
         )
     else:
         return
-    raise PreconditionFailed(f"{why} Nothing was changed.", version=draft.base)
+    raise errors.PreconditionFailed(f"{why} Nothing was changed.", version=draft.base)
 
 
 def _is_state(store: Store, base: int, tag: str, graph: NamedNode | None) -> bool:
@@ -294,7 +284,9 @@ def _apply(draft: Draft, request: dict[str, Any]) -> None:
     sent = _sent(request, graph) if request["kind"] != "delete" else set()
     gone = set(draft.quads(graph)) - sent if request["kind"] != "post" else set()
     if not sent and not gone:
-        raise NotFound(f"There is no graph {request['graph']}; /graph/ lists those that there are.")
+        raise errors.NotFound(
+            f"There is no graph {request['graph']}; /graph/ lists those that there are."
+        )
     draft.apply(Delta.of(sent, gone, draft.normalised))
 
 
@@ -310,10 +302,10 @@ def _sent(request: dict[str, Any], graph: NamedNode) -> set[Quad]:
         place = f"Line {e.lineno}, column {e.offset}: " if e.lineno else ""
         told = sentence(e.msg)
         told = told if place else f"The body cannot be read: {told}"
-        raise MalformedRequest(f"{place}{told}.", line=e.lineno, column=e.offset) from None
+        raise errors.MalformedRequest(f"{place}{told}.", line=e.lineno, column=e.offset) from None
     except ValueError as e:
-        raise MalformedRequest(f"The body cannot be read: {sentence(str(e))}.") from None
-    raise MalformedRequest(
+        raise errors.MalformedRequest(f"The body cannot be read: {sentence(str(e))}.") from None
+    raise errors.MalformedRequest(
         f"0 statements were understood of the body as {request['media_type']}: it is empty, was cut, or is something"
         " else (JSON-LD needs a context). Nothing was changed; to empty a graph, DELETE it, or CLEAR it by an update."
     )
@@ -332,9 +324,11 @@ def _permit(touched: set[Any], role: Role, editable: set[str]) -> None:
     """
     for graph in sorted(touched, key=str):
         if graph == commits.INFERRED:
-            raise Forbidden("graph:inferred is for the rules alone; change what they follow from.")
+            raise errors.Forbidden(
+                "graph:inferred is for the rules alone; change what they follow from."
+            )
         if role < Role.STEWARD or (role < Role.ADMIN and graph.value not in editable):
-            raise Forbidden(
+            raise errors.Forbidden(
                 f"{short(graph.value)} is not marked editable, so a"
                 f" {role.name.lower()} may not write to it; /graph/ lists the graphs."
             )
@@ -349,7 +343,7 @@ def _in_own_name(draft: Draft, author: str) -> None:
             if quad.predicate == iri("prov:wasAttributedTo")
             else not str(quad.subject).startswith(f"<{ID}decision/")
         ):
-            raise Forbidden(
+            raise errors.Forbidden(
                 f"Decisions are made in one's own name, and this token is of {author}: they are"
                 f" attributed to {curie(decisions.person(author).value)}."
             )
@@ -372,17 +366,17 @@ def _perform(folder: Path, files: Path, keep: int, request: dict[str, Any]) -> d
     except MemoryError as e:
         if "buffer maximal size" not in str(e):
             raise
-        raise TooLarge("A term has more than 16 MiB, too much for the parser.") from None
-    except KgError:
+        raise errors.TooLarge("A term has more than 16 MiB, too much for the parser.") from None
+    except errors.KgError:
         raise
     except Exception:
         _log.exception("a change ended by a fault")
-        raise KgError(_outcome(folder, before)) from None
+        raise errors.KgError(_outcome(folder, before)) from None
 
 
 def _outcome(folder: Path, before: int | None) -> str:
     """Return what a change that ended by a fault has done, for whoever sent it."""
-    with suppress(KgError, OSError):
+    with suppress(errors.KgError, OSError):
         now = Store(folder).current
         if before == now:
             return "The service has a fault that this change meets; its log has more. Nothing was changed."

@@ -148,6 +148,10 @@ def turtle(triples: Iterable[ox.Triple]) -> bytes:
     lines = written.decode().removesuffix("\n").split("\n")
     body = [line for line in lines if not line.startswith("@prefix ")]
     text = "\n".join(line if line.startswith("\t") else "\n" + line for line in body)
-    used = set(re.findall(r"(?<![\w<\"])([a-z0-9-]+):(?=[A-Za-z0-9_])", text))
-    header = [f"@prefix {p}: <{ns}> ." for p, ns in sorted(PREFIXES.items()) if p in used]
-    return ("\n".join(header) + "\n" + text + "\n").encode()
+    return ((turtle_prefixes(text) or "\n") + text + "\n").encode()
+
+
+def turtle_prefixes(body: str) -> str:
+    """Return the lines that declare the prefixes in use in Turtle."""
+    used = set(re.findall(r"(?<![\w<\"])([a-z0-9-]+):(?=[A-Za-z0-9_])", body))
+    return "".join(f"@prefix {p}: <{ns}> .\n" for p, ns in sorted(PREFIXES.items()) if p in used)

@@ -11,17 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyoxigraph as ox
-from flask import (
-    Blueprint,
-    Response,
-    current_app,
-    g,
-    jsonify,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from pyoxigraph import Literal, NamedNode
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import http_date
@@ -196,12 +186,12 @@ def _zipped(store: Store, version: int) -> Iterator[bytes]:
 
 @versions.route("/versions", endpoint="index")
 @takes("format", answers=_LIST)
-def all_versions() -> Response | str:
+def all_versions() -> Response | str | list[dict[str, object]]:
     """List the versions, newest first."""
     choice = chosen(_LIST)
     entries = services().store.entries()
     if choice.key == "json":
-        return jsonify([_fields(entry) for entry in entries])
+        return [_fields(entry) for entry in entries]
     if choice.key == "html":
         return render_template("versions.html", entries=entries)
     here = base()
@@ -219,12 +209,12 @@ def all_versions() -> Response | str:
 
 @versions.route("/versions/<int:version>")
 @takes("format", answers={**JSON, **PAGE})
-def one(version: int) -> Response | str:
+def one(version: int) -> str | dict[str, object]:
     """Show one version: author, time, message, and how much it changed."""
     choice = chosen({**JSON, **PAGE})
     entry = services().store.entry(version)
     if choice.key == "json":
-        return jsonify(_fields(entry))
+        return _fields(entry)
     return render_template("versions.html", entries=[entry])
 
 

@@ -24,14 +24,7 @@ from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.exceptions import LengthRequired
 from werkzeug.http import parse_etags
 
-from ..kernel.errors import (
-    BadParameter,
-    Busy,
-    MalformedRequest,
-    NotAcceptable,
-    TooLarge,
-    WrongMediaType,
-)
+from ..kernel import errors
 from ..kernel.terms import PREFIXES
 from ..kernel.texts import meant
 from ..sparql import RDF_FORMATS, RESULT_FORMATS, refuse_foreign
@@ -129,7 +122,7 @@ def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
     else:
         reason = "The Accept header takes none of the formats of this address."
     first = [types[0] for types in offers.values()]
-    raise NotAcceptable(
+    raise errors.NotAcceptable(
         f"{reason} Offered are {', '.join(first)}; or say format= with one of {', '.join(offers)}.",
         offered=first,
     )
@@ -202,7 +195,7 @@ def named_host() -> str:
     # Werkzeug takes no name with an underscore, as services in containers have.
     host = request.host or (said if _HOST.fullmatch(said) else "")
     if not host:
-        raise MalformedRequest(
+        raise errors.MalformedRequest(
             f"The header Host is {said[:100]!r} and must be a name or an address, with or without a port."
         )
     return host
@@ -238,7 +231,7 @@ def see_names(known: Iterable[str], given: Iterable[str] | None = None) -> None:
         BadParameter: one is.
     """
     for name, close in mistyped(request.args if given is None else given, known).items():
-        raise BadParameter(
+        raise errors.BadParameter(
             f"There is no parameter {name[:100]!r} here; did you mean {close!r}?",
             parameter=name[:100],
         )
@@ -249,7 +242,7 @@ def is_dry_run(given: MultiDict[str, str], known: Iterable[str]) -> bool:
     see_names(known, given)
     said = {word.lower() for word in given.getlist("dry-run")} or {"false"}
     if said not in ({"true"}, {"false"}):
-        raise BadParameter("dry-run must be true or false.", parameter="dry-run")
+        raise errors.BadParameter("dry-run must be true or false.", parameter="dry-run")
     return said == {"true"}
 
 
@@ -261,11 +254,11 @@ def parameters() -> MultiDict[str, str]:
 def decoded(data: bytes) -> MultiDict[str, str]:
     """Read percent-encoded parameters; unlike Flask's own, what is not UTF-8 is an error."""
     if data.count(b"&") > _FIELDS:
-        raise MalformedRequest(f"The request has more than {_FIELDS:,} parameters.")
+        raise errors.MalformedRequest(f"The request has more than {_FIELDS:,} parameters.")
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        raise MalformedRequest("The parameters of the request are not UTF-8.") from None
+        raise errors.MalformedRequest("The parameters of the request are not UTF-8.") from None
     return MultiDict(pairs)
 
 
@@ -279,13 +272,13 @@ def whole_body(limit: int) -> bytes:
     """
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        raise WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
+        raise errors.WrongMediaType(f"The body is in {charset} and must be in UTF-8.")
     data = _received(limit)
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding in ("gzip", "x-gzip", "deflate"):
         data = _unpacked(data, limit, coding.removeprefix("x-"))
     elif coding not in ("identity", ""):
-        raise WrongMediaType(
+        raise errors.WrongMediaType(
             f"The body is coded as {coding[:100]}; send it by gzip, by deflate or as it is."
         )
     return data.removeprefix(BOM_UTF8)
@@ -295,14 +288,14 @@ def _received(limit: int) -> bytes:
     """Read the body, which its client may send slowly, or not to its end."""
     length, is_chunked = request.content_length, "Transfer-Encoding" in request.headers
     if (length or 0) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+        raise errors.TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     if length == 0:
         return b""
     if is_chunked and request.path != "/sparql":
         # The server does not say whether the end of such a body was its end; a part would pass for a whole.
         raise LengthRequired("Send the body of a change with its Content-Length.")
     if not _uploads.acquire(blocking=False):
-        raise Busy(
+        raise errors.Busy(
             "Many bodies are being received; please try again in a few seconds.", retry_after=5
         )
     try:
@@ -310,9 +303,11 @@ def _received(limit: int) -> bytes:
     finally:
         _uploads.release()
     if len(data) > limit:
-        raise TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
+        raise errors.TooLarge(f"The body is longer than {limit:,} bytes.", limit_bytes=limit)
     if length and len(data) < length:
-        raise MalformedRequest(f"The body has ended after {len(data):,} of {length:,} bytes.")
+        raise errors.MalformedRequest(
+            f"The body has ended after {len(data):,} of {length:,} bytes."
+        )
     return data
 
 
@@ -326,11 +321,11 @@ def _unpacked(data: bytes, limit: int, coding: str) -> bytes:
         if len(found) <= limit and (not member.eof or member.unused_data):
             raise zlib.error
     except zlib.error:
-        raise MalformedRequest(
+        raise errors.MalformedRequest(
             f"The body is not one whole piece of {coding}, though its Content-Encoding says so."
         ) from None
     if len(found) > limit:
-        raise TooLarge(
+        raise errors.TooLarge(
             f"The body is longer than {limit:,} bytes when it is unpacked.", limit_bytes=limit
         )
     return found
@@ -341,7 +336,7 @@ def text_body(limit: int) -> str:
     try:
         return whole_body(limit).decode()
     except UnicodeDecodeError:
-        raise MalformedRequest("The body is not UTF-8.") from None
+        raise errors.MalformedRequest("The body is not UTF-8.") from None
 
 
 def graphs(given: MultiDict[str, str], name: str) -> list[str]:
@@ -356,5 +351,5 @@ def graphs(given: MultiDict[str, str], name: str) -> list[str]:
         try:
             NamedNode(graph)
         except ValueError:
-            raise BadParameter(f"{name}={graph} is not an IRI.", parameter=name) from None
+            raise errors.BadParameter(f"{name}={graph} is not an IRI.", parameter=name) from None
     return found

@@ -15,7 +15,7 @@ import pyoxigraph as ox
 
 from .. import release, sparql
 from ..kernel.errors import BadParameter, KgError
-from ..kernel.terms import BASE, ID, PREFIXES, TERMS, short
+from ..kernel.terms import BASE, ID, PREFIXES, TERMS, short, turtle_prefixes
 from ..kernel.texts import counted, meant
 from ..store import Result
 from .background import once_per_version
@@ -133,9 +133,7 @@ def turtle(result: Result, limit: int = SHOWN_BYTES) -> Text:
     data = bytes(kept) if whole else bytes(kept[: kept.rfind(b"\n", 0, limit) + 1])
     text = data.decode()
     body = re.sub(r"^@prefix .*\n", "", text, flags=re.M)
-    used = set(re.findall(r"(?<![\w<\"])([a-z0-9-]+):(?=[A-Za-z0-9_])", body))
-    head = "".join(f"@prefix {p}: <{ns}> .\n" for p, ns in sorted(PREFIXES.items()) if p in used)
-    return Text(f"{head}\n{body}".strip(), len(data), total)
+    return Text(f"{turtle_prefixes(body)}\n{body}".strip(), len(data), total)
 
 
 def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[str, Any]:

@@ -17,15 +17,7 @@ from werkzeug.http import parse_accept_header
 
 from .. import sparql
 from ..curation.access import ANYONE
-from ..kernel.errors import (
-    BadParameter,
-    KgError,
-    MalformedRequest,
-    Refused,
-    TooLarge,
-    Unauthorized,
-    WrongMediaType,
-)
+from ..kernel import errors
 from ..kernel.terms import prefix_declarations
 from ..kernel.texts import number
 from ..store import Result
@@ -104,7 +96,7 @@ def endpoint() -> Response | str:
             return _page("")
         content_type = f"{choice.media_type}; charset=utf-8"
         return Response(of_service(choice.key), content_type=content_type)
-    except KgError as problem:
+    except errors.KgError as problem:
         if not _for_people(formats):
             raise
         page = Response(_page(text, problem=problem_of(problem)), problem.status)
@@ -169,13 +161,13 @@ def _time_limit(asked: float | None) -> float:
     if seconds <= settings.query_timeout:
         return seconds
     if account() is ANYONE:
-        raise Unauthorized(
+        raise errors.Unauthorized(
             f"timeout={seconds:g} is above the limit of {settings.query_timeout:g} s, and a longer one"
             " needs a token.",
             limit_seconds=settings.query_timeout,
         )
     if seconds > max(settings.token_timeout, settings.query_timeout):
-        raise BadParameter(
+        raise errors.BadParameter(
             f"timeout={seconds:g} is above {settings.token_timeout:g} s, the longest limit that there is.",
             parameter="timeout",
             limit_seconds=settings.token_timeout,
@@ -218,7 +210,7 @@ def _result_page(asked: QueryRequest, query: sparql.Query, result: Result) -> st
 def _page(text: str, **shown: object) -> str:
     try:
         given = parameters()
-    except MalformedRequest:
+    except errors.MalformedRequest:
         given = MultiDict()
     # The parameters with which the same can be asked again; whatever else was sent is dropped.
     kept = {name: given.getlist(name) for name in _KEPT if given.getlist(name)}
@@ -255,10 +247,10 @@ def read_request(limit: int) -> QueryRequest:
     if request.method == "POST":
         _add_body(given, limit)
     if "update" in given:
-        raise Refused(_UPDATES_ELSEWHERE)
+        raise errors.Refused(_UPDATES_ELSEWHERE)
     for name in ("query", "version", "timeout"):
         if len(given.getlist(name)) > 1:
-            raise MalformedRequest(
+            raise errors.MalformedRequest(
                 f"The parameter {name!r} stands more than once in the request; give it once.",
                 parameter=name,
             )
@@ -266,18 +258,18 @@ def read_request(limit: int) -> QueryRequest:
     if query is None:
         # Other parameters are taken, as clients send their own; but not where nothing was asked.
         for name, meant in close.items():
-            raise MalformedRequest(
+            raise errors.MalformedRequest(
                 f"The request has no query, and a parameter {name!r}; did you mean {meant!r}?",
                 parameter=name,
             )
         if request.method == "POST":
-            raise MalformedRequest(
+            raise errors.MalformedRequest(
                 "The request has no query: send it as the parameter 'query' of a form, or as a body of"
                 f" type {QUERY}.",
                 parameter="query",
             )
     elif len(query.encode()) > limit:
-        raise TooLarge(f"The query is longer than {limit:,} bytes.", limit_bytes=limit)
+        raise errors.TooLarge(f"The query is longer than {limit:,} bytes.", limit_bytes=limit)
     return QueryRequest(
         query=query and query.removeprefix("\ufeff"),
         default_graphs=graphs(given, "default-graph-uri"),
@@ -294,20 +286,20 @@ def read_request(limit: int) -> QueryRequest:
 
 def _add_body(given: MultiDict[str, str], limit: int) -> None:
     if request.mimetype == UPDATE:
-        raise Refused(_UPDATES_ELSEWHERE)
+        raise errors.Refused(_UPDATES_ELSEWHERE)
     if request.mimetype == FORM:
         given.update(decoded(whole_body(limit)))
     elif request.mimetype == QUERY:
         given.add("query", text_body(limit))
     elif request.mimetype or "query" not in given or whole_body(limit):
         said = request.mimetype or "no media type"
-        raise WrongMediaType(f"The body has {said}; this address takes {FORM} and {QUERY}.")
+        raise errors.WrongMediaType(f"The body has {said}; this address takes {FORM} and {QUERY}.")
 
 
 def _seconds(text: str) -> float | None:
     seconds = number(text)
     if text.strip() and not (seconds and seconds > 0):
-        raise BadParameter(
+        raise errors.BadParameter(
             f"timeout is {text!r} and must be a number of seconds above zero, such as 10.",
             parameter="timeout",
         )
