@@ -27,7 +27,6 @@ from ..kernel.texts import counted
 from ..reasoning import Report
 from ..store import Readers, Store, Tell
 from ..store.disk import room
-from ..store.graphs import rows
 
 #: Says to a command that it has the process to itself.
 _PROGRAM = "kg4p1000.program"
@@ -194,8 +193,7 @@ def reading(given: settings.Settings, store: Store) -> closing[Readers]:
 
 def select(readers: Readers, query: str) -> list[Any]:
     """Run a SELECT query on the published version."""
-    result = readers.query(query).read()
-    return list(rows(ox.parse_query_results(result, format=ox.QueryResultsFormat.JSON)))
+    return readers.query(query).rows()
 
 
 def print_rows(columns: Sequence[str], found: Iterable[Sequence[Any]], form: str = "table") -> None:

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import pyoxigraph as ox
+
 from ..kernel.errors import ClientGone, KgError
 from ..kernel.processes import GLANCE, Limits, Worker
+from .graphs import Row, rows
 
 _SPOOL = 1 << 20
 _CHUNK = 64 * 1024
@@ -97,6 +100,11 @@ class Result:
     def read(self) -> bytes:
         """Return the whole serialised result."""
         return b"".join(self.chunks())
+
+    def rows(self) -> list[Row]:
+        """Return the solutions of the whole result, when it was asked for as JSON."""
+        solutions = ox.parse_query_results(self.read(), format=ox.QueryResultsFormat.JSON)
+        return list(rows(solutions))
 
     def json(self) -> Any:
         """Return the whole result, when it was asked for as JSON."""

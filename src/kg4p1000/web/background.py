@@ -10,7 +10,6 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import pyoxigraph as ox
 from flask import current_app
 from pyoxigraph import NamedNode
 
@@ -119,10 +118,8 @@ def examiner(library: Library, readers: Readers, folder: Path) -> Background[Out
 
 
 def _count(readers: Readers, query: str, version: int) -> dict[str, int]:
-    result = readers.query(query, version=version, timeout=_LONG)
-    rows = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
     return {
-        row["what"].value: int(row["count"].value)
-        for row in rows  # type: ignore[union-attr]
+        row["what"].value: int(row["count"].value)  # type: ignore[union-attr]
+        for row in readers.query(query, version=version, timeout=_LONG).rows()
         if isinstance(row["what"], NamedNode)
     }

@@ -90,19 +90,16 @@ class Edition:
         return self.place(term) if self.number else self.page(term)
 
 
-def _now() -> Edition:
-    version = page_version()
-    return Edition(reference(version), version, _language())
-
-
-def _language() -> str:
-    """Return the language of the page: ``lang``, else what the browser likes best of ours, else English."""
-    given = request.args.get("lang", "")
+def _edition(number: str = "") -> Edition:
+    """Return the ontology as it is, or a release, in the language of the page: ``lang``, else as the browser likes best."""
+    given, version = request.args.get("lang", ""), page_version()
     if given and given not in LANGUAGES:
         raise BadParameter(
             f"lang is {given!r} and must be one of {', '.join(LANGUAGES)}.", parameter="lang"
         )
-    return given or request.accept_languages.best_match(LANGUAGES, "en") or "en"
+    tongue = given or request.accept_languages.best_match(LANGUAGES, "en") or "en"
+    book = _released(number)[1] if number else reference(version)
+    return Edition(book, version, tongue, number)
 
 
 @blueprint.route("/ontology", strict_slashes=False)
@@ -112,7 +109,7 @@ def index() -> Response:
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return _varied(whole_graph(GRAPH + "ontology", choice))
-    return _index(_now())
+    return _index(_edition())
 
 
 @blueprint.route("/ontology/module/<module>")
@@ -122,7 +119,7 @@ def module(module: str) -> Response | str:
     choice = chosen(TRIPLES)
     if choice.key != "html":
         return answer(node(f"ontology/module/{module}"), choice)
-    return _module(_now(), module)
+    return _module(_edition(), module)
 
 
 @blueprint.route("/ontology/<term>")
@@ -133,7 +130,7 @@ def term(term: str) -> Response | str:
         return release(term)
     subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
     if choice.key == "html":
-        edition = _now()
+        edition = _edition()
         if subject.value in edition.book.kinds:
             return _term(edition, subject.value)
     return answer(subject, choice)
@@ -148,11 +145,11 @@ def release(number: str, module: str = "") -> Response:
     Raises:
         NotFound: there is no such release or module; says which there are.
     """
-    choice, version = chosen(TRIPLES), page_version()
-    triples, book = _released(number)
+    choice = chosen(TRIPLES)
     if choice.key == "html":
-        edition = Edition(book, version, _language(), number)
-        return _module(edition, module) if module else _index(edition)
+        return _module(_edition(number), module) if module else _index(_edition(number))
+    page_version()  # which the answer names
+    triples, book = _released(number)
     body = ox.serialize(
         _of_module(triples, _found(book, module)) if module else triples,
         format=ox.RdfFormat.from_media_type(choice.media_type),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import pyoxigraph as ox
 from flask import current_app, g, request
 from werkzeug.http import parse_date
 
@@ -19,7 +18,7 @@ from ..kernel.settings import Settings
 from ..knowledge.queries import Library
 from ..knowledge.questions import Outcome
 from ..sparql import Reading
-from ..store import Readers, Row, Store, Term, rows
+from ..store import Readers, Row, Store, Term
 from .background import Background
 from .requests import named_host
 from .transfers import Cache, Clients, Transfers
@@ -60,9 +59,8 @@ class Services:
         Args:
             bindings: terms for variables; each must be projected by the query.
         """
-        result = self.readers.query(text, bindings=bindings, version=version, timeout=timeout)
-        solutions = ox.parse_query_results(result.read(), format=ox.QueryResultsFormat.JSON)
-        return list(rows(cast(ox.QuerySolutions, solutions)))
+        asked = self.readers.query(text, bindings=bindings, version=version, timeout=timeout)
+        return asked.rows()
 
 
 def services() -> Services:

@@ -139,22 +139,22 @@ def page(subject: NamedNode) -> str:
     label = short(subject.value)
     shown = label if ":" in label and "/" not in label else f"<{subject.value}>"
     code = subject.value.removeprefix(OBJECTIVE)
-
-    def level(name: Name) -> tuple[int, int]:
-        """Sort key that puts what is larger first."""
-        place = next((i for i, part in enumerate(_LEVELS) if part in name.iri), len(_LEVELS))
-        return place, len(name.iri)
-
     return render_template(
         "thing.html",
         thing=thing.without({f["finding"] for f in findings}),
         findings=findings,
-        trail=sorted(trail, key=level),
+        trail=sorted(trail, key=_level),
         register=register(version),
         questions=[] if code == subject.value else asked_by(services().library, code),
         downloads=downloads(subject.value),
         query=f"SELECT ?property ?value\nWHERE {{\n  {shown} ?property ?value .\n}}",
     )
+
+
+def _level(name: Name) -> tuple[int, int]:
+    """Sort key that puts what is larger first."""
+    level = next((i for i, part in enumerate(_LEVELS) if part in name.iri), len(_LEVELS))
+    return level, len(name.iri)
 
 
 def _nothing(subject: NamedNode, sentence: str = "") -> NotFound:
