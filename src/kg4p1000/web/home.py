@@ -290,18 +290,12 @@ def void() -> Response | str:
 
 def of_service(form: str) -> bytes:
     """Return what the endpoint is and takes (SPARQL 1.1 Service Description), in a format of RDF."""
-    settings, version = services().settings, services().store.current
-    limits = (
-        f"A query is stopped after {settings.query_timeout:g} s or {settings.query_memory} MB. A client"
-        f" may send {settings.client_rate:g} queries a second, {settings.client_burst:g} at once, and"
-        f" have {settings.client_concurrency} under way. SERVICE and LOAD are refused. A graph that is"
-        " not here is empty, and the header KG-Unknown-Graphs names it. Of SPARQL 1.2 and beyond, the"
-        f" engine has: {'; '.join(BEYOND)}."
-    )
+    version = services().store.current
     return _written(
         "service.ttl",
         form,
-        limits=Literal(limits, language="en"),
+        limits=services().settings,
+        beyond=BEYOND,
         graphs=[
             (NamedNode(graph["iri"]), Literal(graph["title"], language="en"))
             for graph in (register(version).values() if version else ())

@@ -144,16 +144,19 @@ def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[
         number: of the page, where it is a table.
 
     Returns:
-        One of ``table``, ``boolean`` and ``turtle``, and ``version``.
+        One of ``table``, ``boolean`` and ``turtle``, ``is_empty``: whether that says nothing, and ``version``.
     """
     content: dict[str, Any]
     match result.kind:
         case "boolean":
-            content = {"boolean": result.json()["boolean"]}
+            answer = result.json()["boolean"]
+            content = {"boolean": answer, "is_empty": not answer}
         case "triples":
-            content = {"turtle": turtle(result)}
+            text = turtle(result)
+            content = {"turtle": text, "is_empty": not text.text}
         case _:
-            content = {"table": table(result, number).without(hidden)}
+            whole = table(result, number)
+            content = {"table": whole.without(hidden), "is_empty": whole.says_nothing}
     return {"version": result.version, **content}
 
 

@@ -199,11 +199,7 @@ def _unknown_graphs(query: sparql.Query, version: int) -> str:
 
 def _result_page(asked: QueryRequest, query: sparql.Query, result: Result) -> str:
     shown = results.shown(result, number=results.page_number(request.values))
-    if "table" in shown:
-        is_empty = shown["table"].says_nothing
-    else:
-        is_empty = shown.get("boolean") is False or ("turtle" in shown and not shown["turtle"].text)
-    said = [*asked.slips, *(hints(query.text, result.version) if is_empty else ())]
+    said = [*asked.slips, *(hints(query.text, result.version) if shown["is_empty"] else ())]
     return _page(query.text, advice=advice(query, result.version), hints=said, **shown)
 
 
