@@ -58,7 +58,6 @@ _PIECE = 1 << 16
 _ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)
 #: A version never changes.
 _FOREVER = "public, max-age=31536000, immutable"
-_LIST = {**JSON, "link": ("application/link-format",), **PAGE}
 _N_QUADS = "application/n-quads"
 _CHANGES = {"patch": ("application/rdf-patch",), "nquads": (_N_QUADS,)}
 #: How rows of the log begin that a part consists of.
@@ -185,10 +184,10 @@ def _zipped(store: Store, version: int) -> Iterator[bytes]:
 
 
 @versions.route("/versions", endpoint="index")
-@takes("format", answers=_LIST)
+@takes("format", answers={**JSON, "link": ("application/link-format",), **PAGE})
 def all_versions() -> Response | str | list[dict[str, object]]:
     """List the versions, newest first."""
-    choice = chosen(_LIST)
+    choice = chosen()
     entries = services().store.entries()
     if choice.key == "json":
         return [_fields(entry) for entry in entries]
@@ -211,7 +210,7 @@ def all_versions() -> Response | str | list[dict[str, object]]:
 @takes("format", answers={**JSON, **PAGE})
 def one(version: int) -> str | dict[str, object]:
     """Show one version: author, time, message, and how much it changed."""
-    choice = chosen({**JSON, **PAGE})
+    choice = chosen()
     entry = services().store.entry(version)
     if choice.key == "json":
         return _fields(entry)
@@ -261,7 +260,7 @@ def _fields(entry: Entry) -> dict[str, object]:
 @takes("format", answers=TRIPLES)
 def void() -> Response | str:
     """Describe the dataset: VoID and DCAT; for people a page."""
-    choice = chosen(TRIPLES)
+    choice = chosen()
     g.version = version = services().store.current
     counts, figures = services().census.results(version), {}
     if "subjects" in counts:  # which is counted last

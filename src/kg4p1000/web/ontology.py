@@ -106,7 +106,7 @@ def _edition(number: str = "") -> Edition:
 @takes("version", "format", "lang", "q", answers=TRIPLES)
 def index() -> Response:
     """Show the whole ontology: its modules and terms, or its graph as RDF."""
-    choice = chosen(TRIPLES)
+    choice = chosen()
     if choice.key != "html":
         return _varied(whole_graph(GRAPH + "ontology", choice))
     return _index(_edition())
@@ -116,7 +116,7 @@ def index() -> Response:
 @takes("version", "format", "lang", answers=TRIPLES)
 def module(module: str) -> Response | str:
     """Show a module with all its terms and its diagram, or what the graph says of it as data."""
-    choice = chosen(TRIPLES)
+    choice = chosen()
     if choice.key != "html":
         return answer(node(f"ontology/module/{module}"), choice)
     return _module(_edition(), module)
@@ -128,7 +128,7 @@ def term(term: str) -> Response | str:
     """Show a class or property, or the ontology in a version such as 0.2.0, as a page or as data."""
     if term[:1].isdigit():
         return release(term)
-    subject, choice = node(f"ontology/{term}"), chosen(TRIPLES)
+    subject, choice = node(f"ontology/{term}"), chosen()
     if choice.key == "html":
         edition = _edition()
         if subject.value in edition.book.kinds:
@@ -145,7 +145,7 @@ def release(number: str, module: str = "") -> Response:
     Raises:
         NotFound: there is no such release or module; says which there are.
     """
-    choice = chosen(TRIPLES)
+    choice = chosen()
     if choice.key == "html":
         return _module(_edition(number), module) if module else _index(_edition(number))
     page_version()  # which the answer names

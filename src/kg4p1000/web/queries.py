@@ -145,7 +145,7 @@ class Question:
 @takes(answers={**JSON, **PAGE})
 def all_questions() -> Response | str:
     """Show all competency questions, with what the published graph answers."""
-    choice = chosen({**JSON, **PAGE})
+    choice = chosen()
     g.version = version = services().store.current or page_version()
     outcomes = services().examiner.results(version)
     found: dict[str, Question] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
-from flask import request
+from flask import current_app, request
 from pyoxigraph import NamedNode
 from werkzeug.datastructures import MIMEAccept, MultiDict
 from werkzeug.exceptions import LengthRequired
@@ -128,9 +128,11 @@ def choose(offers: Offers, accept: MIMEAccept, *shortcuts: str) -> Choice:
     )
 
 
-def chosen(offers: Offers) -> Choice:
-    """Return what the request at hand gets; see `choose`."""
-    return choose(offers, request.accept_mimetypes, request.args.get("format", ""))
+def chosen(offers: Offers | None = None) -> Choice:
+    """Return what the request at hand gets, of some offers or of the answers that its route declares; see `choose`."""
+    view = current_app.view_functions[request.endpoint or ""]
+    wanted = request.args.get("format", "")
+    return choose(offers or declared(view).answers, request.accept_mimetypes, wanted)
 
 
 def prefers_page(accept: MIMEAccept) -> bool:

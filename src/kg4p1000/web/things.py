@@ -225,7 +225,7 @@ def thing_data(kind: str, key: str) -> Response:
     if dot and suffix in SUFFIXES:
         form, _ = SUFFIXES[suffix]
         return data(node(f"id/{kind}/{stem}"), Choice(form, RDF_FORMATS[form][0]))
-    return data(node(f"id/{kind}/{key}"), chosen(TRIPLES_ONLY))
+    return data(node(f"id/{kind}/{key}"), chosen())
 
 
 @blueprint.route("/page/<kind>/")
@@ -257,14 +257,14 @@ def kind_page(kind: str) -> str:
 @takes("version", "format", answers=TRIPLES)
 def code(scheme: str, code: str = "") -> Response | str:
     """Show a code list or one of its codes, as a page or as data."""
-    return answer(node(f"code/{scheme}/{code}".rstrip("/")), chosen(TRIPLES))
+    return answer(node(f"code/{scheme}/{code}".rstrip("/")), chosen())
 
 
 @blueprint.route("/shapes/<name>")
 @takes("version", "format", answers=TRIPLES)
 def shape(name: str) -> Response | str:
     """Show a shape, as a page or as data."""
-    return answer(node(f"shapes/{name}"), chosen(TRIPLES))
+    return answer(node(f"shapes/{name}"), chosen())
 
 
 # the named graphs: what each holds, where it comes from, how it may be used, and its statements
@@ -274,7 +274,7 @@ def shape(name: str) -> Response | str:
 @takes("version", "format", answers=TRIPLES)
 def all_graphs() -> Response | str:
     """List the named graphs; as RDF, the register."""
-    choice = chosen(TRIPLES)
+    choice = chosen()
     if choice.key != "html":
         return whole_graph(GRAPH + "graphs", choice)
     version = page_version()
@@ -291,7 +291,7 @@ def all_graphs() -> Response | str:
 def graph(topic: str) -> Response | str:
     """One named graph: what it is, or all its statements as RDF."""
     subject = node(f"graph/{topic}")
-    choice = chosen(TRIPLES)
+    choice = chosen()
     if choice.key != "html":
         return whole_graph(subject.value, choice)
     version = page_version()

@@ -79,7 +79,7 @@ def update() -> Response:
 @takes("graph", "default", "version", "format", answers=TRIPLES_ONLY)
 def read() -> Response:
     """Return a graph as RDF: ``graph=IRI``, or ``default`` for the merge of the published graphs."""
-    return whole_graph(_named(default_too=True), chosen(TRIPLES_ONLY), may_be_empty=False)
+    return whole_graph(_named(default_too=True), chosen(), may_be_empty=False)
 
 
 @blueprint.route("/graph-store", methods=["PUT", "POST"])
