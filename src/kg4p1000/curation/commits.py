@@ -77,7 +77,7 @@ followers: list[Follower] = []
 def commit(
     store: Store,
     shapes: Shapes,
-    change: Delta | Callable[[Draft], Any],
+    change: Delta | Callable[[Draft], None],
     *,
     author: str,
     message: str,
@@ -85,6 +85,7 @@ def commit(
     dry_run: bool = False,
     before: Callable[[int], None] | None = None,
     wipe: bool = False,
+    guarded: bool = True,
 ) -> Commit:
     """Apply a change to the published graph as one step.
 
@@ -98,18 +99,19 @@ def commit(
         before: called with the number of the version just before it is accepted; with that of the published one
             where nothing changes. Nobody else can change the store meanwhile.
         wipe: graphs that only grow may be emptied.
+        guarded: the guards are asked; an undo may take back what they keep.
 
     Raises:
         ShapesViolated: the new state has violations; nothing was changed. Has the report.
         KgError: a guard refuses the change; nothing was changed.
     """
     with store.draft() as draft:
-        was = _state(draft)
+        was = draft.merged - {INFERRED}, inference.rules(inference.axioms(draft))
         if isinstance(change, Delta):
             draft.apply(change)
         else:
             change(draft)
-        for guard in guards:
+        for guard in guards if guarded else ():
             guard(draft, wipe)
         return _publish(store, draft, shapes, was, author, message, source, dry_run, before)
 
@@ -135,9 +137,11 @@ def undo(
             not back again; nothing was changed. Has ``conflicts``.
         ShapesViolated: without the change the shapes would be violated; nothing was changed.
     """
-    with store.draft() as draft:
+    entry = store.entry(version)
+
+    def change(draft: Draft) -> None:
         # What the rules say is made again from what is stated.
-        entry, made = store.entry(version), store.delta(version).only(is_stated)
+        made = store.delta(version).only(is_stated)
         for follower in followers:
             made = follower.taken_back(draft, entry, made)
         made = choose(draft, made)
@@ -147,9 +151,11 @@ def undo(
                 " again since. Undo the later changes first, or correct the statements by hand.",
                 conflicts=conflicts,
             )
-        text, was = message or f"Undo of version {version}: {entry.message}", _state(draft)
         draft.apply(made.inverse())
-        return _publish(store, draft, shapes, was, author, text, "undo", dry_run)
+
+    text = message or f"Undo of version {version}: {entry.message}"
+    said = {"author": author, "message": text, "source": "undo", "dry_run": dry_run}
+    return commit(store, shapes, change, guarded=False, **said)
 
 
 def computed() -> set[NamedNode | None]:
@@ -174,10 +180,6 @@ def follow(draft: Draft, *, slow: bool = False) -> None:
 _State = tuple[set[NamedNode], inference.Rules]
 
 
-def _state(draft: Draft) -> _State:
-    return draft.merged - {INFERRED}, inference.rules(inference.axioms(draft))
-
-
 def _publish(
     store: Store,
     draft: Draft,
@@ -187,7 +189,7 @@ def _publish(
     message: str,
     source: str,
     dry_run: bool,
-    before: Callable[[int], None] | None = None,
+    before: Callable[[int], None] | None,
 ) -> Commit:
     """Work out what follows from what a draft changed, judge, and publish what conforms."""
     follow(draft)
