@@ -63,15 +63,6 @@ class Table(Sheet):
         return replace(self, items=rows, variables=[self.variables[i] for i in kept])
 
 
-@dataclass(frozen=True)
-class Text:
-    """The first lines of Turtle, and how many bytes there are in all."""
-
-    text: str
-    shown: int
-    total: int
-
-
 def page_number(args: Mapping[str, str]) -> int:
     """Return the page of a result that a request asks for.
 
@@ -121,19 +112,22 @@ def _parse(text: str) -> Cell | None:
         return Cell(text)
 
 
-def turtle(result: Result, limit: int = SHOWN_BYTES) -> Text:
-    """Read a result that was asked for as Turtle; unused prefixes are left out."""
-    kept = bytearray()
-    total = 0
+def turtle(result: Result) -> dict[str, Any]:
+    """Read a result that was asked for as Turtle.
+
+    Returns:
+        ``text``: its first lines without unused prefixes, and how many bytes are ``shown`` and in ``total``.
+    """
+    kept, total = bytearray(), 0
     for chunk in result.chunks():
-        if total < limit:
+        if total < SHOWN_BYTES:
             kept += chunk
         total += len(chunk)
-    whole = total <= limit
-    data = bytes(kept) if whole else bytes(kept[: kept.rfind(b"\n", 0, limit) + 1])
-    text = data.decode()
-    body = re.sub(r"^@prefix .*\n", "", text, flags=re.M)
-    return Text(f"{turtle_prefixes(body)}\n{body}".strip(), len(data), total)
+    whole = total <= SHOWN_BYTES
+    data = kept if whole else kept[: kept.rfind(b"\n", 0, SHOWN_BYTES) + 1]
+    body = re.sub(r"^@prefix .*\n", "", data.decode(), flags=re.M)
+    text = f"{turtle_prefixes(body)}\n{body}".strip()
+    return {"text": text, "shown": len(data), "total": total}
 
 
 def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[str, Any]:
@@ -153,7 +147,7 @@ def shown(result: Result, hidden: Container[str] = (), number: int = 1) -> dict[
             content = {"boolean": answer, "is_empty": not answer}
         case "triples":
             text = turtle(result)
-            content = {"turtle": text, "is_empty": not text.text}
+            content = {"turtle": text, "is_empty": not text["text"]}
         case _:
             whole = table(result, number)
             content = {"table": whole.without(hidden), "is_empty": whole.says_nothing}
