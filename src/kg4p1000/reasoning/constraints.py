@@ -1,26 +1,27 @@
 """The query of a SPARQL constraint: whether it can be run for all focus nodes at once, and what it looks at.
 
-Knows as much of SPARQL as constraints need. What it does not know, it refuses (`check_pre_binding`)
-or calls boundless (`Boundless`), so that nothing is judged by half.
+What does not fit the first is refused (`check_pre_binding`), and what cannot be followed for the second is called
+boundless (`Boundless`), so that nothing is judged by half.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyoxigraph import NamedNode
 
-from ..kernel.errors import BrokenFile
-from ..sparql import Token, tokens
+from ..kernel.errors import BrokenFile, KgError
+from ..sparql import paths, tokens
+from ..sparql.lexer import expanded
+from ..sparql.syntax import Node, Parser
 from .facts import TYPE
 
-_REFUSED = {
-    "FROM", "GRAPH", "GROUP", "HAVING", "LIMIT", "MINUS", "OFFSET", "ORDER", "PREFIX", "BASE", "SERVICE", "VALUES",
-    "?PATH", "?SHAPESGRAPH", "?CURRENTSHAPE", "AS ?THIS", "BOUND ( ?THIS",
-}  # fmt: skip
+_HEADER = {"SELECT", "DISTINCT", "REDUCED", "WHERE", ""}
+_REFUSED = {"GRAPH", "MINUS", "SERVICE", "VALUES", "SELECT"}
+_RESERVED = {"PATH", "SHAPESGRAPH", "CURRENTSHAPE"}
 
 
 def check_pre_binding(name: str, select: str) -> None:
@@ -37,49 +38,64 @@ def check_pre_binding(name: str, select: str) -> None:
     Raises:
         BrokenFile: it does not hold, or this check cannot tell.
     """
-    words = [_word(token) for token in tokens(select)]
-    body = words.index("{") if "{" in words else len(words)
-    for fault in (*_header_faults(words, words[:body]), *_group_faults(words[body:])):
+    try:
+        fault = next(_faults(select), "")
+    except KgError as e:
+        fault = e.detail
+    if fault:
         raise BrokenFile(f"SPARQL constraint {name}: {fault}")
 
 
-def _header_faults(words: list[str], header: list[str]) -> Iterator[str]:
-    for place in range(len(words)):
-        for phrase in (" ".join(words[place : place + length]) for length in (1, 2, 3)):
-            if phrase.upper() in _REFUSED:
-                yield f"{phrase} is not possible"
-    if words.count("SELECT") != 1 or "?this" not in header:
+def _faults(select: str) -> Iterator[str]:
+    parser = Parser(select)
+    query = parser.query()
+    if query.kind != "SELECT" or "this" not in query.names:
         yield "it must be one SELECT that gives $this"
-    if "(" in header:
+    if query.expressions:
         yield "it must not compute what it selects"
+    whole = query.parts[0]
+    for token in tokens(select[: whole.start]):
+        if token.word not in _HEADER:
+            yield f"{token.word} is not possible"
+    for token in parser.variables:
+        if token.text[1:].upper() in _RESERVED:
+            yield f"?{token.text[1:]} is not possible"
+    this = [token.start for token in parser.variables if token.text[1:] == "this"]
+    if not any(whole.start < at < whole.end for at in this) or any(tokens(select[whole.end :])):
+        yield "$this must be in the outermost group, and nothing may follow it"
+    for group in _groups(whole):
+        for part in group.parts:
+            yield from _part_faults(part)
+        own = {node.text[1:] for node in _triple_nodes(group)}
+        if "this" not in own and any(group.start < at < group.end for at in this):
+            yield "a group has $this in no triple pattern"
 
 
-def _group_faults(words: list[str]) -> Iterator[str]:
-    # Of each open group: whether it mentions $this, and does so in a triple pattern; open brackets.
-    groups: list[list[int]] = [[False, False, 0]]
-    for place, word in enumerate(words):
-        if word == "{":
-            groups.append([False, False, 0])
-        elif word == "}" and len(groups) > 1:
-            mentions, own, _ = groups.pop()
-            if mentions and not own:
-                yield "a group has $this in no triple pattern"
-            groups[-1][0] |= mentions
-            if len(groups) == 1 and mentions and place == len(words) - 1:
-                return
-        elif word == "?this":
-            groups[-1][0] = True
-            groups[-1][1] |= not groups[-1][2]
-        else:
-            groups[-1][2] += {"(": 1, ")": -1}.get(word, 0)
-    yield "$this must be in the outermost group, and nothing may follow it"
+def _part_faults(part: Node) -> Iterator[str]:
+    if part.kind in _REFUSED:
+        yield f"{part.kind} is not possible"
+    if expression := part.expression:
+        if expression.name and expression.name.text[1:] == "this":
+            yield "AS ?this is not possible"
+        for call in expression.calls:
+            if call.head.word == "BOUND" and expression.tokens[call.parts[0][0]].text[1:] == "this":
+                yield "BOUND ( ?this is not possible"
 
 
-def _word(token: Token) -> str:
-    """Write a token so that it can be compared: keywords in capitals, variables with a question mark."""
-    if token.kind == "variable":
-        return "?" + token.text[1:]
-    return token.word or (token.text if token.kind == "other" else f"{token.kind} {token.text}")
+def _groups(group: Node) -> Iterator[Node]:
+    """Yield a group and all groups in it, those that filters ask the existence of among them."""
+    yield group
+    for part in group.parts:
+        tested = [test for _, test in part.expression.exists] if part.expression else []
+        for inner in (*tested, *(part.parts if part.kind != "triples" else ())):
+            yield from _groups(inner)
+
+
+def _triple_nodes(group: Node) -> Iterator[Node]:
+    """Yield what stands in the triple patterns of a group itself."""
+    for part in group.parts:
+        if part.kind == "triples":
+            yield from part.walk()
 
 
 class Boundless(Exception):
@@ -114,132 +130,68 @@ class Group:
     tests: list[Group] = field(default_factory=list)
 
 
-class Reader:
-    """Reads what a constraint's query matches; skips over expressions.
+def matched(select: str, prefixes: Mapping[str, str]) -> Group:
+    """Return what the query of a constraint matches.
 
     Raises:
-        Boundless: it uses what this reader does not follow.
+        Boundless: it uses what is not followed here.
     """
+    (whole,) = Parser(select).query().parts
+    nodes = [node for group in _groups(whole) for node in _triple_nodes(group)]
+    counts = Counter(node.text[1:] for node in nodes if node.text[:1] in ("?", "$"))
+    for node in nodes:
+        if node.kind == "verb" and not node.path and counts[node.text[1:]] > 1:
+            raise Boundless(f"its query joins on the predicate ?{node.text[1:]}")
+    return _group(whole, prefixes)
 
-    def __init__(self, select: str, prefixes: Mapping[str, str]) -> None:
-        self._rest = [*tokens(select)][::-1]
-        self._prefixes = prefixes
-        self._predicates: list[str] = []
-        self._nodes: set[Any] = set()
 
-    @property
-    def _next(self) -> str:
-        if not self._rest:
-            raise Boundless("its query ends too early")
-        return _word(self._rest[-1])
-
-    def _accept(self, *signs: str) -> str:
-        """Read one of some signs, if it is next."""
-        return self._rest.pop().text if self._next in signs else ""
-
-    def query(self) -> Group:
-        """Read the whole query."""
-        while self._next != "{":
-            self._rest.pop()
-        group = self._group()
-        for name in self._predicates:
-            if self._predicates.count(name) > 1 or name in self._nodes:
-                raise Boundless(f"its query joins on the predicate {name}")
-        return group
-
-    def _group(self) -> Group:
-        group = Group()
-        self._accept("{")
-        while not self._accept("}"):
-            if self._next == "{":
-                group.parts.append(self._group())
-            elif self._accept("FILTER", "BIND"):
-                self._expression(group)
-            elif self._accept(".", "UNION"):
-                continue
-            elif self._rest[-1].word not in ("", "TRUE", "FALSE"):
-                raise Boundless(f"its query uses {self._next}")
-            else:
-                self._same_subject(group)
-        return group
-
-    def _expression(self, group: Group) -> None:
-        """Skip a filter's condition, but for the groups that it asks the existence of."""
-        depth, closed = 0, False
-        while depth or not closed:
-            if closed := self._next == "{":
-                group.tests.append(self._group())
-            else:
-                sign = self._next
-                self._rest.pop()
-                depth += {"(": 1, ")": -1}.get(sign, 0)
-                closed = sign == ")"
-
-    def _same_subject(self, group: Group) -> None:
-        subject = self._node()
-        while self._next not in (".", "}"):
-            path = self._verb()
-            group.triples.append((subject, path, self._node()))
-            while self._accept(","):
-                group.triples.append((subject, path, self._node()))
-            if not self._accept(";"):
-                return
-            while self._accept(";"):
-                pass
-
-    def _node(self) -> Any:
-        word, token = self._next, self._rest.pop()
-        if token.kind in ("iri", "name"):
-            return self._iri(token)
-        if token.kind == "string" and self._rest[-1:] and self._rest[-1].kind == "lang":
-            self._rest.pop()
-        elif token.kind == "string" and self._accept("^"):
-            self._accept("^")
-            self._rest.pop()
-        elif token.kind not in ("variable", "blank", "string", "number") and word not in (
-            "TRUE",
-            "FALSE",
-        ):
-            raise Boundless(f"its query has {token.text} in a triple pattern")
-        self._nodes.add(word)
-        return word
-
-    def _iri(self, token: Token) -> NamedNode:
-        if token.kind == "iri":
-            return NamedNode(token.text[1:-1])
-        prefix, _, local = token.text.partition(":")
-        if prefix not in self._prefixes:
-            raise Boundless(f"its query uses {token.text} without a prefix declaration")
-        return NamedNode(self._prefixes[prefix] + re.sub(r"\\(.)", r"\1", local))
-
-    def _verb(self) -> Path:
-        if self._next.startswith("?") and self._rest[-1].kind == "variable":
-            self._predicates.append(self._next)
-            self._rest.pop()
-            return ANY
-        return self._path()
-
-    def _path(self) -> Path:
-        return self._joined(lambda: self._joined(self._step, "/", "seq"), "|", "alt")
-
-    def _joined(self, read: Callable[[], Path], sign: str, kind: str) -> Path:
-        parts = [read()]
-        while self._accept(sign):
-            parts.append(read())
-        return parts[0] if len(parts) == 1 else (kind, parts)
-
-    def _step(self) -> Path:
-        turned = self._accept("^")
-        word, path = self._next, ANY
-        token = self._rest.pop()
-        if word == "(":
-            path = self._path()
-            if not self._accept(")"):
-                raise Boundless(f"its query has {self._next} where ) was expected")
-        elif token.text == "a" or token.kind in ("iri", "name"):
-            path = TYPE if token.text == "a" else self._iri(token)
+def _group(group: Node, prefixes: Mapping[str, str]) -> Group:
+    found = Group()
+    for part in group.parts:
+        if part.kind == "triples":
+            found.triples += _triples(part, prefixes)
+        elif part.kind == "UNION":
+            found.parts += [_group(inner, prefixes) for inner in part.parts]
+        elif part.expression:
+            found.tests += [_group(test, prefixes) for _, test in part.expression.exists]
         else:
-            raise Boundless(f"its query has {token.text} in a property path")
-        if sign := self._accept("*", "+", "?"):
-            path = repeated(path, sign)
-        return ("inverse", path) if turned else path
+            raise Boundless(f"its query uses {part.kind}")
+    return found
+
+
+def _triples(part: Node, prefixes: Mapping[str, str]) -> Iterator[tuple[Any, Path, Any]]:
+    subject, *verbs = part.parts
+    start = _node(subject, prefixes)
+    for verb in verbs:
+        path = _path(verb.path, prefixes) if verb.path else ANY
+        for node in verb.parts:
+            yield start, path, _node(node, prefixes)
+
+
+def _node(node: Node, prefixes: Mapping[str, str]) -> Any:
+    if node.kind in ("anonymous", "compound") or node.parts:
+        sign = node.text if node.kind != "fixed" else "an annotation"
+        raise Boundless(f"its query has {sign} in a triple pattern")
+    if node.first.kind in ("iri", "name"):
+        return _name(node.text, prefixes)
+    return "?" + node.text[1:] if node.kind == "variable" else node.text
+
+
+def _name(written: str, prefixes: Mapping[str, str]) -> NamedNode:
+    if not (name := expanded(written, prefixes)):
+        raise Boundless(f"its query uses {written} without a prefix declaration")
+    return NamedNode(name)
+
+
+def _path(path: paths.Path, prefixes: Mapping[str, str]) -> Path:
+    inner = [_path(part, prefixes) for part in path.parts]
+    match path.kind:
+        case "iri":
+            return TYPE if path.text == "a" else _name(path.text, prefixes)
+        case "inverse":
+            return ("inverse", inner[0])
+        case "repeated":
+            return repeated(inner[0], path.text)
+        case "sequence" | "alternative":
+            return ("seq" if path.kind == "sequence" else "alt", inner)
+    raise Boundless("its query has ! in a property path")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pyoxigraph import NamedNode, Triple
 
-from .constraints import ANY, Boundless, Group, Path, Reader, repeated
+from .constraints import ANY, Boundless, Group, Path, matched, repeated
 from .facts import PAIRS, REPEATED, SUBCLASS, TYPE, Facts
 from .inference import Match
 
@@ -222,7 +222,7 @@ class Impact:
         self._met = set()
         try:
             for select in self._facts.get(constraint, "select"):
-                query = Reader(select.value, self._facts.prefixes(constraint)).query()
+                query = matched(select.value, self._facts.prefixes(constraint))
                 self._place(query, {"?this": this}, ())
         except Boundless as reason:
             raise Boundless(f"{constraint}: {reason}") from reason

@@ -14,6 +14,7 @@ from pyoxigraph import Literal, NamedNode
 from ..kernel.terms import CODE, PREFIXES, TERMS, curie, iri
 from ..kernel.texts import meant
 from ..sparql import tokens
+from ..sparql.lexer import expanded
 from ..store import MemoryGraph
 from .facts import KNOWN, SH, SUBCLASS, TYPE, Facts, Graph, above
 from .inference import exclusions, members
@@ -150,11 +151,8 @@ def _names(facts: Facts) -> Iterator[tuple[Any, str]]:
     for subject, _, select in facts.all("select"):
         prefixes = facts.prefixes(subject)
         for token in tokens(select.value):
-            prefix, _, local = token.text.partition(":")
-            if token.kind == "iri":
-                yield subject, token.text[1:-1]
-            elif token.kind == "name" and local and prefix in prefixes:
-                yield subject, prefixes[prefix] + local
+            if token.kind in ("iri", "name") and (name := expanded(token.text, prefixes)):
+                yield subject, name
 
 
 def forbidden(facts: Facts, graph: Graph) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ Source: SPARQL 1.1 Query Language, sections 19.2 and 19.8 (terminals 139 to 173)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -257,9 +257,13 @@ def names(text: str) -> Iterator[str]:
         token = cursor.take()
         if token.word == "PREFIX" and cursor.after.kind != "end":
             declared[cursor.take().text[:-1]] = cursor.take().text[1:-1]
-        elif token.kind == "iri":
-            yield token.text[1:-1]
-        elif token.kind == "name":
-            prefix, _, local = token.text.partition(":")
-            if prefix in declared:
-                yield declared[prefix] + local
+        elif token.kind in ("iri", "name") and (name := expanded(token.text, declared)):
+            yield name
+
+
+def expanded(written: str, prefixes: Mapping[str, str]) -> str | None:
+    """Return the IRI that is written as one or as a name; None for a name whose prefix is not declared."""
+    if written.startswith("<"):
+        return written[1:-1]
+    prefix, _, local = written.partition(":")
+    return prefixes[prefix] + re.sub(r"\\(.)", r"\1", local) if prefix in prefixes else None
