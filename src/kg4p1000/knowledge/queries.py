@@ -20,15 +20,7 @@ from pyoxigraph import Literal, NamedNode
 from .. import sparql
 from ..kernel.errors import BadParameter, BrokenFile, KgError, NotFound
 from ..kernel.files import broken, read, see_name
-from ..kernel.terms import (
-    CODE,
-    CODE_SCHEMES,
-    ID_TYPES,
-    PREFIXES,
-    iri,
-    mint,
-    natural_key,
-)
+from ..kernel.terms import CODE, CODE_SCHEMES, ID_TYPES, PREFIXES, iri, mint, natural_key
 from ..kernel.texts import did_you_mean, meant
 from ..store import Readers, Result
 

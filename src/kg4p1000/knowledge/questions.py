@@ -90,11 +90,7 @@ def cases(library: Library) -> Iterator[Case]:
 
 
 def examine(
-    library: Library,
-    readers: Readers,
-    case: Case,
-    folder: Path,
-    version: int | None = None,
+    library: Library, readers: Readers, case: Case, folder: Path, version: int | None = None
 ) -> Outcome:
     """Run a case and compare the answer with the expected one.
 
@@ -148,12 +144,7 @@ def examine(
     return replace(outcome, state=state, detail=f"{case.label} {why}")
 
 
-def answer(
-    library: Library,
-    readers: Readers,
-    case: Case,
-    version: int | None = None,
-) -> str:
+def answer(library: Library, readers: Readers, case: Case, version: int | None = None) -> str:
     """Return the rows of a case as CSV, with the line ends of Unix."""
     result = library.run(readers, case.query.name, case.values, "csv", version)
     return result.read().decode().replace("\r\n", "\n")

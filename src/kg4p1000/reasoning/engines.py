@@ -70,11 +70,7 @@ def validate(graph: Stated, shapes: Shapes, engine: Engine = "auto") -> Report:
 
 
 def validate_change(
-    graph: Stated,
-    shapes: Shapes,
-    added: Set[Triple],
-    removed: Set[Triple],
-    engine: Engine = "auto",
+    graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Triple], engine: Engine = "auto"
 ) -> Report | None:
     """Validate what a change touches: the findings of all focus nodes that it may concern.
 

@@ -19,14 +19,7 @@ from ..kernel.terms import BASE, PREFIXES
 from ..kernel.texts import meant
 from ..store import CALLS_NOBODY
 from .engine import for_engine, is_suspect
-from .lexer import (
-    Cursor,
-    Token,
-    error_at,
-    is_dotted,
-    tokens,
-    unescape_codepoints,
-)
+from .lexer import Cursor, Token, error_at, is_dotted, tokens, unescape_codepoints
 from .prologue import read_prologue, terms
 from .rewriting import Written
 from .syntax import QUERY_FORMS

@@ -91,11 +91,7 @@ def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]
         found = ox.parse(given, format=form, base_iri=base)
         return (Quad(*_relabelled(q.triple, prefix), q.graph_name) for q in found)
     return ox.parse(
-        given,
-        format=form,
-        base_iri=base,
-        without_named_graphs=True,
-        rename_blank_nodes=True,
+        given, format=form, base_iri=base, without_named_graphs=True, rename_blank_nodes=True
     )
 
 

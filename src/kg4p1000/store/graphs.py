@@ -44,10 +44,7 @@ class MemoryGraph:
         )
 
     def match(
-        self,
-        subject: Term | None,
-        predicate: NamedNode | None,
-        object_: Term | None,
+        self, subject: Term | None, predicate: NamedNode | None, object_: Term | None
     ) -> Iterator[Quad]:
         """Return the triples that fit a pattern."""
         if isinstance(subject, Literal | Triple):
