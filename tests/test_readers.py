@@ -178,7 +178,7 @@ def test_no_reader_process_outlives_its_runaway(store):
 
 
 def test_a_result_that_was_cut_raises_after_its_first_bytes(impatient):
-    chunks = impatient.query(RUNAWAYS["streamed-cross-product"], result_format="csv").chunks()
+    chunks = impatient.query(RUNAWAYS["streamed-cross-product"], form="csv").chunks()
     assert next(chunks).startswith(b"a0,a1,a2")
     with pytest.raises(TimeLimit):
         for _ in chunks:

@@ -119,12 +119,11 @@ def prefix_declarations() -> str:
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Return a sort key that puts A4.2 before A4.10, however many digits a number has."""
-    key = []
-    for place, part in enumerate(re.split(r"([0-9]+)", text)):
-        number = place % 2
-        digits = part.lstrip("0") if number else part
-        key.append((number, len(digits) if number else 0, digits))
-    return key
+    parts = enumerate(re.split(r"([0-9]+)", text))  # a number at every other place
+    return [
+        (1, len(digits := part.lstrip("0")), digits) if place % 2 else (0, 0, part)
+        for place, part in parts
+    ]
 
 
 def turtle(triples: Iterable[ox.Triple]) -> bytes:

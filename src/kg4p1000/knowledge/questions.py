@@ -121,24 +121,24 @@ def examine(
     if query.awaits and not outcome.rows:
         return replace(outcome, state=State.AWAITS)
     if query.awaits:
-        why = (
-            f"has {outcome.rows} rows now: remove 'awaits' from {query.path} and write its"
-            " expected rows."
+        state, told = (
+            State.OUTDATED,
+            f"has {outcome.rows} rows now: remove 'awaits' from {query.path}",
         )
-        state = State.OUTDATED
+        why = f"{told} and write its expected rows."
     elif not outcome.rows:
-        why = (
-            f"has no answer: {query.empty} If the graph cannot answer it yet, say in"
-            f" {query.path} what it 'awaits'."
+        state, told = (
+            State.EMPTY,
+            f"has no answer: {query.empty} If the graph cannot answer it yet,",
         )
-        state = State.EMPTY
+        why = f"{told} say in {query.path} what it 'awaits'."
     elif rows != expected:
+        state = State.DIFFERS
         why = (
             f"lacks {outcome.missing} of {expected.total()} expected rows and has {outcome.unexpected} others. Read"
             f" the difference to {path}; if it is right, write the file anew with 'kg4p1000 query"
             f" {query.name} --expected'."
         )
-        state = State.DIFFERS
     else:
         return outcome
     return replace(outcome, state=state, detail=f"{case.label} {why}")

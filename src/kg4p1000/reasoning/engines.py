@@ -89,7 +89,9 @@ def validate_change(
         return None
     if any(t.predicate == SUBCLASS or t.subject == HEADER for t in changed):
         return None
-    if any(map(_of_schema, changed)):
+    # A node without a name, or a term of ours, may say what classes, properties and codes there are.
+    schema = ("_:", "<<", f"<{TERMS}", f"<{CODE}")
+    if any(str(t.subject).startswith(schema) for t in changed):
         shapes.see_that_names_are_there(graph)
     try:
         places = touched(graph, shapes, added, removed)
@@ -110,12 +112,6 @@ def validate_change(
     hits += shapes.spaces.undeclared(graph, named_by(added, removed))
     hits += shapes.spaces.doubles(graph, shapes.facts, renamed(added, removed))
     return Report.of(map(shapes.finding, hits))
-
-
-def _of_schema(triple: Triple) -> bool:
-    """Return whether a triple may say what classes, properties and codes there are."""
-    subject = triple.subject
-    return not isinstance(subject, NamedNode) or subject.value.startswith((TERMS, CODE))
 
 
 def touched(graph: Stated, shapes: Shapes, added: Set[Triple], removed: Set[Triple]) -> set[Place]:

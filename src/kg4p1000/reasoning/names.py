@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
+from itertools import permutations
 from typing import Any
 
 from pyoxigraph import Literal, NamedNode, Triple
@@ -169,14 +170,8 @@ def _pairs(graph: Graph, space: str, only: Set[Any] | None) -> set[tuple[Any, An
         if kind and (watched is None or kind in watched):
             for key in _keys(quad.object, kind):
                 by_key[(kind, *key)].add(quad.subject)
-    return {
-        (one, other)
-        for key, nodes in by_key.items()
-        if key[-1] and len(nodes) > 1
-        for one in nodes
-        for other in nodes
-        if one != other and (only is None or one in only or other in only)
-    }
+    pairs = (pair for key, nodes in by_key.items() if key[-1] for pair in permutations(nodes, 2))
+    return {pair for pair in pairs if only is None or not only.isdisjoint(pair)}
 
 
 def _kind(node: Any) -> str:

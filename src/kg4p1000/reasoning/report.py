@@ -141,19 +141,18 @@ class Report:
         ]
         for number, f in enumerate(self.findings, 1):
             result = ox.BlankNode(f"result{number}")
-            facts.append((report, "sh:result", result))
-            about: list[tuple[str, Term | None]] = [
-                ("rdf:type", iri("sh:ValidationResult")),
-                ("sh:focusNode", f.focus),
-                ("sh:resultPath", ox.NamedNode(f.path) if f.path else None),
-                ("sh:value", f.value),
-                ("sh:sourceShape", ox.NamedNode(f.shape)),
-                ("sh:sourceConstraintComponent", iri(f"sh:{f.component}")),
-                ("sh:resultSeverity", iri(f"sh:{f.severity.capitalize()}")),
-                *(("sh:resultMessage", ox.Literal(text, language=tag))
-                  for tag, text in f.message.items()),
-            ]  # fmt: skip
-            facts += [(result, name, value) for name, value in about]
+            facts += [
+                (report, "sh:result", result),
+                (result, "rdf:type", iri("sh:ValidationResult")),
+                (result, "sh:focusNode", f.focus),
+                (result, "sh:resultPath", ox.NamedNode(f.path) if f.path else None),
+                (result, "sh:value", f.value),
+                (result, "sh:sourceShape", ox.NamedNode(f.shape)),
+                (result, "sh:sourceConstraintComponent", iri(f"sh:{f.component}")),
+                (result, "sh:resultSeverity", iri(f"sh:{f.severity.capitalize()}")),
+            ]
+            texts = (ox.Literal(text, language=tag) for tag, text in f.message.items())
+            facts += ((result, "sh:resultMessage", text) for text in texts)
         return turtle(ox.Triple(s, iri(name), value) for s, name, value in facts if value)
 
 

@@ -13,7 +13,7 @@ import pyoxigraph as ox
 
 from .. import __version__
 from ..kernel.errors import AnsweredWrongly, BrokenFile, KgError, MalformedQuery
-from ..kernel.files import read
+from ..kernel.files import broken, read
 from ..kernel.terms import curie
 from ..kernel.texts import meant
 from ..sparql import columns_of, tokens
@@ -98,9 +98,8 @@ class Shapes:
                 quads = ox.parse(text, format=ox.RdfFormat.TURTLE, rename_blank_nodes=True)
                 found = [quad.triple for quad in quads]
             except SyntaxError as error:
-                line, column = error.lineno, error.offset
-                detail = f"{path}, line {line}, column {column}: {sentence(error.msg)}."
-                raise BrokenFile(detail, file=str(path), line=line, column=column) from error
+                place = error.lineno or 0, error.offset or 0
+                raise broken(path, f"{sentence(error.msg)}.", *place) from error
             files |= {triple.subject: str(path) for triple in found}
             triples += found
         return cls(triples, files)

@@ -11,17 +11,6 @@ from .reading import Reading
 from .update import apply_update
 
 __all__ = [
-    "RDF_FORMATS",
-    "RESULT_FORMATS",
-    "Query",
-    "Reading",
-    "Token",
-    "apply_update",
-    "columns_of",
-    "guard",
-    "names",
-    "place",
-    "refuse_foreign",
-    "run",
-    "tokens",
-]
+    "RDF_FORMATS", "RESULT_FORMATS", "Query", "Reading", "Token", "apply_update", "columns_of", "guard", "names",
+    "place", "refuse_foreign", "run", "tokens",
+]  # fmt: skip

@@ -11,6 +11,7 @@ from ..kernel.terms import PREFIXES
 from ..kernel.texts import meant
 from .engine import read
 from .lexer import Token, malformed, shortened, tokens
+from .prologue import prefixes_of
 from .rewriting import Written
 from .syntax import AGGREGATES
 
@@ -55,8 +56,8 @@ def complaint(
     """
     if group:
         text = _NOT_END.sub(" ", text[: group[0]]) + text[slice(*group)]
-    known = {line.split()[1][:-1] for line, _ in declared if line.startswith("P")}
-    told = [*_words(text, known.union(PREFIXES)), *_structure(text, group is not None)]
+    known = {*PREFIXES, *prefixes_of(declared)}
+    told = [*_words(text, known), *_structure(text, group is not None)]
     if told:
         return min(told, key=lambda error: (error.members["line"], error.members["column"]))
     line, column = found.members.get("line"), found.members.get("column")

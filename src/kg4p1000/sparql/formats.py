@@ -42,8 +42,7 @@ def run(readers: Readers, query: Query, form: str, **options: Any) -> Result:
             query.for_engine,
             default_graphs=query.default_graphs,
             named_graphs=query.named_graphs,
-            result_format="json" if query.gives_triples else form,
-            rdf_format=form if query.gives_triples else "ntriples",
+            form=form,
             columns=query.columns,
             **options,
         )

@@ -20,7 +20,7 @@ from ..kernel.texts import meant
 from ..store import CALLS_NOBODY
 from .engine import for_engine, is_suspect
 from .lexer import Cursor, Token, error_at, is_dotted, tokens, unescape_codepoints
-from .prologue import read_prologue, terms
+from .prologue import prefixes_of, read_prologue, terms
 from .rewriting import Written
 from .syntax import QUERY_FORMS
 
@@ -36,7 +36,6 @@ _CALLING = re.compile("service|load", re.IGNORECASE)
 _CHANGING = re.compile("RAND|NOW|UUID|BNODE", re.IGNORECASE)
 _HTTP = re.compile("https?://", re.IGNORECASE)
 _OURS = {prefix: space for prefix, space in PREFIXES.items() if space.startswith(BASE)}
-_DECLARED = re.compile(r"PREFIX (.*): <(.*)>\n")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def guard(text: str, bound: AbstractSet[str] = frozenset()) -> Query:
     if form == "SELECT":
         cursor.keyword("DISTINCT", "REDUCED")
     star = cursor.next
-    spaces = _OURS | {m[1]: m[2] for line, _ in declared if (m := _DECLARED.match(line))}
+    spaces = _OURS | prefixes_of(declared)
     graphs: tuple[list[Written], list[Written]] = [], []
     depth, names_, needs_help, repeatable = 0, set(), is_suspect(text), True
     changing = _CHANGING.search(text)

@@ -42,6 +42,12 @@ def read_prologue(cursor: Cursor, before: Sequence[Written] = ()) -> tuple[Writt
     return tuple(declared)
 
 
+def prefixes_of(declared: Sequence[Written]) -> dict[str, str]:
+    """Return the prefixes that are declared, with their namespaces as they are written."""
+    lines = [line.split() for line, _ in declared if line.startswith("PREFIX")]
+    return {prefix[:-1]: space[1:-1] for _, prefix, space in lines}
+
+
 def beginning(declared: Sequence[Written]) -> Assembled:
     """Return a text that begins with our declarations and these."""
     return Assembled([(_OURS, 0), *declared])

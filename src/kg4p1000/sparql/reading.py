@@ -7,7 +7,7 @@ time.
 from __future__ import annotations
 
 import os
-import threading
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -33,7 +33,6 @@ class Reading:
     def __init__(self, patience: float) -> None:
         self._lanes = Lanes(_PLACES, 0, _QUEUE, patience)
         self._idle: list[Worker] = []
-        self._lock = threading.Lock()
 
     def read(self, text: str, *, timeout: float) -> Query:
         """Read a query; see `guard`.
@@ -72,24 +71,19 @@ class Reading:
 
     def close(self) -> None:
         """End the processes."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.end()
+        while self._idle:
+            self._take().end()
 
     def _take(self) -> Worker:
-        with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.alive:
-                    return worker
+        with suppress(IndexError):  # none is left
+            while not (worker := self._idle.pop()).alive:
                 worker.end()
+            return worker
         return Worker(__name__)
 
     def _keep(self, worker: Worker) -> None:
         if worker.alive:
-            with self._lock:
-                self._idle.append(worker)
+            self._idle.append(worker)
 
 
 def _read(request: dict[str, Any], _: object) -> dict[str, Any]:

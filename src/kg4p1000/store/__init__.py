@@ -28,25 +28,6 @@ from .verify import backup, check, notes, restore
 from .versions import Store
 
 __all__ = [
-    "CALLS_NOBODY",
-    "SEVERAL",
-    "Delta",
-    "Draft",
-    "Entry",
-    "MemoryGraph",
-    "Readers",
-    "Rebuilds",
-    "Result",
-    "Row",
-    "Store",
-    "Tell",
-    "Term",
-    "backup",
-    "check",
-    "dataset",
-    "notes",
-    "parse_query",
-    "restore",
-    "rows",
-    "statements",
-]
+    "CALLS_NOBODY", "SEVERAL", "Delta", "Draft", "Entry", "MemoryGraph", "Readers", "Rebuilds", "Result", "Row",
+    "Store", "Tell", "Term", "backup", "check", "dataset", "notes", "parse_query", "restore", "rows", "statements",
+]  # fmt: skip

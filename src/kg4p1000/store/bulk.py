@@ -15,6 +15,7 @@ from uuid import uuid4
 import pyoxigraph as ox
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
+from .graphs import Graph, load
 from .keeping import Normalised
 from .parsing import Screened, Shallow
 
@@ -28,8 +29,6 @@ _LINES, _PARSED = 1_000_000, 200_000
 _OURS = re.compile(r"(ontology|shapes|data)-.*-c14n\d+")
 #: Ends a line of N-Triples.
 _STOP = b" .\n"
-
-Graph = NamedNode | DefaultGraph
 
 
 class Triples(NamedTuple):
@@ -64,17 +63,12 @@ def extend(database: ox.Store, quads: Collection[Quad]) -> bool:
 
 def load_triples(database: ox.Store, triples: Triples, graphs: Iterable[Graph]) -> None:
     """Load a file into several graphs."""
-    path, form = str(triples.path), ox.RdfFormat.N_TRIPLES
 
-    def load(graph: Graph) -> None:
-        if triples.blank:  # the engine's loader would give blank nodes new labels
-            parsed = ox.parse(path=path, format=form)
-            database.bulk_extend(Quad(*quad.triple, graph) for quad in parsed)
-        else:
-            database.bulk_load(path=path, format=form, to_graph=graph, lenient=True)
+    def load_into(graph: Graph) -> None:
+        load(database, graph, blank=triples.blank, path=str(triples.path))
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(load, graphs))
+        list(pool.map(load_into, graphs))
 
 
 def statements(file: IO[bytes], form: ox.RdfFormat, base: str) -> Iterator[Quad]:

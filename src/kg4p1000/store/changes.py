@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyoxigraph as ox
 from pyoxigraph import Quad
@@ -30,6 +30,11 @@ GENESIS = "0" * 64
 #: With these the header ends, and the entry.
 _BEGIN = b"TX .\n"
 _END = b"TC .\n"
+#: The rows of a header, in their order, and what makes a value of each.
+_HEADER: dict[str, Callable[[str], Any]] = {
+    "version": int, "previous": str, "author": str, "time": datetime.fromisoformat, "message": str, "source": str,
+    "removed": int, "added": int,
+}  # fmt: skip
 #: Bytes of a statement at most: the engine's parser reads up to 16 MiB, and the log must be read again.
 STATEMENT = 1 << 22
 #: So many rows of an entry are read at once.
@@ -122,31 +127,23 @@ def write_entry(folder: Path, entry: Entry, removed: Rows, added: Rows) -> Entry
         TooLarge: a statement that is added has more than `STATEMENT` bytes; nothing is written.
     """
 
-    told = {
-        "version": str(entry.version),
-        "previous": entry.previous,
-        "author": entry.author,
-        "time": entry.time.isoformat(),
-        "message": entry.message,
-        "source": entry.source,
-        "removed": str(removed.count),
-        "added": str(added.count),
-    }
-    header = [f"H {name} {ox.Literal(value)} .\n".encode() for name, value in told.items()]
+    entry = replace(entry, added=added.count, removed=removed.count)
+    told = {name: getattr(entry, name) for name in _HEADER} | {"time": entry.time.isoformat()}
+    header = [f"H {name} {ox.Literal(str(value))} .\n".encode() for name, value in told.items()]
     went = (b"D %b .\n" % row for row in removed.lines)
     came = (b"A %b .\n" % _short(row) for row in added.lines)
     path = entry_path(folder, entry.version)
     aside = write_aside(path, chain(header, [_BEGIN], went, came, [_END]))
     beside = path.with_suffix(".sha256")
     try:
-        sha = _sha256(aside)
+        sha = sha256(aside)
         write_whole(beside, f"{sha}\n".encode())  # before the entry counts
         put(aside, path)
     except BaseException:
         if not path.exists():
             aside.unlink(missing_ok=True), beside.unlink(missing_ok=True)
         raise
-    return replace(entry, added=added.count, removed=removed.count, digest=sha)
+    return replace(entry, digest=sha)
 
 
 def refuse_long(added: Rows) -> None:
@@ -176,13 +173,14 @@ def digest(path: Path) -> str:
         StoreUnusable: the entry is missing, or is not the one whose hash stands beside it.
     """
     with _reading(path):
-        found = _sha256(path)
+        found = sha256(path)
     if told_digest(path) not in ("", found):
         raise StoreUnusable(changed(path))
     return found
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -260,7 +258,7 @@ def read_entry(path: Path, whole: bool = True) -> Entry:
             return entry
         for _ in _rows(path, file, entry):
             pass
-        return replace(entry, digest=_sha256(path))
+        return replace(entry, digest=sha256(path))
 
 
 def read_delta(path: Path) -> Delta:
@@ -339,16 +337,7 @@ def _header(path: Path, file: IO[bytes]) -> Entry:
             if kind != "H" or name in header:
                 raise ValueError(f"{row[:80]!r}")
             header[name] = _literal(value)
-        entry = Entry(
-            version=int(header["version"]),
-            previous=header["previous"],
-            author=header["author"],
-            time=datetime.fromisoformat(header["time"]),
-            message=header["message"],
-            source=header["source"],
-            added=int(header["added"]),
-            removed=int(header["removed"]),
-        )
+        entry = Entry(**{name: read(header[name]) for name, read in _HEADER.items()})
         if entry.time.tzinfo is None:
             raise ValueError("a time without its offset from UTC")
     except (KeyError, ValueError, SyntaxError, StopIteration) as e:

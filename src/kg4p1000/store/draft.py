@@ -12,9 +12,9 @@ from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from ..kernel.errors import StoreUnusable
 from . import bulk, changes
-from .bulk import MANY, Graph, Rows
+from .bulk import MANY, Rows
 from .changes import Delta
-from .graphs import Row, Term, merged_graphs, rows
+from .graphs import Graph, Row, Term, merged_graphs, rows
 from .keeping import Normalised
 
 _DEFAULT = (DefaultGraph(),)

@@ -14,6 +14,7 @@ REGISTER = NamedNode(GRAPH + "graphs")
 _IN_DEFAULT = NamedNode(TERMS + "inDefaultGraph")
 _TRUE = Literal(True)
 
+Graph = NamedNode | DefaultGraph
 Term = ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple
 #: A solution of a query: variable to term, None where unbound.
 Row = dict[str, Term | None]
@@ -101,12 +102,21 @@ def dataset(
     return last[key], options
 
 
-def _copy(
-    database: ox.Store, graphs: Iterable[NamedNode], merge: ox.Store, to: NamedNode | DefaultGraph
-) -> None:
+def _copy(database: ox.Store, graphs: Iterable[NamedNode], merge: ox.Store, to: Graph) -> None:
     found = database.query(_ALL, default_graph=list(graphs), named_graphs=[])
-    lines, form = found.serialize(format=ox.RdfFormat.N_TRIPLES), ox.RdfFormat.N_TRIPLES
-    if b"_:" in lines:  # the engine's loader would give blank nodes new labels
-        merge.bulk_extend(Quad(*q.triple, to) for q in ox.parse(lines, format=form))
+    lines = found.serialize(format=ox.RdfFormat.N_TRIPLES)
+    load(merge, to, blank=b"_:" in lines, input=lines)
+
+
+def load(database: ox.Store, graph: Graph, *, blank: bool, **source: Any) -> None:
+    """Load N-Triples into a graph.
+
+    Args:
+        blank: whether there may be blank nodes in them, to which the engine's loader would give new labels.
+        source: ``input``, or the ``path`` of a file.
+    """
+    form = ox.RdfFormat.N_TRIPLES
+    if blank:
+        database.bulk_extend(Quad(*q.triple, graph) for q in ox.parse(**source, format=form))
     else:
-        merge.bulk_load(input=lines, format=form, to_graph=to, lenient=True)
+        database.bulk_load(**source, format=form, to_graph=graph, lenient=True)

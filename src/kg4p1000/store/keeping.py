@@ -32,8 +32,7 @@ class Normalised:
     """The literals of a change that are kept otherwise than they were written, by datatype."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._examples: dict[str, tuple[Literal, Literal]] = {}
+        self._found: dict[str, dict[str, Any]] = {}
 
     def see(self, quads: Iterable[Quad]) -> Iterator[Quad]:
         """Hand on statements, and look at each."""
@@ -51,20 +50,12 @@ class Normalised:
             if literal in stay or (instead := kept(literal)) == literal:
                 continue
             name = curie(literal.datatype.value) or literal.datatype.value
-            self._counts[name] += count
-            self._examples.setdefault(name, (literal, instead))
+            told = {"datatype": name, "count": 0, "sent": str(literal), "kept": str(instead)}
+            self._found.setdefault(name, told)["count"] += count
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return for each datatype how many, and one as it was sent and as it is kept."""
-        return [
-            {
-                "datatype": name,
-                "count": count,
-                "sent": str(self._examples[name][0]),
-                "kept": str(self._examples[name][1]),
-            }
-            for name, count in sorted(self._counts.items())
-        ]
+        return [told for _, told in sorted(self._found.items())]
 
 
 def _typed(term: object) -> Iterator[Literal]:

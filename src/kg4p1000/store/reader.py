@@ -20,6 +20,9 @@ from .faults import problem
 from .graphs import Merges, dataset
 
 _FRAME = 64 * 1024
+_KINDS: dict[type, str] = {
+    ox.QuerySolutions: "solutions", ox.QueryBoolean: "boolean", ox.QueryTriples: "triples",
+}  # fmt: skip
 #: The next query with the same dataset need not make it again.
 _last_merge: Merges = {}
 
@@ -58,13 +61,10 @@ def answer(database: ox.Store, request: dict[str, Any], out: BinaryIO) -> dict[s
     """
     try:
         result = _evaluate(database, request)
-        if isinstance(result, ox.QueryTriples):
-            form, head = request["rdf_format"], {"kind": "triples"}
-        elif isinstance(result, ox.QueryBoolean):
-            form, head = request["result_format"], {"kind": "boolean"}
-        else:
-            form = request["result_format"]
-            head = {"kind": "solutions", "variables": [v.value for v in result.variables]}
+        head: dict[str, Any] = {"kind": _KINDS[type(result)]}
+        if isinstance(result, ox.QuerySolutions):
+            head["variables"] = [v.value for v in result.variables]
+        form = request["form"] or ("ntriples" if head["kind"] == "triples" else "json")
         framed = _Framed(out, head, formats.HELD.get(form, _FRAME))
         formats.write(result, framed, form)
     except formats.CannotWrite as e:

@@ -100,8 +100,7 @@ class Readers:
         bindings: Mapping[str, Any] | None = None,
         default_graphs: list[str] | None = None,
         named_graphs: list[str] | None = None,
-        result_format: str = "json",
-        rdf_format: str = "ntriples",
+        form: str = "",
         columns: tuple[int, tuple[str, ...]] | None = None,
         version: int | None = None,
         timeout: float | None = None,
@@ -111,8 +110,8 @@ class Readers:
         Args:
             bindings: terms for variables, by name; bound as terms, never pasted into the text.
             default_graphs: the request's dataset; None leaves the query's own.
-            result_format: ``json``, ``xml``, ``csv`` or ``tsv``, for solutions and booleans.
-            rdf_format: ``turtle``, ``ntriples``, ``jsonld`` or ``rdfxml``, for triples.
+            form: ``json``, ``xml``, ``csv`` or ``tsv``, the first by default; for triples ``ntriples``, ``turtle``,
+                ``jsonld`` or ``rdfxml``.
             columns: of ``SELECT *``: where the star stands, and the variables in the order of the columns.
             version: another version than the published one.
             timeout: another time limit than the pool's, in seconds.
@@ -131,8 +130,7 @@ class Readers:
             "bindings": {name: str(term) for name, term in (bindings or {}).items()},
             "default_graphs": default_graphs,
             "named_graphs": named_graphs or [],
-            "result_format": result_format,
-            "rdf_format": rdf_format,
+            "form": form,
             "columns": columns,
         }
         self.lanes.enter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 import re
@@ -18,10 +17,10 @@ from pyoxigraph import DefaultGraph
 
 from ..kernel.errors import StoreUnusable
 from . import chain, changes
-from .bulk import Graph, difference, extend, sorted_lines
+from .bulk import difference, extend, sorted_lines
 from .chain import Steps, Tell, quiet
 from .disk import room, whole_database
-from .graphs import merged_graphs
+from .graphs import Graph, merged_graphs
 from .versions import Pointer, Store
 
 _log = logging.getLogger(__name__)
@@ -229,13 +228,11 @@ def _hash(path: Path, step: Steps) -> str:
     """Return the SHA-256 of a file; none when it cannot be read."""
     if not path.is_file():
         return ""  # a pipe or a device has no end
-    try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+    with suppress(OSError):
+        found = changes.sha256(path)
         step(path.stat().st_size)
-    except OSError:
-        return ""
-    return found
+        return found
+    return ""
 
 
 def _files(backup: Path) -> dict[str, Path]:

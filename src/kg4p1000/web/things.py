@@ -184,7 +184,7 @@ def data(subject: NamedNode, choice: Choice) -> Response:
         bindings={"thing": subject},
         # Shapes and later editions are not part of the default graph.
         default_graphs=None if merged else [text(row["graph"]) for row in found_in],
-        rdf_format=choice.key,
+        form=choice.key,
         version=version,
     )
     return cited(respond(result, choice.media_type), query)
@@ -336,7 +336,7 @@ def whole_graph(iri: str, choice: Choice, *, may_be_empty: bool = True) -> Respo
         # What JSON-LD has no words for, statements about statements, is left out of it.
         _WHOLE_IN_JSON_LD if choice.key == "jsonld" else _WHOLE,
         default_graphs=[iri] if iri else None,
-        rdf_format=choice.key,
+        form=choice.key,
         version=version,
     )
     return cited(respond(result, choice.media_type))
