@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from pyoxigraph import NamedNode
@@ -54,15 +55,15 @@ def _faults(select: str) -> Iterator[str]:
     if query.expressions:
         yield "it must not compute what it selects"
     whole = query.parts[0]
-    for token in tokens(select[: whole.start]):
+    for token in chain(tokens(select[: whole.start]), tokens(select[whole.end :])):
         if token.word not in _HEADER:
             yield f"{token.word} is not possible"
     for token in parser.variables:
         if token.text[1:].upper() in _RESERVED:
             yield f"?{token.text[1:]} is not possible"
     this = [token.start for token in parser.variables if token.text[1:] == "this"]
-    if not any(whole.start < at < whole.end for at in this) or any(tokens(select[whole.end :])):
-        yield "$this must be in the outermost group, and nothing may follow it"
+    if not any(whole.start < at < whole.end for at in this):
+        yield "$this must be in the outermost group"
     for group in _groups(whole):
         for part in group.parts:
             yield from _part_faults(part)

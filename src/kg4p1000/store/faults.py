@@ -51,12 +51,9 @@ def problem(error: Exception, text: str = "") -> KgError:
     if isinstance(error, OSError):
         # A SERVICE clause met that there is no network, or the database cannot be read. The words may be those
         # of somebody else, so they stay here.
-        calls = "service" in text.lower()
-        return (
-            Refused(CALLS_NOBODY)
-            if calls
-            else ReaderLost("The database of this version could not be read.")
-        )
+        if "service" in text.lower():
+            return Refused(CALLS_NOBODY)
+        return ReaderLost("The database of this version could not be read.")
     if isinstance(error, SyntaxError):
         return _syntax(message)
     if match := _FUNCTION.search(message):
