@@ -22,7 +22,8 @@ from sklearn.metrics import average_precision_score, ndcg_score
 
 from kg4p1000.curation.build import parse_file, sources
 from kg4p1000.overlaps import corpus
-from kg4p1000.overlaps.scoring import WEIGHTS, Model, fit, pairs, refit, sigmoid
+from kg4p1000.overlaps.decisions import KINDS
+from kg4p1000.overlaps.scoring import WEIGHTS, Model, Read, fit, pairs, refit, sigmoid
 from kg4p1000.overlaps.similarity import SCHEMES, Space
 from kg4p1000.store import MemoryGraph
 
@@ -114,12 +115,12 @@ def figures(ranked: Sequence[Pair], gold: Gold, first: int = 40) -> dict[str, fl
     }
 
 
-def folds(pairs: Sequence[Pair], parts: int, seed: int) -> np.ndarray:
-    """Return the number of the part of each pair; all pairs of two objectives go into the same part."""
-    names = sorted({objectives(pair) for pair in pairs})
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    part = {name: int(place) % parts for name, place in zip(names, shuffled, strict=True)}
-    return np.array([part[objectives(pair)] for pair in pairs])
+def folds(names: Sequence[str], parts: int, seed: int) -> np.ndarray:
+    """Return the number of the part of each name; the same name always goes into the same part."""
+    known = sorted(set(names))
+    shuffled = np.random.default_rng(seed).permutation(len(known))
+    part = {name: int(place) % parts for name, place in zip(known, shuffled, strict=True)}
+    return np.array([part[name] for name in names])
 
 
 def reliability(
@@ -174,6 +175,8 @@ class Judged:
         right: (n) whether related, 0 or 1.
         duplicate: (n) whether a duplicate, bool.
         worth: (n) share of the votes that the pair got, from 0 to 1; what the model is fitted to.
+        degree: (n) mean degree of the readings; not a number for pairs that nobody read.
+        kinds: (n) what the readings call the pairs; empty where nobody read them or all call them unrelated.
     """
 
     pairs: list[Pair]
@@ -182,6 +185,8 @@ class Judged:
     right: np.ndarray
     duplicate: np.ndarray
     worth: np.ndarray
+    degree: np.ndarray
+    kinds: list[str]
     gold: Gold
 
     @classmethod
@@ -190,7 +195,7 @@ class Judged:
         both, columns = pairs(space)
         keys = [(a.id, b.id) for a, b in both]
         kept = [k for k, key in enumerate(keys) if gold.judged(key)]
-        chosen = [keys[k] for k in kept]
+        chosen, judged = [keys[k] for k in kept], space.corpus.judgements
         return cls(
             chosen,
             tuple(names),
@@ -198,6 +203,11 @@ class Judged:
             np.array([float(gold.related(pair)) for pair in chosen]),
             np.array([gold.labels.get(pair) == "duplicate" for pair in chosen]),
             np.array([gold.votes.get(pair, 0) / 6 for pair in chosen]),
+            np.array([judged[p].degree if p in judged else np.nan for p in map(frozenset, chosen)]),
+            [
+                judged[p].chosen.kind if p in judged and judged[p].chosen else ""
+                for p in map(frozenset, chosen)
+            ],
             gold,
         )
 
@@ -220,13 +230,40 @@ class Judged:
         ranked = sorted(range(len(self.pairs)), key=lambda i: (-scores[i], self.pairs[i]))
         return figures([self.pairs[i] for i in ranked], self.gold)
 
-    def cross_validated(self, seed: int, parts: int = 5) -> np.ndarray:
-        """Scores of all pairs, each by weights from the pairs of other objectives."""
-        part = folds(self.pairs, parts, seed)
+    @property
+    def read(self) -> np.ndarray:
+        """Which pairs were read: (n), bool."""
+        return ~np.isnan(self.degree)
+
+    def fitted_readings(self, scores: np.ndarray, some: np.ndarray) -> np.ndarray:
+        """Weights of the score before and of the degree, and the intercept, from some of the pairs that were read."""
+        features = np.c_[scores, self.degree][some & self.read]
+        worth = self.worth[some & self.read]
+        return fit(features, worth, np.zeros(3), np.array([PENALTY, PENALTY, 0]))
+
+    def with_readings(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Scores of all pairs, where they were read with what the readings add."""
+        return np.where(
+            self.read,
+            np.c_[scores, np.nan_to_num(self.degree)] @ weights[:-1] + weights[-1],
+            scores,
+        )
+
+    def cross_validated(self, seed: int, parts: int = 6, *, readings: bool = True) -> np.ndarray:
+        """Scores of all pairs, each by weights from the pairs that have none of its two objectives' parts.
+
+        Objectives, not pairs, go into parts: no activity of a pair has been seen by its weights in any other pair.
+        """
+        names = [[code.split(".")[0] for code in pair] for pair in self.pairs]
+        part = folds([name for both in names for name in both], parts, seed).reshape(-1, 2)
         scores = np.zeros(len(self.pairs))
-        for number in range(parts):
-            held = part == number
-            scores[held] = self.scores(self.fitted(~held))[held]
+        for one, other in itertools.combinations_with_replacement(range(parts), 2):
+            held = (np.sort(part, axis=1) == (one, other)).all(axis=1)
+            seen = ~np.isin(part, (one, other)).any(axis=1)
+            found = self.scores(self.fitted(seen))
+            if readings:
+                found = self.with_readings(found, self.fitted_readings(found, seen))
+            scores[held] = found[held]
         return scores
 
     def bootstrap(self, rounds: int, seed: int = 0) -> np.ndarray:
@@ -252,7 +289,7 @@ def effort(
     Returns:
         Two numbers of pairs.
     """
-    half = folds(judged.pairs, 2, seed)
+    half = folds([objectives(pair) for pair in judged.pairs], 2, seed)
     needed = []
     for number in (0, 1):
         mine = np.flatnonzero(half == number)
@@ -299,18 +336,43 @@ def table_row(name: str, figures: dict[str, float]) -> str:
 def kinds(given: Judged, validated: list[np.ndarray], model: Model) -> None:
     """Print what readers saw in the pairs of each kind, in the mean of the divisions."""
     seen: Counter[tuple[str, str]] = Counter()
-    features = [dict(zip(NAMES, row, strict=True)) for row in given.features]
     for scores in validated:
-        sure = model.confidences(scores)
-        for number in np.flatnonzero(sure >= model.stored_from):
-            kind = model.kind(float(scores[number]), features[number])
-            seen[kind, given.gold.labels.get(given.pairs[number], "unrelated")] += 1
+        for number in np.flatnonzero(model.read_confidences(scores) >= model.stored_from):
+            if given.kinds[number]:
+                label = given.gold.labels.get(given.pairs[number], "unrelated")
+                seen[given.kinds[number], label] += 1
     columns = ("duplicate", "overlap", "unrelated")
     print(f"\n| called | {' | '.join(columns)} | related |\n|---|---|---|---|---|")
-    for kind in ("duplicates", "overlaps", "complements"):
+    for kind in KINDS:
         counts = np.array([seen[kind, column] for column in columns]) / len(validated)
         share = counts[:2].sum() / max(counts.sum(), 1e-9)
         print(f"| {kind} | {' | '.join(f'{n:.1f}' for n in counts)} | {100 * share:.0f} % |")
+
+
+def calibrated(
+    given: Judged, validated: list[np.ndarray], some: np.ndarray
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Print what confidences say of some pairs against what is true.
+
+    Returns:
+        Slope and intercept for a relation and for a duplicate, and the highest precision borne out.
+    """
+    scores = np.concatenate([one[some] for one in validated])
+    right, duplicate = (
+        np.tile(labels[some], len(validated)).astype(float)
+        for labels in (given.right, given.duplicate)
+    )
+    related, doubled = platt(scores, right), platt(scores, duplicate)
+    most = float(np.mean([surest(one[some], given.right[some]) for one in validated]))
+    print(f"\nhighest precision borne out: {most:.2f}")
+    confidences = np.minimum(sigmoid(related[0] * scores + related[1]), most)
+    print("\n| confidence | pairs | said | true |\n|---|---|---|---|")
+    for row in reliability(confidences, right, (0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.01)):
+        print(
+            f"| {row['from']:.2f} to {min(row['to'], 1):.2f} | {row['pairs'] / len(validated):.0f} |"
+            f" {row['said']:.2f} | {row['true']:.2f} |"
+        )
+    return related, doubled, most
 
 
 def main() -> None:
@@ -321,49 +383,63 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for number, name in enumerate(NAMES):
         print(table_row(name, given.figures(given.features[:, number])))
-    validated = [given.cross_validated(seed) for seed in SEEDS]
-    all_figures = [given.figures(scores) for scores in validated]
-    mean = {name: float(np.mean([f[name] for f in all_figures])) for name in all_figures[0]}
-    print(table_row("all, cross-validated", mean))
-    print(table_row("all, fitted", given.figures(given.scores(weights))))
+    validated = {}
+    for name, readings in (
+        ("all, cross-validated", False),
+        ("with readings, cross-validated", True),
+    ):
+        validated[readings] = [given.cross_validated(seed, readings=readings) for seed in SEEDS]
+        all_figures = [given.figures(scores) for scores in validated[readings]]
+        mean = {name: float(np.mean([f[name] for f in all_figures])) for name in all_figures[0]}
+        print(table_row(name, mean))
+    added = given.fitted_readings(given.scores(weights), np.ones(len(given.pairs), bool))
+    print(
+        table_row(
+            "with readings, fitted",
+            given.figures(given.with_readings(given.scores(weights), added)),
+        )
+    )
 
     print("\n| | weight | bootstrap, 5 % to 95 % |\n|---|---|---|")
     low, high = np.percentile(given.bootstrap(100), [5, 95], axis=0)
     for name, w, a, b in zip((*NAMES, "intercept"), weights, low, high, strict=True):
         print(f"| {name} | {w:.2f} | {a:.2f} to {b:.2f} |")
-
-    scores = np.concatenate(validated)
-    right, duplicate = np.tile(given.right, len(SEEDS)), np.tile(given.duplicate, len(SEEDS))
-    calibrated, doubled = platt(scores, right), platt(scores, duplicate.astype(float))
-    most = float(np.mean([surest(one, given.right) for one in validated]))
-    print(f"\nhighest precision borne out: {most:.2f}")
-    confidences = np.minimum(sigmoid(calibrated[0] * scores + calibrated[1]), most)
-    print("\n| confidence | pairs | said | true |\n|---|---|---|---|")
-    for row in reliability(confidences, right, (0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.01)):
-        print(
-            f"| {row['from']:.2f} to {min(row['to'], 1):.2f} | {row['pairs'] / len(SEEDS):.0f} |"
-            f" {row['said']:.2f} | {row['true']:.2f} |"
-        )
-    model = replace(Model.load(), confidence=calibrated, duplicate=doubled, surest=most)
-    kinds(given, validated, model)
+    related, doubled, most = calibrated(given, validated[False], np.ones(len(given.pairs), bool))
+    sure, _, top = calibrated(given, validated[True], given.read)
+    read = Read(*map(float, added), sure, top)
+    model = replace(Model.load(), confidence=related, duplicate=doubled, surest=most, read=read)
+    kinds(given, validated[True], model)
     for learning in (False, True):
         needed = [n for seed in SEEDS for n in effort(given, seed, learning=learning)]
         print(
             f"pairs to look at, {'with' if learning else 'without'} learning: {np.mean(needed):.1f}"
         )
     if "--write" in sys.argv:
-        version = sys.argv[sys.argv.index("--write") + 1]
-        text = HEADER.format(
-            version=version, intercept=weights[-1], c=calibrated, d=doubled, surest=most
-        )
-        lines = [f"{name} = {w:.4f}\n" for name, w in zip(NAMES, weights[:-1], strict=True)]
-        lines += [
-            "\n",
-            "# What the judged pairs tell of each (Fisher information); decisions are weighed against it.\n",
-        ]
-        held = zip((*NAMES, "intercept"), given.hold(weights), strict=True)
-        lines += ["[hold]\n", *(f"{name} = {h:.4f}\n" for name, h in held)]
-        WEIGHTS.write_text(text + "".join(lines), encoding="utf-8")
+        write(sys.argv[sys.argv.index("--write") + 1], given, weights, model)
+
+
+def write(version: str, given: Judged, weights: np.ndarray, model: Model) -> None:
+    """Write the file of the weights."""
+    text = HEADER.format(
+        version=version,
+        intercept=weights[-1],
+        c=model.confidence,
+        d=model.duplicate,
+        surest=model.surest,
+    )
+    lines = [f"{name} = {w:.4f}\n" for name, w in zip(NAMES, weights[:-1], strict=True)]
+    lines += [
+        "\n# What the judged pairs tell of each (Fisher information); decisions are weighed against it.\n[hold]\n"
+    ]
+    held = zip((*NAMES, "intercept"), given.hold(weights), strict=True)
+    lines += [f"{name} = {h:.4f}\n" for name, h in held]
+    read = model.read
+    lines += [
+        "\n# Of a pair that was read: the score above is the prior, the mean degree of the readings adds to it.\n[read]\n",
+        f"prior = {read.prior:.4f}\ndegree = {read.degree:.4f}\nintercept = {read.intercept:.4f}\n",
+        f"confidence = [{read.confidence[0]:.4f}, {read.confidence[1]:.4f}]\nsurest = {read.surest:.2f}\n",
+    ]
+    WEIGHTS.write_text(text + "".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -186,9 +186,18 @@ def _print(found: list[Row] | str, form: str) -> None:
     elif form == "table" and not found:
         messages.print("No pair fits.")
     else:
+        # The columns of CSV are fixed; a table shows the passages below the reason.
+        columns = (*COLUMNS, "passage_a", "passage_b") if form == "json" else COLUMNS
         kinds = dict.fromkeys(("score", "confidence"), float if form == "json" else str)
-        rows = ([kinds.get(name, str)(row[name]) for name in COLUMNS] for row in found)
-        print_rows(COLUMNS, rows, form)
+        if form == "table":
+            found = [row | {"reason": _with_passages(row)} for row in found]
+        rows = ([kinds.get(name, str)(row.get(name, "")) for name in columns] for row in found)
+        print_rows(columns, rows, form)
+
+
+def _with_passages(row: Row) -> str:
+    quotes = (f"{row[end]}: “{row['passage_' + end]}”" for end in "ab" if row.get(f"passage_{end}"))
+    return "\n".join((row["reason"], *quotes))
 
 
 @overlaps_.command("decide", cls=Verb)

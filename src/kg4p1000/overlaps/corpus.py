@@ -13,6 +13,8 @@ import pyoxigraph as ox
 from ..kernel.errors import BrokenFile
 from ..kernel.terms import CODE, curie, natural_key, prefix_declarations
 from ..kernel.texts import number
+from . import readings
+from .readings import Judgement
 
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None]
 #: What runs a SELECT query on the merge of the published graphs.
@@ -90,12 +92,14 @@ class Corpus:
     Attributes:
         names: labels of the things that are mentioned, by IRI.
         relations: two objectives to the IRIs of what remarks say about them.
+        judgements: two activities to what readers said of the pair.
     """
 
     activities: tuple[Activity, ...]
     codes: Mapping[str, Code] = field(default_factory=dict)
     names: Mapping[str, Code] = field(default_factory=dict)
     relations: Mapping[frozenset[str], tuple[str, ...]] = field(default_factory=dict)
+    judgements: Mapping[frozenset[str], Judgement] = field(default_factory=dict)
 
 
 def scheme_of(code: str) -> str:
@@ -183,6 +187,7 @@ def read(select: Select) -> Corpus:
         codes=_codes(ask(_CODES), "code"),
         names=_codes(mentioned, "thing"),
         relations=dict(relations),
+        judgements=readings.read(lambda query: map(_plain, select(query))),
     )
 
 

@@ -16,7 +16,7 @@ __all__ = ["GRAPH", "Decision"]
 
 OVERLAPS = iri("graph:overlaps")
 STATUSES = ("proposed", "accepted", "rejected", "merged")
-KINDS = ("duplicates", "overlaps", "complements")
+KINDS = ("duplicates", "overlaps", "complements", "depends")
 TOPIC = Topic(
     iri("k4p:Overlap"),
     iri("k4p:OverlapDecision"),

@@ -23,6 +23,7 @@ from . import decisions as deciding
 from .clusters import Cluster, clusters, theme
 from .corpus import LANGUAGES, Activity, Corpus, Select, read
 from .explanation import Evidence, Explainer
+from .readings import Judgement
 from .scoring import Finding, Model, Pair, candidates, learn, ranking
 from .similarity import Guesser, Space
 
@@ -31,7 +32,8 @@ DETECTION = mint("detection", "overlaps")
 METHOD = (
     "Compared by facets (kind of action, deliverable, topic, target group; guessed from the text where an"
     " activity has no annotation), words, runs of letters, what remarks say of the two objectives and the"
-    " topics of their activities; weights chosen on pairs that three readers had judged."
+    " topics of their activities; weights chosen on pairs that three readers had judged. Of a pair that was read, how"
+    " much the readings say is shared counts most, and they say kind, reason and passages."
 )
 #: Mean confidence that the members of a cluster must have with each other.
 COHERENT = 0.35
@@ -81,17 +83,27 @@ class Detection:
 
     def reason(self, finding: Finding, language: str = "en") -> str:
         """Return why a pair is a finding, in one sentence."""
+        chosen = finding.judgement and finding.judgement.chosen
+        if chosen and language in chosen.reasons:
+            return chosen.reasons[language]
         return self.explainer.reason(self.explainer.evidence(finding.a, finding.b), language)
 
     def row(self, finding: Finding) -> dict[str, str]:
-        """Return a pair as text: a, b, score, kind, confidence, status, reason."""
-        return _row(finding, self.reason(finding))
+        """Return a pair as text: a, b, score, kind, confidence, status, reason, and the passages that show it."""
+        passages = zip(("passage_a", "passage_b"), self.passages(finding), strict=True)
+        return _row(finding, self.reason(finding)) | dict(passages)
+
+    def passages(self, finding: Finding) -> tuple[str, str]:
+        """Return what of the two texts shows it, as a reader quoted it; empty where nobody read the pair."""
+        chosen = finding.judgement and finding.judgement.chosen
+        quotes = chosen.passages if chosen else {}
+        return quotes.get(finding.a.id, ("", ""))[1], quotes.get(finding.b.id, ("", ""))[1]
 
     def queue(self) -> list[Finding]:
         """Return the pairs that wait for a decision, those first from which the ranking learns most."""
         by_key = {f.key: f for f in self.findings}
         order = deciding.queue(
-            {key: float(self.model.confidences(f.score)) for key, f in by_key.items()},
+            {key: f.confidence for key, f in by_key.items()},
             {key: f.status for key, f in by_key.items()},
         )
         return [by_key[key] for key in order]
@@ -140,11 +152,9 @@ class Detection:
             ("k4p:method", Literal(METHOD)),
             ("prov:wasAttributedTo", AGENT),
             ("prov:wasGeneratedBy", DETECTION),
-            *(
-                ("k4p:reason", Literal(self.explainer.reason(shared, x), language=x))
-                for x in LANGUAGES
-            ),
+            *(("k4p:reason", Literal(self.reason(finding, x), language=x)) for x in LANGUAGES),
             *_evidence(shared),
+            *_readings(finding.judgement),
         )
 
     def _cluster(self, cluster: Cluster) -> set[Triple]:
@@ -171,6 +181,17 @@ def _evidence(shared: Evidence) -> Iterable[tuple[str, NamedNode | Literal]]:
     yield from (("k4p:sharesMention", NamedNode(thing)) for thing in shared.mentions)
     yield from (("k4p:similarPhrase", Literal(phrase)) for phrase in shared.phrases)
     yield from (("k4p:supportedBy", NamedNode(relation)) for relation in shared.relations)
+
+
+def _readings(judgement: Judgement | None) -> Iterable[tuple[str, NamedNode | Literal]]:
+    """Yield on which readings a finding rests, and what the one that speaks for it quotes and says needs the other."""
+    if judgement is None or judgement.chosen is None:
+        return
+    chosen = judgement.chosen
+    yield from (("k4p:basedOnReading", NamedNode(reading.iri)) for reading in judgement.readings)
+    yield from (("k4p:passage", NamedNode(iri)) for iri, _ in chosen.passages.values())
+    if chosen.kind == "depends" and chosen.needs:
+        yield "k4p:needingActivity", mint("activity", chosen.needs)
 
 
 def _facts(subject: NamedNode, *facts: tuple[str, NamedNode | Literal]) -> set[Triple]:

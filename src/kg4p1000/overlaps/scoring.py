@@ -17,6 +17,7 @@ from scipy import optimize, special
 from ..kernel.terms import natural_key
 from .corpus import Activity
 from .decisions import Decision
+from .readings import Judgement
 from .similarity import Space
 
 WEIGHTS = Path(__file__).parent / "weights.toml"
@@ -25,6 +26,23 @@ BLOCK = 200
 #: How many times as much a judged pair, which three readers saw, counts as a decision of one person.
 HOLD = 8.0
 Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What makes the score of a pair that was read: the detector's score is the prior, the reading adds its degree.
+
+    Attributes:
+        prior: weight of the score from what two activities share.
+        degree: weight of the mean degree of the readings.
+        confidence, surest: as those of `Model`, for pairs that were read.
+    """
+
+    prior: float
+    degree: float
+    intercept: float
+    confidence: tuple[float, float]
+    surest: float
 
 
 @dataclass(frozen=True)
@@ -47,11 +65,23 @@ class Model:
     stored_from: float
     duplicates_from: float
     complements_from: float
+    read: Read
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> Model:
         """Read the weights."""
-        return cls(**tomllib.loads(path.read_text(encoding="utf-8")))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(**found | {"read": Read(**found["read"])})
+
+    def judged(self, score: float, judgement: Judgement) -> tuple[float, float]:
+        """Return score and confidence of a pair that was read, from its score before."""
+        score = self.read.prior * score + self.read.degree * judgement.degree + self.read.intercept
+        return score, float(self.read_confidences(np.array(score)))
+
+    def read_confidences(self, scores: np.ndarray) -> np.ndarray:
+        """Return the calibrated probability that pairs that were read are related, up to the highest borne out."""
+        slope, shift = self.read.confidence
+        return np.minimum(sigmoid(slope * scores + shift), self.read.surest)
 
     def scores(self, features: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
         """Return the scores (log odds) of a block of pairs, in the shape of the base features."""
@@ -124,6 +154,7 @@ class Finding:
     confidence: float
     kind: str
     status: str = "proposed"
+    judgement: Judgement | None = None
 
     @property
     def key(self) -> Pair:
@@ -143,19 +174,25 @@ def pairs(space: Space) -> tuple[list[tuple[Activity, Activity]], dict[str, np.n
     return [(activities[i], activities[j]) for i, j in np.argwhere(keep)], columns
 
 
+def _read(finding: Finding, judgement: Judgement, model: Model) -> Finding:
+    """Return a finding as the readings of its pair have it."""
+    score, sure = model.judged(finding.score, judgement)
+    kind = judgement.chosen.kind if judgement.chosen else finding.kind
+    return replace(finding, score=score, confidence=round(sure, 2), kind=kind, judgement=judgement)
+
+
 def ranking(space: Space, model: Model) -> list[Finding]:
     """Return all pairs, best first; equal scores in the order of notations."""
     both, columns = pairs(space)
     scores = model.scores(columns.items())
     confidences = model.confidences(scores).tolist()
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    features = [dict(zip(columns, row, strict=True)) for row in rows]
-    findings = [
-        Finding(a, b, score, shared, round(confidence, 2), model.kind(score, shared))
-        for (a, b), score, shared, confidence in zip(
-            both, scores.tolist(), features, confidences, strict=True
-        )
-    ]
+    findings = []
+    for (a, b), score, sure, row in zip(both, scores.tolist(), confidences, rows, strict=True):
+        shared = dict(zip(columns, row, strict=True))
+        found = Finding(a, b, score, shared, round(sure, 2), model.kind(score, shared))
+        judgement = space.corpus.judgements.get(frozenset(found.key))
+        findings.append(_read(found, judgement, model) if judgement else found)
     natural = {activity.id: natural_key(activity.id) for activity in space.corpus.activities}
     return sorted(findings, key=lambda f: (-round(f.score, 4), natural[f.a.id], natural[f.b.id]))
 

@@ -53,7 +53,8 @@ _A_PAGE, _LARGEST = 25, 20_000
 _KINDS = {
     "duplicates": "duplicates",
     "overlaps": "overlaps",
-    "complements": "complements or depends on",
+    "complements": "complements",
+    "depends": "depends on",
 }
 #: The filters of the list of pairs, and the parameters of a decision.
 _FILTERS = ("objective", "other", "kind", "status", "confidence")
@@ -85,6 +86,10 @@ _SHARED = """SELECT ?thing ?how ?other WHERE {
   VALUES ?how { k4p:sharesFacet k4p:sharesBroaderFacet k4p:guessesCodesOf k4p:sharesMention k4p:supportedBy
     prov:wasAttributedTo k4p:similarPhrase }
   ?thing ?how ?other FILTER(!isBlank(?other))
+}"""
+_PASSAGES = """SELECT ?thing ?activity ?quote ?needs WHERE {
+  ?thing k4p:passage ?passage . ?passage k4p:passageOf ?activity ; k4p:quote ?quote
+  OPTIONAL { ?thing k4p:needingActivity ?needs }
 }"""
 _TEXTS = """SELECT ?thing ?text ?objective ?title WHERE {
   ?thing dcterms:description ?text ; k4p:activityOf ?o . ?o skos:notation ?objective ; skos:prefLabel ?title
@@ -329,9 +334,12 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
             key = other.split("/")[-2] if how == "k4p:sharesFacet" else how
             shared[key][other] = names[other]
     decided = decisions.read(lambda query: services().select(query, version))
+    quotes = services().select(_PASSAGES, version, thing=subject)
     return render_template(
         "overlap.html",
         pair=pair,
+        passages={text(row["activity"]): text(row["quote"]) for row in quotes},
+        needs={text(row["needs"]) for row in quotes if row["needs"]},
         sides=[
             _activity(version, pair["one"], pair["a"], pair["title_a"]),
             _activity(version, pair["other"], pair["b"], pair["title_b"]),
