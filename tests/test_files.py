@@ -20,7 +20,8 @@ TURTLE = [
     *sorted((ROOT / "shapes").glob("*.ttl")),
 ]
 MAPPINGS = sorted((ROOT / "data" / "mappings").glob("*.sssom.tsv"))
-KNOWLEDGE = [*TURTLE, *MAPPINGS]
+READINGS = [ROOT / "data" / "actions.csv", ROOT / "data" / "readings.csv"]
+KNOWLEDGE = [*TURTLE, *MAPPINGS, *READINGS]
 
 
 @cache
@@ -40,13 +41,13 @@ def test_a_data_file_is_written_in_the_canonical_form(path):
     assert turtle(parse_file(path)).decode() == path.read_text(encoding="utf-8")
 
 
-@for_each("path", DATA, ids=lambda p: p.name)
+@for_each("path", [*DATA, *READINGS], ids=lambda p: p.name)
 def test_a_data_file_is_registered_as_a_graph(path):
     register = parse_file(ROOT / "data" / "graphs.ttl")
     assert iri(f"graph:{path.stem}") in {t.subject for t in register}
 
 
-@for_each("path", DATA, ids=lambda p: p.name)
+@for_each("path", [*DATA, *READINGS], ids=lambda p: p.name)
 def test_a_data_file_has_no_blank_nodes(path):
     for t in parse_file(path):
         assert not isinstance(t.subject, ox.BlankNode)

@@ -22,7 +22,7 @@ from ..kernel.files import State
 from ..kernel.terms import GRAPH, curie, iri, turtle
 from ..kernel.texts import counted
 from ..reasoning import Shapes
-from ..sources import sssom
+from ..sources import readings, sssom
 from ..store import Delta, Draft, Store
 from ..store.changes import canonical, write_durably
 from ..store.parsing import sentence
@@ -38,7 +38,12 @@ _CODES = "ontology/codes*.ttl"
 _TABLES = {
     ("data/mappings/verified", ".tsv"): "linked-terms",
     ("data/mappings", ".sssom.tsv"): "alignments",
+    ("data", "actions.csv"): "actions",
+    ("data", "readings.csv"): "readings",
 }
+#: Tables of readings, and what reads them; the plan has the texts that they are readings of.
+_READINGS = {"actions.csv": readings.read_actions, "readings.csv": readings.read_pairs}
+_PLAN = "plan-2021-10-14.ttl"
 #: Properties that name a term or thing of ours.
 _NAMES = (iri("rdfs:label"), iri("skos:prefLabel"))
 _MERGED = iri("k4p:inDefaultGraph")
@@ -70,7 +75,7 @@ class Build:
 
 
 def sources(folder: Path, only: str = "") -> list[Source]:
-    """Return the files of the knowledge below a folder, or those in one of its folders, in a fixed order.
+    """Return the files of the knowledge below a folder, or the Turtle in one of its folders, in a fixed order.
 
     Raises:
         BrokenFile: its folders are not there.
@@ -88,7 +93,10 @@ def sources(folder: Path, only: str = "") -> list[Source]:
     for (place, suffix), graph in _TABLES.items():
         tables = files.ending(folder / place, suffix)
         found += [Source(path, NamedNode(GRAPH + graph)) for path in tables]
-    return [source for source in found if only in ("", source.path.parent.name)]
+    if not only:
+        return found
+    turtle = (source for source in found if source.path.suffix.lower() == ".ttl")
+    return [source for source in turtle if source.path.parent.name == only]
 
 
 def merged_sources(folder: Path) -> list[Source]:
@@ -115,12 +123,15 @@ def _refuse_unregistered(found: Iterable[Source], registered: Set[object]) -> No
 
 
 def parse_file(path: Path) -> list[Triple]:
-    """Parse a file of the knowledge: Turtle, mappings or verified terms, by its ending and folder.
+    """Parse a file of the knowledge: Turtle, readings, mappings or verified terms, by its name and folder.
 
     Raises:
         BrokenFile: with ``file``, ``line`` and ``column``.
     """
     state = files.state(path)
+    if path.name.lower() in _READINGS:
+        plan = path.parent / _PLAN
+        return list(_readings(state, files.state(plan) if plan.exists() else None))
     if path.suffix.lower() != ".tsv":
         return list(_turtle(state))
     if path.parent.name == "verified":
@@ -190,6 +201,19 @@ def _names(stated: tuple[State, ...]) -> Mapping[str, set[str]]:
 def _terms(state: State) -> tuple[Triple, ...]:
     """Read a list of verified terms, once until it changes."""
     return tuple(sssom.read_terms(files.read(state.path).decode(), str(state.path)))
+
+
+@lru_cache(maxsize=4)
+def _readings(state: State, plan: State | None) -> tuple[Triple, ...]:
+    """Read a table of readings of a plan, once until one of the two changes."""
+    fields = {iri(name): part for part, name in readings.FIELDS.items()}
+    texts: dict[str, dict[str, str]] = {}
+    for t in _turtle(plan) if plan else ():
+        prefix, _, code = (curie(t.subject.value) or "").partition(":")
+        if prefix == "activity" and t.predicate in fields and t.object.language == "en":
+            texts.setdefault(code, {})[fields[t.predicate]] = t.object.value
+    read = _READINGS[state.path.name.lower()]
+    return tuple(read(files.read(state.path).decode(), str(state.path), texts))
 
 
 def read(source: Source) -> list[Quad]:

@@ -20,8 +20,8 @@ _READ = {
     "ontology": (r"[^/]+\.ttl|checks/[^/]+\.rq|releases/.*", "Turtle (*.ttl)"),
     "shapes": (r"[^/]+\.ttl", "Turtle (*.ttl)"),
     "data": (
-        r"[^/]+\.ttl|mappings/[^/]+\.sssom\.tsv|mappings/verified/[^/]+\.tsv",
-        "Turtle (*.ttl), mappings/*.sssom.tsv and mappings/verified/*.tsv",
+        r"[^/]+\.ttl|actions\.csv|readings\.csv|mappings/[^/]+\.sssom\.tsv|mappings/verified/[^/]+\.tsv",
+        "Turtle (*.ttl), actions.csv, readings.csv, mappings/*.sssom.tsv and mappings/verified/*.tsv",
     ),
     "queries": (r"(?:.*/)?[^/]+\.rq|expected/[^/]+\.csv", "queries (*.rq)"),
 }

@@ -22,10 +22,10 @@ PROBLEM = BASE + "problem/"
 
 #: Kinds of things below ``/id/``; each has a prefix of its own, so that ``activity:A4.2`` needs no escape.
 ID_TYPES = (
-    "activity", "agent", "annotation", "cluster", "convention", "database", "decision", "detection",
+    "action", "activity", "agent", "annotation", "cluster", "convention", "database", "decision", "detection",
     "document", "edition", "goal", "group", "indicator", "initiative", "mapping", "mapping-set",
-    "measure", "mention", "methodology", "objective", "organisation", "overlap", "place", "plan",
-    "procedure", "relation", "remark", "revision", "section", "target", "term", "tool",
+    "measure", "mention", "methodology", "objective", "organisation", "overlap", "passage", "place", "plan",
+    "procedure", "reading", "relation", "remark", "revision", "section", "target", "term", "tool",
 )  # fmt: skip
 #: Code lists; each has a prefix of its own for the same reason.
 CODE_SCHEMES = (

@@ -58,9 +58,10 @@ _ABOVE = """SELECT DISTINCT ?thing ?above WHERE {
     |rdfs:isDefinedBy)+ ?above
 }"""
 _OVERLAP = "SELECT ?thing WHERE { ?thing a k4p:Overlap ; k4p:between ?one, ?other FILTER(?one != ?other) } LIMIT 1"
-# For an objective, also what was found about its activities. The other end may be any element.
+# For an objective, also what was found about its activities. The other end may be any element. What single readings of a
+# pair say is asked for by a stored query.
 _FINDINGS = """SELECT ?thing ?one ?other ?finding ?kind ?confidence ?status ?reason WHERE {
-  { ?finding k4p:between ?thing BIND(?thing AS ?one) }
+  { ?finding k4p:between ?thing BIND(?thing AS ?one) FILTER NOT EXISTS { ?finding a k4p:PairReading } }
   UNION { ?one k4p:activityOf ?thing . ?finding k4p:between ?one . ?finding a k4p:Overlap }
   ?finding k4p:between ?other FILTER(?other != ?one)
   OPTIONAL { { ?finding k4p:overlapKind ?kind } UNION { ?finding k4p:relationKind ?kind } }
