@@ -1,5 +1,6 @@
 """The reference of the ontology: languages, search, anchors, versions, and drawings that say the axioms."""
 
+import gzip
 import re
 import xml.etree.ElementTree as ET
 from functools import cache
@@ -202,8 +203,11 @@ def test_the_pages_of_a_release_lead_to_that_release(client):
 
 def test_each_version_iri_of_a_module_opens(client):
     iris = [t.object.value for t in schema() if t.predicate == iri("owl:versionIRI")]
-    for address in iris:
-        assert client.get("/" + address.removeprefix(BASE), headers=HTML).status_code == 200
+    released = gzip.decompress((ROOT / f"ontology/releases/{number()}.nt.gz").read_bytes()).decode()
+    for address in iris:  # a module that is not released yet opens with the next release
+        there = f"<{address}>" in released
+        status = client.get("/" + address.removeprefix(BASE), headers=HTML).status_code
+        assert status == (200 if there else 404), address
 
 
 def test_a_version_that_is_not_there_says_which_are(client):

@@ -216,9 +216,9 @@ def test_things_stand_in_the_order_of_the_plan(client):
 def test_the_page_tells_overlaps_with_reason_status_and_confidence(client):
     text = words(page(client, "/page/activity/A4.2"))
     assert "D2.3" in text
-    assert "duplicates" in text
+    assert "overlaps" in text
     assert re.search(r"proposed confidence (1|0\.9\d?)\b", text)
-    assert "poll of expectations" in text
+    assert "polled twice" in text
 
 
 def test_labels_in_other_languages_are_marked(client):

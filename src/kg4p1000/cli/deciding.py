@@ -187,7 +187,7 @@ def _print(found: list[Row] | str, form: str) -> None:
         messages.print("No pair fits.")
     else:
         # The columns of CSV are fixed; a table shows the passages below the reason.
-        columns = (*COLUMNS, "passage_a", "passage_b") if form == "json" else COLUMNS
+        columns = (*COLUMNS, "passage_a", "passage_b", "needs") if form == "json" else COLUMNS
         kinds = dict.fromkeys(("score", "confidence"), float if form == "json" else str)
         if form == "table":
             found = [row | {"reason": _with_passages(row)} for row in found]

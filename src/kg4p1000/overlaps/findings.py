@@ -89,9 +89,11 @@ class Detection:
         return self.explainer.reason(self.explainer.evidence(finding.a, finding.b), language)
 
     def row(self, finding: Finding) -> dict[str, str]:
-        """Return a pair as text: a, b, score, kind, confidence, status, reason, and the passages that show it."""
+        """Return a pair as text: a, b, score, kind, confidence, status, reason, the passages, and which needs the other."""
         passages = zip(("passage_a", "passage_b"), self.passages(finding), strict=True)
-        return _row(finding, self.reason(finding)) | dict(passages)
+        chosen = finding.judgement and finding.judgement.chosen
+        needs = {"needs": chosen.needs if chosen else ""}
+        return _row(finding, self.reason(finding)) | dict(passages) | needs
 
     def passages(self, finding: Finding) -> tuple[str, str]:
         """Return what of the two texts shows it, as a reader quoted it; empty where nobody read the pair."""

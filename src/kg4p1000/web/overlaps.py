@@ -91,6 +91,11 @@ _PASSAGES = """SELECT ?thing ?activity ?quote ?needs WHERE {
   ?thing k4p:passage ?passage . ?passage k4p:passageOf ?activity ; k4p:quote ?quote
   OPTIONAL { ?thing k4p:needingActivity ?needs }
 }"""
+_READINGS = """SELECT ?thing ?number ?kind ?degree ?why ?who WHERE {
+  ?thing k4p:basedOnReading ?reading . ?reading k4p:readingNumber ?number ; k4p:readKind/skos:prefLabel ?kind ;
+    k4p:degree ?degree ; k4p:reason ?why ; prov:wasAttributedTo/skos:prefLabel ?who
+  FILTER(LANG(?kind) = "en" && LANG(?why) = "en" && LANG(?who) = "en")
+} ORDER BY ?number"""
 _TEXTS = """SELECT ?thing ?text ?objective ?title WHERE {
   ?thing dcterms:description ?text ; k4p:activityOf ?o . ?o skos:notation ?objective ; skos:prefLabel ?title
   FILTER(LANG(?title) = "en")
@@ -340,6 +345,10 @@ def _page(pair: Pair, version: int, **shown: object) -> str:
         pair=pair,
         passages={text(row["activity"]): text(row["quote"]) for row in quotes},
         needs={text(row["needs"]) for row in quotes if row["needs"]},
+        readings=[
+            {name: text(term) for name, term in row.items()}
+            for row in services().select(_READINGS, version, thing=subject)
+        ],
         sides=[
             _activity(version, pair["one"], pair["a"], pair["title_a"]),
             _activity(version, pair["other"], pair["b"], pair["title_b"]),
