@@ -72,7 +72,9 @@ def local(node: ox.NamedNode) -> str:
 def constraints() -> dict[str, set[str]]:
     """Local names of all that can fire, to the SHACL parameters that it uses."""
     return {
-        local(node): used for node, about in facts().items() if (used := about.keys() & PARAMETERS)
+        local(node): about.keys() & (PARAMETERS | {"in"})  # alone it lists what a vocabulary has
+        for node, about in facts().items()
+        if about.keys() & PARAMETERS
     }
 
 
