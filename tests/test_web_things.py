@@ -311,3 +311,12 @@ def test_data_of_an_older_version_can_be_had(small):
 @pytest.mark.parametrize("headers", [HTML, TURTLE])
 def test_a_version_that_is_not_there_is_not_found(small, path, headers):
     assert small.get(path, headers=headers).status_code == 404
+
+
+def test_the_page_of_an_activity_leaves_single_readings_to_pairs_and_actions(client):
+    text = page(client, "/page/activity/A4.1")
+    assert "/page/overlap/A4.1-D2.1" in text or "/overlaps/A4.1-D2.1" in text
+    assert "/page/action/A4.1-1" in text
+    assert "/page/reading/" not in text
+    assert "/page/passage/" not in text
+    assert "/page/reading/A4.1-r1-1" in page(client, "/page/action/A4.1-1")

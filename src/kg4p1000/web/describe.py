@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pyoxigraph import BlankNode, NamedNode
 
 from ..kernel.errors import NotFound
-from ..kernel.terms import GRAPH, iri, natural_key
+from ..kernel.terms import GRAPH, ID, iri, natural_key
 from ..store import Row, Term
 from .reference import Reference, reference
 from .rendering import WORDS, Cell, Name, Names, cell, names_of, text
@@ -42,6 +42,8 @@ _NESTED = f"""SELECT ?thing ?node ?property ?value WHERE {{
     UNION {{ ?node rdf:rest*/rdf:first ?value BIND(rdf:first AS ?property) }}
   }}
 }}"""
+#: What single readers said is told on the pages of pairs and actions; on that of an activity it would bury the rest.
+_READ = tuple(f"{ID}{kind}/" for kind in ("reading", "passage"))
 
 #: A property, and whether its statements point at the thing.
 Side = tuple[str, bool]
@@ -146,6 +148,11 @@ def describe(subject: NamedNode, version: int) -> Thing:
     if not outgoing:
         raise NotFound(f"The graph says nothing of {subject.value}.")
     incoming, book = select(_INCOMING), reference(version)
+    if subject.value.startswith(f"{ID}activity/"):
+        outgoing, incoming = (
+            [row for row in rows if not text(row["value"]).startswith(_READ)]
+            for rows in (outgoing, incoming)
+        )
     blank = any(isinstance(row["value"], BlankNode) for row in outgoing)
     nested = select(_NESTED) if blank else []
     rows = [*outgoing, *incoming[:_MOST], *nested]
