@@ -27,12 +27,12 @@ ALL = "SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"
 
 @pytest.fixture
 def small(tmp_path):
-    """A file system of 200 MB."""
+    """A file system of 400 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
     try:
         subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=200m", "none", folder],
+            ["mount", "-t", "tmpfs", "-o", "size=400m", "none", folder],
             check=True,
             capture_output=True,
         )
