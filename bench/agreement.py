@@ -1,4 +1,4 @@
-"""Say how far the readings agree: ``python bench/agreement.py`` prints the tables of docs/actions.md.
+"""Say how far the readings agree: ``python bench/agreement.py`` prints the table of docs/overlaps.md.
 
 Krippendorff's alpha is 1 where all readers say the same and 0 where they agree as by chance. Values that are sets of codes
 are compared by the share that they have in common (Jaccard), degrees by their difference squared, kinds by being equal.
