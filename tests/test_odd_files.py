@@ -271,6 +271,7 @@ def test_a_name_that_nothing_can_be_called_after_is_told_with_a_better_one(tmp_p
         Library(files / "queries")
 
 
+@pytest.mark.slow
 def test_line_ends_and_marks_of_an_editor_change_nothing(tmp_path):
     """All files of the project, as an editor on Windows saves them."""
     odd = tmp_path / "odd"

@@ -227,6 +227,7 @@ def test_confidence_is_calibrated_on_scores_of_unseen_objectives(judged, found):
         assert abs(row["said"] - row["true"]) < 0.15, row
 
 
+@pytest.mark.slow
 def test_no_confidence_is_higher_than_what_the_judgements_bear_out(judged, found):
     runs = range(10)
     seen = [judged.cross_validated(seed, readings=False) for seed in runs]
@@ -354,6 +355,7 @@ def test_the_committed_file_is_what_the_detection_finds(graph, found):
     )
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_hash_seed():
     text = (
         "import sys; from pathlib import Path; from kg4p1000.overlaps import detection;"

@@ -247,6 +247,7 @@ def test_a_client_of_http_1_0_which_could_not_tell_is_refused(proxy):
     assert done.stdout == "505"
 
 
+@pytest.mark.slow
 def test_a_transfer_that_is_cut_arrives_broken_over_http_2_too(proxy):
     port, certificate, _ = proxy
     done = subprocess.run(

@@ -198,6 +198,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(store):
     readers.close()
 
 
+@pytest.mark.slow
 def test_where_no_place_is_free_a_query_makes_room_before_its_time(store, monkeypatch):
     monkeypatch.setattr(pool, "FAST", 60)
     readers = Readers(store, size=1, timeout=8, memory=300)
@@ -266,6 +267,7 @@ def test_a_query_nested_too_deeply_harms_nobody(readers):
     assert point(readers) == LABEL
 
 
+@pytest.mark.slow
 def test_a_slow_reader_of_a_result_is_not_cut_by_the_time_limit(store):
     readers = Readers(store, size=1, timeout=6, memory=300)
     chunks = readers.query("SELECT * WHERE { ?a ?b ?c . ?c ?d ?e } LIMIT 20000").chunks()

@@ -115,6 +115,7 @@ def test_the_largest_answer_of_a_client_that_does_not_read_is_let_go(start):
     within(300, lambda: transfers.size == 0)
 
 
+@pytest.mark.slow
 def test_all_clients_together_hold_no_more_than_they_may_and_fresh_ones_are_served(start):
     place, transfers = start(client_spool=1000, spool=30)
     most = 0
@@ -153,6 +154,7 @@ def test_an_http_1_0_client_that_waits_for_too_much_is_told(start):
     within(300, lambda: transfers.size == 0)
 
 
+@pytest.mark.slow
 def test_the_addresses_of_one_network_of_ipv6_are_one_client(start):
     place, transfers = start(client_spool=10, spool=1000)
     with ExitStack() as stack:
@@ -178,6 +180,7 @@ def test_a_query_of_an_http_1_0_client_past_its_limit_is_stopped(start):
         within(20, lambda: transfers.size == 0)
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_slowly_gets_all_of_it(start):
     place, _ = start(silence=2)
     with ask(place, LONG) as slow:

@@ -131,6 +131,7 @@ def test_a_dump_holds_the_published_quads(client, store):
     assert len(loaded) > 10_000
 
 
+@pytest.mark.slow
 def test_a_dump_is_the_same_bytes_each_time(client):
     assert client.get("/dumps/1.nq.gz").data == client.get("/dumps/1.nq.gz").data
 
